@@ -1,0 +1,1 @@
+"""The loop IR: types, operations, text, evaluator and dependences."""

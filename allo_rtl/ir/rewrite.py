@@ -1,0 +1,150 @@
+"""Walking and rebuilding operations.  Nothing here changes anything in place.
+
+Because a :class:`~allo_rtl.ir.ops.Value` is an identity, an operation can be rebuilt with other
+operands or bodies while its results stay the same values: its users need no change.  Source
+locations are copied by construction (``dataclasses.replace``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
+
+type Substitution = Mapping[Value, Value | AffineExpr]
+"""What values become: another value anywhere, or an expression inside affine parts."""
+
+
+def walk(block: Block) -> Iterator[Op]:
+    """Every operation of a block and of the blocks inside it, outer first."""
+    for op in block:
+        yield op
+        for region in op.regions():
+            yield from walk(region)
+
+
+def loops(block: Block) -> Iterator[For]:
+    """Every loop of a block, outer first."""
+    return (op for op in walk(block) if isinstance(op, For))
+
+
+def map_block(block: Block, visit: Callable[[Op], Op | Block | None]) -> Block:
+    """Rebuild a block bottom-up: ``visit`` sees each operation with its regions already rebuilt.
+
+    It answers the operation (or another), a tuple of operations to put in its place (``()``
+    removes it), or None to leave it.  Parts that do not change are shared with the old block.
+    """
+    out: list[Op] = []
+    changed = False
+    for op in block:
+        new_regions = {
+            name: map_block(old, visit)
+            for name, old in zip(op.REGIONS, op.regions(), strict=True)
+        }
+        same = all(new_regions[n] is getattr(op, n) for n in new_regions)
+        current = op if same else replace(op, **new_regions)
+        answer = visit(current)
+        result = current if answer is None else answer
+        out.extend(result if isinstance(result, tuple) else (result,))
+        changed = changed or result is not op
+    return tuple(out) if changed else block
+
+
+def _as_value(new: Value | AffineExpr) -> Value:
+    value = new if isinstance(new, Value) else new.as_value
+    if value is None:
+        raise ValueError(f"the expression {new} stands where a value is needed")
+    return value
+
+
+def _as_expr(new: Value | AffineExpr | None) -> AffineExpr | None:
+    return AffineExpr.of(new) if isinstance(new, Value) else new
+
+
+def substitute_op(op: Op, mapping: Substitution) -> Op:
+    """The operation with its own operands replaced (regions untouched)."""
+    changes: dict[str, Any] = {}
+
+    def swap(value: Value) -> Value:
+        return _as_value(mapping[value]) if value in mapping else value
+
+    for name in op.OPERANDS:
+        old = getattr(op, name)
+        new = tuple(map(swap, old)) if isinstance(old, tuple) else swap(old)
+        if new != old:
+            changes[name] = new
+    for name in op.AFFINE:
+        exprs = getattr(op, name)
+        if not any(v in mapping for e in exprs for v in e.values):
+            continue
+        rebuilt = tuple(e.substitute(lambda v: _as_expr(mapping.get(v))) for e in exprs)
+        changes["expr" if isinstance(op, Apply) else name] = (
+            rebuilt[0] if isinstance(op, Apply) else rebuilt
+        )
+    return replace(op, **changes) if changes else op
+
+
+def substitute(block: Block, mapping: Substitution) -> Block:
+    """Replace values throughout a block."""
+    if not mapping:
+        return block
+    return map_block(block, lambda op: substitute_op(op, mapping))
+
+
+def clone(block: Block, mapping: Substitution | None = None) -> Block:
+    """A copy in which every value defined inside is fresh, after substituting ``mapping``."""
+    return _clone(block, dict(mapping or {}))
+
+
+def _clone(block: Block, env: dict[Value, Value | AffineExpr]) -> Block:
+    out: list[Op] = []
+    for op in block:
+        new = substitute_op(op, env)
+        changes: dict[str, Any] = {}
+        if isinstance(op, For):
+            iv = Value(op.iv.type, op.iv.name)
+            env[op.iv] = iv
+            changes["iv"] = iv
+        for name in op.REGIONS:
+            changes[name] = _clone(getattr(op, name), env)
+        for name in op.RESULTS:
+            old = getattr(op, name)
+            olds = old if isinstance(old, tuple) else (old,)
+            fresh = tuple(Value(v.type, v.name) for v in olds)
+            env.update(zip(olds, fresh, strict=True))
+            changes[name] = fresh if isinstance(old, tuple) else fresh[0]
+        out.append(replace(new, **changes) if changes else new)
+    return tuple(out)
+
+
+def replace_func(module: Module, new: Func) -> Module:
+    """The module with the function of that name replaced."""
+    return replace(module, funcs=tuple(new if f.name == new.name else f for f in module.funcs))
+
+
+def retype(func: Func, types: Mapping[Value, Any]) -> Func:
+    """The function with some values given other types (for example partitioned arrays)."""
+    mapping: dict[Value, Value | AffineExpr] = {
+        v: Value(t, v.name) for v, t in types.items()
+    }
+
+    def visit(op: Op) -> Op:
+        new = substitute_op(op, mapping)
+        changes: dict[str, Any] = {}
+        for name in op.RESULTS:
+            old = getattr(op, name)
+            olds = old if isinstance(old, tuple) else (old,)
+            if any(v in mapping for v in olds):
+                news = tuple(_as_value(mapping.get(v, v)) for v in olds)
+                changes[name] = news if isinstance(old, tuple) else news[0]
+        return replace(new, **changes) if changes else new
+
+    args = tuple(_as_value(mapping.get(a, a)) for a in func.args)
+    body = map_block(func.body, visit)
+    results = func.results
+    if func.returned:
+        results = tuple(_as_value(mapping.get(v, v)).type for v in func.returned)
+    return replace(func, args=args, body=body, results=results)

@@ -1,0 +1,145 @@
+"""The ports of a compiled kernel, as data: what a test bench, a board top and a user connect to.
+
+Every kernel is one module in one clock domain:
+
+    clk, rst            in    clock (rising edge) and synchronous reset, active high
+    start               in    ask for a run; taken in a cycle in which ready is 1
+    ready               out   1 when a start would be taken: when idle, and in the last cycle
+    done                out   1 for one cycle, the first one after the run's last; all results
+                              are in place then
+    <scalar>            in    a scalar argument; sampled in the cycle in which start is taken
+    <result>            out   a scalar result; valid with done, kept until the next done
+
+and for each bank of each array argument or array result a memory port group; the memory itself
+is outside and behaves as a synchronous RAM:
+
+    <port>_raddr, _ren  out   read address and enable
+    <port>_rdata        in    the word at raddr, one cycle after ren was 1 (the old word, when the
+                              same cycle writes it); must hold its value while ren is 0
+    <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
+
+Groups that a kernel never reads (writes) have no read (write) signals, and a bank of one word
+has no addresses.  A run of ``cycles`` cycles: start taken in cycle 0, work in cycles
+1 ... cycles, done in cycle ``cycles`` + 1.  With start held high, runs follow each other every
+``cycles`` cycles.  Reset stops a run; nothing is written after it, and the next start works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType
+
+
+class Direction(Enum):
+    """How a kernel uses an array argument."""
+
+    READ = "in"
+    WRITE = "out"
+    READ_WRITE = "inout"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarPort:
+    """A scalar argument or result; ``name`` is the signal's."""
+
+    name: str
+    type: ScalarType
+
+    @property
+    def width(self) -> int:
+        """Width of the signal in bits."""
+        return self.type.bits
+
+
+@dataclass(frozen=True, slots=True)
+class BankPort:
+    """The port group of one bank: signals ``<name>_raddr`` ... ``<name>_wdata``."""
+
+    name: str
+    width: int
+    depth: int
+    read: bool
+    write: bool
+
+    @property
+    def address_bits(self) -> int:
+        """Width of the addresses; 0 when there is one word (then there are no addresses)."""
+        return (self.depth - 1).bit_length()
+
+    def signals(self) -> dict[str, tuple[str, int]]:
+        """Verilog signals of the group: name -> ("input" or "output" of the kernel, bits)."""
+        found: dict[str, tuple[str, int]] = {}
+        if self.read:
+            if self.address_bits:
+                found[f"{self.name}_raddr"] = ("output", self.address_bits)
+            found[f"{self.name}_ren"] = ("output", 1)
+            found[f"{self.name}_rdata"] = ("input", self.width)
+        if self.write:
+            if self.address_bits:
+                found[f"{self.name}_waddr"] = ("output", self.address_bits)
+            found[f"{self.name}_wen"] = ("output", 1)
+            found[f"{self.name}_wdata"] = ("output", self.width)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPort:
+    """An array argument or result: one port group a bank.
+
+    ``banks[b]`` is bank ``b`` of ``Layout(type)``; the groups are called ``<name>`` when there is
+    one bank and ``<name>_<b>`` otherwise.
+    """
+
+    name: str
+    type: ArrayType
+    direction: Direction
+
+    @property
+    def banks(self) -> tuple[BankPort, ...]:
+        """Port groups in bank order."""
+        layout = Layout(self.type)
+        read = self.direction in (Direction.READ, Direction.READ_WRITE)
+        write = self.direction in (Direction.WRITE, Direction.READ_WRITE)
+        return tuple(
+            BankPort(
+                self.name if layout.banks == 1 else f"{self.name}_{b}",
+                self.type.element.bits, layout.depth, read, write,
+            )
+            for b in range(layout.banks)
+        )
+
+
+type Port = ScalarPort | ArrayPort
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInterface:
+    """All ports of a kernel, in the order of its arguments and of its results.
+
+    ``latency`` is the run's length in cycles when it does not depend on data, else None.
+    """
+
+    name: str
+    args: tuple[Port, ...]
+    results: tuple[Port, ...] = ()
+    latency: int | None = None
+
+    def signals(self) -> dict[str, tuple[str, int]]:
+        """Every Verilog signal but clk and rst: name -> (direction, bits)."""
+        found = {"start": ("input", 1), "ready": ("output", 1), "done": ("output", 1)}
+        for port in (*self.args, *self.results):
+            if isinstance(port, ArrayPort):
+                for bank in port.banks:
+                    found |= bank.signals()
+            else:
+                found[port.name] = ("input" if port in self.args else "output", port.width)
+        return found
+
+
+def is_signed(type: ScalarType) -> bool:
+    """Whether a signal of this type holds a two's complement number."""
+    return isinstance(type, IntegerType | Index) and type.signed
