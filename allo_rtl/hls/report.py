@@ -1,0 +1,89 @@
+"""What a compiled kernel costs, loop by loop and in total, as data.
+
+:mod:`allo_rtl.hls.render` draws these as tables, JSON and pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from allo_rtl.errors import SourceLoc
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRow:
+    """One operation of a pipeline chart: busy in cycles ``start`` ... ``end`` - 1.
+
+    ``start`` counts from the start of the loop's iteration; ``end`` is at least ``start`` + 1.
+    """
+
+    label: str
+    kind: str
+    start: int
+    end: int
+    loc: SourceLoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopReport:
+    """One loop of the generated hardware.
+
+    Attributes:
+        name: name of the loop; of all of them, outermost first, when a nest was flattened
+            (``"i, j, k"``).
+        func: the function it is in.
+        nesting: number of loops around it.
+        trip: iterations, over all flattened loops; None when it depends on data.
+        ii: initiation interval in cycles; None when the loop is not pipelined.
+        depth: cycles from the start of one iteration to its end.
+        latency: cycles of the whole loop, None when it depends on data.
+        limit: what keeps the loop from being faster, in one line.
+        loc: where the loop is in the source.
+        chart: the operations of one iteration with their cycles.
+    """
+
+    name: str
+    func: str
+    nesting: int
+    trip: int | None
+    ii: int | None
+    depth: int | None
+    latency: int | None
+    limit: str
+    loc: SourceLoc | None = None
+    chart: tuple[ChartRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReport:
+    """One array: ``banks`` memories of ``depth`` words of ``width`` bits.
+
+    ``storage`` is "port" (an argument, outside), "block RAM", "LUT RAM", "registers" or "ROM".
+    """
+
+    name: str
+    func: str
+    storage: str
+    banks: int
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class KernelReport:
+    """Everything known of a kernel after compilation.
+
+    ``latency`` is the predicted number of cycles from an accepted start to done, None when it
+    depends on data.  ``units`` counts the operators by name ("mul 32x32": 8), ``clock_mhz`` is
+    the clock the operations were chained for and ``critical_ns`` the longest chain so made.
+    """
+
+    kernel: str
+    device: str
+    clock_mhz: float
+    latency: int | None
+    critical_ns: float
+    loops: tuple[LoopReport, ...]
+    memories: tuple[MemoryReport, ...]
+    units: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
