@@ -1,0 +1,196 @@
+"""How long operations take and how much they occupy, by device family.
+
+The numbers are data (``data/<family>.json``), fitted to place-and-route results by
+``benchmarks/characterize.py`` or, where a file says ``"source": "estimate"``, set by hand.
+
+One inequality is all a scheduler needs.  A path from one register to another fits when
+
+    register_ns + [ram_read_ns] + delay(op 1) + delay(op 2) + ... + [ram_address_ns] <= period
+
+with the RAM terms only when the path starts at the data of a RAM, or ends at its address, data
+or enable.  Every ``delay`` holds the operation's logic and the wire that leads away from it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from math import ceil, log2
+from typing import Any
+
+from allo_rtl.errors import BuildError
+
+KINDS = ("add", "mul", "cmp", "eq", "logic", "shift", "select", "minmax")
+"""Kinds of operation: add (also sub, neg), mul, cmp (<, <=, >, >=), eq (also !=), logic (and, or,
+xor, not), shift (by a variable amount), select (two-way), minmax."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``linear·bits + log·log2(bits) + constant`` for widths up to ``limit`` (None: all)."""
+
+    limit: int | None
+    linear: float
+    log: float
+    constant: float
+
+    def at(self, bits: int) -> float:
+        """The value at a width of ``bits`` >= 1."""
+        return self.linear * bits + self.log * log2(bits) + self.constant
+
+
+@dataclass(frozen=True)
+class Area:
+    """LUTs as ``linear·bits + loglinear·bits·log2(bits) + square·bits² + constant``."""
+
+    limit: int | None
+    linear: float
+    loglinear: float
+    square: float
+    constant: float
+
+    def at(self, bits: int) -> float:
+        """The value at a width of ``bits`` >= 1."""
+        curve = self.linear * bits + self.loglinear * bits * log2(bits) + self.square * bits**2
+        return curve + self.constant
+
+
+@dataclass(frozen=True)
+class MuxDelay:
+    """``ways·log2(ways) + bits·log2(bits) + constant``: tree depth and select fan-out."""
+
+    ways: float
+    bits: float
+    constant: float
+
+
+@dataclass(frozen=True, eq=False)
+class DelayModel:
+    """Delays in ns and areas of one device family.
+
+    Attributes:
+        family: name of the family.
+        source: "fitted" to place and route, or "estimate".
+        register_ns: what any register-to-register path pays: clock to output, one wire, set-up.
+        ram_read_ns: clock to data of a synchronous RAM read, beyond ``register_ns``.
+        ram_address_ns: reaching a RAM's inputs instead of a register, beyond ``register_ns``.
+        dsp_operand_bits: largest signed operands of one multiplier block; (0, 0) without any.
+        dsp_minimum_bits: operands narrower than this are multiplied in LUTs.
+    """
+
+    family: str
+    source: str
+    register_ns: float
+    ram_read_ns: float
+    ram_address_ns: float
+    dsp_operand_bits: tuple[int, int]
+    dsp_minimum_bits: int
+    delays: dict[str, tuple[Segment, ...]]
+    areas: dict[str, tuple[Area, ...]]
+    mux_delay: MuxDelay
+
+    def delay(self, kind: str, bits: int) -> float:
+        """Combinational ns of one operation of ``kind`` (see KINDS) on ``bits`` >= 1 bits.
+
+        For "mul" ``bits`` is the wider operand and the whole product is made at once.
+        """
+        return _segment(self.delays, kind, bits).at(bits)
+
+    def mux(self, ways: int, bits: int) -> float:
+        """Combinational ns to choose one of ``ways`` words of ``bits`` bits by a binary index."""
+        if ways < 2:
+            return 0.0
+        curve = self.mux_delay
+        return curve.ways * log2(ways) + curve.bits * log2(bits) + curve.constant
+
+    def mul_stage_ns(self, w1: int, w2: int) -> float:
+        """Combinational ns of one partial product of a ``w1`` × ``w2`` multiplication.
+
+        That is what remains of a multiplier split into blocks with registers between the blocks
+        and the additions of their results.  Without blocks it is the whole product.
+        """
+        block = max(self.dsp_operand_bits)
+        bits = max(w1, w2)
+        return self.delay("mul", min(bits, block) if block else bits)
+
+    def luts(self, kind: str, bits: int) -> int:
+        """LUTs of one operation of ``kind`` on ``bits`` bits (beside its multiplier blocks)."""
+        return max(0, round(_segment(self.areas, kind, bits).at(bits)))
+
+    def dsps(self, w1: int, w2: int, result: int | None = None) -> int:
+        """Multiplier blocks of a ``w1`` × ``w2`` product of which ``result`` low bits are used.
+
+        ``result`` is ``w1 + w2`` unless given.  Operands are cut into pieces one bit narrower
+        than a block's signed operand, but for the topmost; pieces above ``result`` are not made.
+        """
+        if min(w1, w2) < self.dsp_minimum_bits or not all(self.dsp_operand_bits):
+            return 0
+        width = w1 + w2 if result is None else result
+        wide, narrow = self.dsp_operand_bits
+        first, second = _offsets(max(w1, w2), wide), _offsets(min(w1, w2), narrow)
+        return sum(i + j < width for i in first for j in second)
+
+
+def _offsets(width: int, block: int) -> range:
+    """Lowest bits of the pieces of an operand of ``width`` bits cut for blocks of ``block``."""
+    pieces = 1 if width <= block else 1 + ceil((width - block) / (block - 1))
+    return range(0, pieces * (block - 1), block - 1)
+
+
+def _segment[S: (Segment, Area)](curves: dict[str, tuple[S, ...]], kind: str, bits: int) -> S:
+    if kind not in curves:
+        raise BuildError(f"unknown kind of operation {kind!r}", allowed=", ".join(KINDS))
+    if bits < 1:
+        raise BuildError(f"an operation of {bits} bits", allowed="1 bit or more")
+    pieces = curves[kind]
+    return next((p for p in pieces if p.limit is None or bits <= p.limit), pieces[-1])
+
+
+def families() -> tuple[str, ...]:
+    """Names of the families there are data for, in alphabetical order."""
+    folder = resources.files("allo_rtl.hls") / "data"
+    names = (entry.name for entry in folder.iterdir())
+    return tuple(sorted(n.removesuffix(".json") for n in names if n.endswith(".json")))
+
+
+def data(family: str) -> dict[str, Any]:
+    """The family's file as it is: coefficients, provenance and raw points.
+
+    BuildError when there is none.
+    """
+    if family not in families():
+        close = get_close_matches(family.lower(), families(), n=1, cutoff=0.4)
+        raise BuildError(
+            f"no delay model for family {family!r}",
+            allowed=", ".join(families()),
+            hint=f"did you mean {close[0]!r}?" if close else None,
+        )
+    path = resources.files("allo_rtl.hls") / "data" / f"{family}.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+@cache
+def load(family: str) -> DelayModel:
+    """The delay model of a family (one of :func:`families`); BuildError for another name."""
+    return model(data(family))
+
+
+def model(content: dict[str, Any]) -> DelayModel:
+    """The delay model written down in the ``content`` of a data file."""
+    wide, narrow = content["dsp_operand_bits"]
+    return DelayModel(
+        family=content["family"],
+        source=content["source"],
+        register_ns=content["register_ns"],
+        ram_read_ns=content["ram_read_ns"],
+        ram_address_ns=content["ram_address_ns"],
+        dsp_operand_bits=(wide, narrow),
+        dsp_minimum_bits=content["dsp_minimum_bits"],
+        delays={k: tuple(Segment(*s) for s in v) for k, v in content["delays"].items()},
+        areas={k: tuple(Area(*s) for s in v) for k, v in content["luts"].items()},
+        mux_delay=MuxDelay(*content["mux"]),
+    )
