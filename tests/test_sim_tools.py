@@ -72,7 +72,7 @@ def test_builds_at_the_same_time_give_one_result(cache):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(set(found)) == 1 and len(found) == 4
+    assert found == [found[0]] * 4
     assert [p.name for p in cache.iterdir()] == [found[0].name]
 
 
