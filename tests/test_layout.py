@@ -1,0 +1,145 @@
+"""The shape of the project: its packages, its one namespace, who imports whom, file lengths."""
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTSIDE = ("frontend", "sim", "boards")
+PACKAGES = {p.name: p for p in (ROOT / "allo_rtl").iterdir() if (p / "__init__.py").exists()} | {
+    name: ROOT / name for name in OUTSIDE
+}
+
+# What each package may import of allo_rtl, besides itself.  `frontend`, `schedule` and `hls` stand
+# on `ir` alone; hardware comes after the operation schedule; who runs hardware comes last.
+MAY_IMPORT = {
+    "ir": set(),
+    "frontend": {"ir"},
+    "schedule": {"ir"},
+    "hls": {"ir"},
+    "rtl": {"ir", "hls"},
+    "sim": {"ir", "hls", "rtl"},
+    "boards": {"ir", "hls", "rtl", "sim"},
+}
+# Modules of allo_rtl itself that every package may use: they import none of the packages but ir.
+COMMON = {"errors", "target"}
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    return folder.rglob("*.py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of_allo(name: str) -> str | None:
+    """``"ir"`` for ``allo_rtl.ir.types``; None for what is not of this package."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "allo_rtl" and len(parts) > 1 else None
+
+
+def test_pyproject_lists_the_packages_on_disk() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    nested = {
+        f"allo_rtl.{name}" + "".join(f".{part}" for part in init.parent.relative_to(folder).parts)
+        for name, folder in PACKAGES.items()
+        for init in folder.rglob("__init__.py")
+    }
+    assert set(tools["packages"]) == {"allo_rtl"} | nested
+    assert tools["package-dir"] == {f"allo_rtl.{name}": name for name in OUTSIDE}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_folders_beside_the_package_are_in_its_namespace(name: str) -> None:
+    package = importlib.import_module(f"allo_rtl.{name}")
+    assert package.__file__ is not None
+    assert Path(package.__file__).parent.name == name
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_folders_beside_the_package_refuse_another_name(name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", f"import {name}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == (
+        f"ImportError: this folder is the package 'allo_rtl.{name}', imported here as {name!r}; "
+        f"write 'import allo_rtl.{name}'"
+    )
+
+
+def test_every_package_has_its_place_in_the_order() -> None:
+    assert set(PACKAGES) == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_packages_import_only_what_is_before_them(name: str) -> None:
+    allowed = {name, *MAY_IMPORT[name], *COMMON}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {found}"
+        for path in sources(PACKAGES[name])
+        for found in imports(path)
+        if (part := part_of_allo(found)) is not None and part not in allowed
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", sorted(COMMON))
+def test_common_modules_import_at_most_the_ir(name: str) -> None:
+    parts = {part_of_allo(found) for found in imports(ROOT / "allo_rtl" / f"{name}.py")}
+    assert parts <= {None, "ir", *COMMON}
+
+
+@pytest.mark.parametrize("name", ["ir", "frontend", "schedule", "hls"])
+def test_only_hardware_packages_import_amaranth(name: str) -> None:
+    wrong = [
+        str(path.relative_to(ROOT))
+        for path in sources(PACKAGES[name])
+        if any(found.split(".")[0].startswith("amaranth") for found in imports(path))
+    ]
+    assert wrong == []
+
+
+def test_files_stay_short() -> None:
+    folders = [ROOT / "allo_rtl", *(ROOT / f for f in (*OUTSIDE, "tests", "examples", "benchmarks"))]
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in folders
+        for path in sources(folder)
+        if (lines := len(path.read_text().splitlines())) > 600
+    }
+    assert long == {}
+
+
+def test_type_checkers_see_every_package(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        make_typings = importlib.import_module("make_typings").make_typings
+    finally:
+        sys.path.pop(0)
+    for folder in ("allo_rtl/ir", *OUTSIDE):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").touch()
+    (tmp_path / "allo_rtl" / "errors.py").touch()
+    for _ in range(2):  # the second time over an old farm
+        farm = make_typings(tmp_path)
+    assert sorted(p.name for p in farm.iterdir()) == [
+        "boards", "errors.py", "frontend", "ir", "sim",
+    ]
+    assert all(p.is_symlink() and p.resolve().exists() for p in farm.iterdir())
+    assert (farm / "sim" / "__init__.py").exists()
