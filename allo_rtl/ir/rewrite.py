@@ -40,7 +40,7 @@ def map_block(block: Block, visit: Callable[[Op], Op | Block | None]) -> Block:
     out: list[Op] = []
     changed = False
     for op in block:
-        new_regions = {
+        new_regions: dict[str, Any] = {
             name: map_block(old, visit)
             for name, old in zip(op.REGIONS, op.regions(), strict=True)
         }
@@ -131,6 +131,9 @@ def retype(func: Func, types: Mapping[Value, Any]) -> Func:
         v: Value(t, v.name) for v, t in types.items()
     }
 
+    def new_of(value: Value) -> Value:
+        return _as_value(mapping[value]) if value in mapping else value
+
     def visit(op: Op) -> Op:
         new = substitute_op(op, mapping)
         changes: dict[str, Any] = {}
@@ -138,13 +141,13 @@ def retype(func: Func, types: Mapping[Value, Any]) -> Func:
             old = getattr(op, name)
             olds = old if isinstance(old, tuple) else (old,)
             if any(v in mapping for v in olds):
-                news = tuple(_as_value(mapping.get(v, v)) for v in olds)
+                news = tuple(map(new_of, olds))
                 changes[name] = news if isinstance(old, tuple) else news[0]
         return replace(new, **changes) if changes else new
 
-    args = tuple(_as_value(mapping.get(a, a)) for a in func.args)
+    args = tuple(map(new_of, func.args))
     body = map_block(func.body, visit)
     results = func.results
     if func.returned:
-        results = tuple(_as_value(mapping.get(v, v)).type for v in func.returned)
+        results = tuple(new_of(v).type for v in func.returned)
     return replace(func, args=args, body=body, results=results)
