@@ -57,7 +57,7 @@ $(INSTALLED): pyproject.toml
 	[ -x $(BIN)/python ] || { echo "making $(VENV) with $$("$$found" --version)"; \
 	  "$$found" -m venv $(VENV); }
 	@echo 'installing the package and its tools into $(VENV) (once, a few minutes) ...'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 # Each YoWASP tool is compiled for this machine when it is first started; do that here, not in

@@ -1,0 +1,219 @@
+"""A kernel's report as tables, plain text and JSON.  Pictures are in :mod:`allo_rtl.hls.chart`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
+
+WIDTH = 100
+"""Columns that a plain-text report keeps to."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """What one board's build used.
+
+    Each resource is (used, on the chip), None where the family has none; ``fmax_mhz`` is what
+    place and route reached and ``clock_mhz`` what was asked, None when unknown.
+    """
+
+    board: str
+    lut: tuple[int, int] | None
+    ff: tuple[int, int] | None
+    bram: tuple[int, int] | None
+    dsp: tuple[int, int] | None
+    fmax_mhz: float | None
+    clock_mhz: float | None = None
+
+
+def rich_report(report: KernelReport, measured: int | None = None) -> RenderableType:
+    """The report for a rich console: a heading, one table of loops, one of totals.
+
+    ``measured`` is the number of cycles a simulation took, None before there was one.
+    """
+    heading = Text.assemble(
+        (report.kernel, "bold"),
+        f" on {report.device} at {report.clock_mhz:g} MHz",
+    )
+    parts: list[RenderableType] = [heading]
+    if report.loops:
+        parts.append(_loops(report.loops))
+    parts.append(_totals(report, measured))
+    parts.extend(Text(f"note: {note}") for note in report.notes)
+    return Group(*parts)
+
+
+def render_table(report: KernelReport, measured: int | None = None) -> str:
+    """The report as plain text with box drawing, at most :data:`WIDTH` columns wide."""
+    return plain(rich_report(report, measured))
+
+
+def plain(renderable: RenderableType) -> str:
+    """Any rich renderable as text without colours, at most :data:`WIDTH` columns wide."""
+    console = Console(
+        file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False, highlight=False,
+        legacy_windows=False,
+    )
+    with console.capture() as captured:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="", box=box.ROUNDED)
+    for column in columns:
+        numeric = column in right
+        # Numbers are never cut; words wrap.
+        table.add_column(
+            column, justify="right" if numeric else "left", no_wrap=numeric,
+            overflow="fold", min_width=len(column),
+        )
+    return table
+
+
+def _count(value: int | None, unknown: str) -> str:
+    return unknown if value is None else f"{value:,}"
+
+
+def _loops(loops: Sequence[LoopReport]) -> Table:
+    numbers = ("trip", "II", "depth", "latency")
+    table = _table("Loops (cycles)", "loop", *numbers, "line", "limited by", right=numbers)
+    several = len({loop.func for loop in loops}) > 1
+    for loop in loops:
+        prefix = f"{loop.func}: " if several else ""
+        table.add_row(
+            "  " * loop.nesting + prefix + loop.name,
+            _count(loop.trip, "data"),
+            _count(loop.ii, "-"),
+            _count(loop.depth, "-"),
+            _count(loop.latency, "data"),
+            loop.loc.short if loop.loc else "",
+            loop.limit,
+        )
+    return table
+
+
+def _totals(report: KernelReport, measured: int | None) -> Table:
+    table = _table("Totals", "what", "value")
+    predicted = _count(report.latency, "depends on data")
+    table.add_row("cycles, predicted", predicted)
+    if measured is not None:
+        table.add_row("cycles, simulated", f"{measured:,}")
+    if (cycles := report.latency if measured is None else measured) is not None:
+        table.add_row("time", _time(cycles / report.clock_mhz))
+    table.add_row("longest chain", f"{report.critical_ns:.2f} ns of {1e3 / report.clock_mhz:.2f}")
+    for number, memory in enumerate(report.memories):
+        table.add_row("" if number else "memories", _memory(memory))
+    for number, (unit, count) in enumerate(report.units):
+        table.add_row("" if number else "units", f"{count} × {unit}")
+    return table
+
+
+def _time(microseconds: float) -> str:
+    if microseconds < 1e3:
+        return f"{microseconds:.4g} µs"
+    return f"{microseconds / 1e3:.4g} ms"
+
+
+def _memory(memory: MemoryReport) -> str:
+    banks = f"{memory.banks} × " if memory.banks > 1 else ""
+    return f"{memory.name}: {banks}{memory.depth:,} words of {memory.width} bits, {memory.storage}"
+
+
+def rich_boards(rows: Sequence[BoardRow]) -> Table:
+    """What each board's build used and the clock it reached, as a rich table."""
+    numbers = ("LUT", "FF", "BRAM", "DSP", "Fmax (MHz)")
+    table = _table("Boards", "board", *numbers, "clock asked", right=numbers)
+    for row in rows:
+        clock = "" if row.clock_mhz is None else f"{row.clock_mhz:g} MHz{_verdict(row)}"
+        fmax = "?" if row.fmax_mhz is None else f"{row.fmax_mhz:.1f}"
+        used = (_used(resource) for resource in (row.lut, row.ff, row.bram, row.dsp))
+        table.add_row(row.board, *used, fmax, clock)
+    return table
+
+
+def render_boards(rows: Sequence[BoardRow]) -> str:
+    """What each board's build used and the clock it reached, as plain text."""
+    return plain(rich_boards(rows))
+
+
+def _used(resource: tuple[int, int] | None) -> str:
+    return "-" if resource is None else f"{resource[0]:,}/{resource[1]:,}"
+
+
+def _verdict(row: BoardRow) -> str:
+    if row.fmax_mhz is None or row.clock_mhz is None:
+        return ""
+    return ", met" if row.fmax_mhz >= row.clock_mhz else ", MISSED"
+
+
+def render_json(report: KernelReport, measured: int | None = None) -> str:
+    """The report as JSON, keys in a fixed order; lengths of time are in cycles.
+
+    ``null`` stands for what depends on data (``trip``, ``latency``), is not pipelined (``ii``) or
+    was not simulated (``measured``).  Places are ``"file.py:line"``.
+    """
+    data = {
+        "kernel": report.kernel,
+        "device": report.device,
+        "clock_mhz": report.clock_mhz,
+        "latency": report.latency,
+        "measured": measured,
+        "critical_ns": report.critical_ns,
+        "loops": [_loop_data(loop) for loop in report.loops],
+        "memories": [_memory_data(memory) for memory in report.memories],
+        "units": dict(report.units),
+        "notes": list(report.notes),
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _place(loc: SourceLoc | None) -> str | None:
+    return loc.short if loc else None
+
+
+def _loop_data(loop: LoopReport) -> dict[str, Any]:
+    return {
+        "name": loop.name,
+        "func": loop.func,
+        "nesting": loop.nesting,
+        "trip": loop.trip,
+        "ii": loop.ii,
+        "depth": loop.depth,
+        "latency": loop.latency,
+        "limit": loop.limit,
+        "loc": _place(loop.loc),
+        "chart": [_row_data(row) for row in loop.chart],
+    }
+
+
+def _row_data(row: ChartRow) -> dict[str, Any]:
+    return {
+        "label": row.label,
+        "kind": row.kind,
+        "start": row.start,
+        "end": row.end,
+        "loc": _place(row.loc),
+    }
+
+
+def _memory_data(memory: MemoryReport) -> dict[str, Any]:
+    return {
+        "name": memory.name,
+        "func": memory.func,
+        "storage": memory.storage,
+        "banks": memory.banks,
+        "depth": memory.depth,
+        "width": memory.width,
+    }
