@@ -1,0 +1,419 @@
+"""Which accesses touch the same array cell, and in which iterations: exact where affine.
+
+Subscripts may use loop counters and values computed outside the loops asked about (symbolic
+constants).  A subscript that uses anything computed inside them is data dependent: it may be any
+cell along that dimension.  Conditions are taken as possibly true.  Different arrays never share
+a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import lcm
+
+from allo_rtl.ir import polyhedra
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Store, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType
+
+_FAR = 1 << 62
+"""More iterations than any loop has."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """One read or write of an array.
+
+    Attributes:
+        op: the operation; a call counts as one access of every array it may read or write.
+        loops: the loops around it inside the block asked about, outermost first.
+        position: where it stands in the text; compares like the order of the text.
+        array: the array it touches.
+        is_store: whether it writes.
+        affine: whether every subscript is known at the start of the block or counts its loops.
+        index: the subscripts with ``Apply`` resolved; None for a call, which may touch any cell.
+        parents: the loops and conditions around it inside the block, outermost first.
+    """
+
+    op: Load | Store | Call
+    loops: tuple[For, ...]
+    position: tuple[int, ...]
+    array: Value
+    is_store: bool
+    affine: bool
+    index: tuple[AffineExpr, ...] | None
+    parents: tuple[Op, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two iterations that touch one cell, as loop counters, and the cell.
+
+    A subscript of ``cell`` is None where it depends on data.
+    """
+
+    source: tuple[int, ...]
+    sink: tuple[int, ...]
+    cell: tuple[int | None, ...]
+
+
+def accesses(block: Block, module: Module | None = None) -> tuple[Access, ...]:
+    """Every array access of a block, in the order of the text.
+
+    With the ``module``, a call touches only what its callee reads and writes; without, every
+    array it is given, both ways.
+    """
+    inside = {value for op in walk(block) for value in op.results()}
+    found = _Collector(module, inside)
+    found.visit(block, (), ())
+    return tuple(found.out)
+
+
+class _Collector:
+    """Walks a block with the definitions of ``Apply`` results seen so far."""
+
+    def __init__(self, module: Module | None, inside: set[Value]) -> None:
+        self.module = module
+        self.inside = inside
+        self.applied: dict[Value, AffineExpr] = {}
+        self.out: list[Access] = []
+
+    def visit(self, block: Block, parents: tuple[Op, ...], position: tuple[int, ...]) -> None:
+        for k, op in enumerate(block):
+            here = (*position, k)
+            match op:
+                case Apply():
+                    self.applied[op.result] = op.expr.substitute(self.applied.get)
+                case Load():
+                    self.add(op, op.array, False, op.index, parents, here)
+                case Store():
+                    self.add(op, op.array, True, op.index, parents, here)
+                case Call():
+                    for array, is_store in _touched(op, self.module):
+                        self.add(op, array, is_store, None, parents, here)
+                case _:
+                    for r, region in enumerate(op.regions()):
+                        self.visit(region, (*parents, op), (*here, r))
+
+    def add(
+        self,
+        op: Load | Store | Call,
+        array: Value,
+        is_store: bool,
+        subscripts: tuple[AffineExpr, ...] | None,
+        parents: tuple[Op, ...],
+        position: tuple[int, ...],
+    ) -> None:
+        loops = tuple(p for p in parents if isinstance(p, For))
+        index = subscripts
+        if subscripts is not None:
+            index = tuple(e.substitute(self.applied.get) for e in subscripts)
+        affine = index is not None and not any(e.values & self.inside for e in index)
+        self.out.append(
+            Access(op, loops, position, array, is_store, affine, index, parents)
+        )
+
+
+def _touched(call: Call, module: Module | None) -> Iterator[tuple[Value, bool]]:
+    """(array, whether written) for each way a call may touch an array of its caller."""
+    for k, arg in enumerate(call.args):
+        if isinstance(arg.type, ArrayType):
+            for is_store in (False, True):
+                if module is None or (k, is_store) in _effects(module, call.callee):
+                    yield arg, is_store
+    for out in call.outs:
+        if isinstance(out.type, ArrayType):
+            yield out, True
+
+
+@lru_cache(maxsize=64)
+def _effects(module: Module, name: str) -> frozenset[tuple[int, bool]]:
+    """(argument number, whether written) for each way a function touches its array arguments."""
+    func = module.func(name)
+    number = {arg: k for k, arg in enumerate(func.args)}
+    return frozenset(
+        (number[a.array], a.is_store)
+        for a in accesses(func.body, module)
+        if a.array in number
+    )
+
+
+# --- questions -----------------------------------------------------------------------------
+
+
+def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | None:
+    """The least number of iterations between two accesses of one cell, ``src`` first.
+
+    Args:
+        src, dst: accesses in the body of the innermost of ``loops``, by
+            :func:`accesses` of the whole nest or of that body alone.
+        loops: one loop, or a perfect nest taken as flattened, outermost first; all but the
+            outermost with constant trip counts.
+
+    Returns:
+        The least distance, in iterations of the flattened nest (1 or more), over all pairs of
+        an iteration of ``src`` and a later one of ``dst`` that may touch the same cell; None
+        when there is no such pair.  Exact for affine subscripts; subscripts that depend on data
+        are taken to be able to coincide.
+    """
+    trips = [loop.trip_count for loop in loops]
+    if src.array is not dst.array or 0 in trips or all(trip == 1 for trip in trips):
+        return None
+    pair = _pair(src, dst, loops)
+    return _distance(pair) if pair else 1
+
+
+def same_iteration(src: Access, dst: Access, loops: Sequence[For]) -> bool:
+    """Whether two accesses may touch one cell in one iteration of ``loops``.
+
+    The arguments are those of :func:`carried_distance`.
+    """
+    if src.array is not dst.array or any(loop.trip_count == 0 for loop in loops):
+        return False
+    pair = _pair(src, dst, loops)
+    return _meet(pair) if pair else True
+
+
+def conflict(
+    src: Access,
+    dst: Access,
+    loops: Sequence[For],
+    condition: Callable[[Sequence[str], Sequence[str]], str],
+) -> Conflict | None:
+    """Two iterations of a nest that touch one cell and satisfy a condition, or None.
+
+    ``condition`` gets the names of the counters of the source's and of the sink's iteration and
+    answers a formula in isl's syntax; see :func:`before`.
+    """
+    if src.array is not dst.array:
+        return None
+    pair = _pair(src, dst, loops) or _Pair((), (), tuple(loops))
+    space = _Space(pair)
+    found = polyhedra.points(space.dims, [*space.constraints, condition(space.src, space.dst)])
+    if found.is_empty():
+        return None
+    if not space.unbounded:
+        found = found.lexmin()
+    point = polyhedra.sample(found)
+    assert point is not None, "isl found no point in a set that is not empty"
+    at = dict(zip(space.dims, point, strict=True))
+    return Conflict(
+        tuple(at[n] for n in space.src),
+        tuple(at[n] for n in space.dst),
+        tuple(_value_at(e, space.src_names, at) for e in src.index or ()),
+    )
+
+
+def before(a: Sequence[str], b: Sequence[str]) -> str:
+    """The formula: iteration ``a`` comes lexicographically before iteration ``b``."""
+    cases = []
+    for k in range(len(a)):
+        equal = [f"{x} = {y}" for x, y in zip(a[:k], b[:k], strict=True)]
+        cases.append("(" + " and ".join([*equal, f"{a[k]} < {b[k]}"]) + ")")
+    return "(" + " or ".join(cases) + ")"
+
+
+# --- one pair of accesses ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """What the answers depend on: subscripts of both, the loops, those outside and inside."""
+
+    src: tuple[AffineExpr, ...]
+    dst: tuple[AffineExpr, ...]
+    loops: tuple[For, ...]
+    outer: tuple[For, ...] = ()
+    src_inner: tuple[For, ...] = ()
+    dst_inner: tuple[For, ...] = ()
+
+
+def _pair(src: Access, dst: Access, loops: Sequence[For]) -> _Pair | None:
+    """None when one of them is a call, about whose cells nothing is known."""
+    if src.index is None or dst.index is None:
+        return None
+    outer, src_inner = _around(src, loops)
+    return _Pair(src.index, dst.index, tuple(loops), outer, src_inner, _around(dst, loops)[1])
+
+
+def _around(access: Access, loops: Sequence[For]) -> tuple[tuple[For, ...], tuple[For, ...]]:
+    """The loops of an access outside and inside ``loops``."""
+    ivs = [loop.iv for loop in access.loops]
+    if loops[-1].iv not in ivs:
+        return (), access.loops
+    return (
+        access.loops[: ivs.index(loops[0].iv)],
+        access.loops[ivs.index(loops[-1].iv) + 1 :],
+    )
+
+
+@lru_cache(maxsize=64)
+def _defined_in(loop: For) -> frozenset[Value]:
+    """Values that can differ from one iteration of the loop to another, its counter among them."""
+    inner = (op.iv for op in walk(loop.body) if isinstance(op, For))
+    return frozenset((loop.iv, *inner, *(v for op in walk(loop.body) for v in op.results())))
+
+
+class _Space:
+    """The isl dimensions and constraints of a pair: counters of both sides, shared symbols."""
+
+    def __init__(self, pair: _Pair) -> None:
+        ivs = [loop.iv for loop in pair.loops]
+        self.src = [f"s{k}" for k in range(len(ivs))]
+        self.dst = [f"d{k}" for k in range(len(ivs))]
+        shared = {v: f"p{k}" for k, v in enumerate(_symbols(pair))}
+        self.src_names = shared | dict(zip(ivs, self.src, strict=True))
+        self.dst_names = shared | dict(zip(ivs, self.dst, strict=True))
+        self.src_names |= {loop.iv: f"x{k}" for k, loop in enumerate(pair.src_inner)}
+        self.dst_names |= {loop.iv: f"y{k}" for k, loop in enumerate(pair.dst_inner)}
+        self.dims = sorted({*self.src_names.values(), *self.dst_names.values()}, key=_dim_order)
+        self.unbounded = len(shared) > len(pair.outer)
+        self.constraints = [
+            *polyhedra.same_cell(pair.src, self.src_names, pair.dst, self.dst_names),
+            *_domain((*pair.outer, *pair.loops, *pair.src_inner), self.src_names),
+            *_domain((*pair.loops, *pair.dst_inner), self.dst_names),
+        ]
+
+
+def _dim_order(name: str) -> tuple[int, int]:
+    """Source, sink, then the rest, so that the smallest point has the first iterations."""
+    return "sdpxy".index(name[0]), int(name[1:])
+
+
+def _domain(loops: Iterable[For], names: polyhedra.Names) -> list[str]:
+    return [c for loop in loops for c in polyhedra.iterates(loop, names)]
+
+
+def _symbols(pair: _Pair) -> list[Value]:
+    """Values both sides share: counters of outer loops first, then what else is used."""
+    around = (*pair.outer, *pair.loops, *pair.src_inner, *pair.dst_inner)
+    exprs = (*pair.src, *pair.dst, *(e for p in around for e in (*p.lower, *p.upper)))
+    used = {v for e in exprs for v in e.values} - _defined_in(pair.loops[0])
+    used -= {loop.iv for loop in around}
+    return [*(loop.iv for loop in pair.outer), *sorted(used, key=lambda v: v.uid)]
+
+
+def _value_at(expr: AffineExpr, names: polyhedra.Names, at: dict[str, int]) -> int | None:
+    if not polyhedra.known(expr, names):
+        return None
+    return expr.evaluate(lambda v: at[names[v]])
+
+
+@lru_cache(maxsize=1 << 14)
+def _meet(pair: _Pair) -> bool:
+    """Whether both touch one cell in one iteration."""
+    if not pair.src_inner and not pair.dst_inner:
+        # Here every value, even one that depends on data, is the same number on both sides.
+        gaps = [d - s for s, d in zip(pair.src, pair.dst, strict=True)]
+        if any(g.is_constant and g.const for g in gaps):
+            return False
+        if all(g.is_constant for g in gaps):
+            return True
+    space = _Space(pair)
+    equal = [f"{s} = {d}" for s, d in zip(space.src, space.dst, strict=True)]
+    return not polyhedra.points(space.dims, [*space.constraints, *equal]).is_empty()
+
+
+@lru_cache(maxsize=1 << 14)
+def _distance(pair: _Pair) -> int | None:
+    """The least distance of iterations that share a cell; None when there are none."""
+    constant = all(loop.trip_count is not None for loop in pair.loops[1:])
+    rows = _uniform_rows(pair)
+    if rows is not None and constant:
+        return _uniform_distance(rows, [loop.trip_count for loop in pair.loops])
+    space = _Space(pair)
+    if not constant:
+        order = before(space.src, space.dst)
+        found = polyhedra.points(space.dims, [*space.constraints, order])
+        return None if found.is_empty() else 1
+    unit = lcm(*(loop.step for loop in pair.loops))
+    weights = [s * (unit // p.step) for s, p in zip(_strides(pair.loops), pair.loops, strict=True)]
+    apart = " + ".join(
+        f"{w}*({d} - {s})" for w, s, d in zip(weights, space.src, space.dst, strict=True)
+    )
+    inner = f"exists {', '.join(space.dims)} : " + " and ".join(
+        [*space.constraints, f"{unit}*t = {apart}", "t >= 1"]
+    )
+    least = polyhedra.points(["t"], [inner]).dim_min_val(0)
+    return None if least.is_nan() else int(least.to_python())
+
+
+def _strides(loops: Sequence[For]) -> list[int]:
+    """Iterations of the flattened nest in one step of each loop."""
+    strides = [1]
+    for loop in reversed(loops[1:]):
+        strides.append(strides[-1] * (loop.trip_count or 1))
+    return strides[::-1]
+
+
+# --- the common case, by hand: equal linear parts, one counter a subscript ------------------
+
+type _Row = tuple[int | None, int, int]
+"""(loop, coefficient, right side): coefficient * difference of that loop = right side."""
+
+
+def _uniform_rows(pair: _Pair) -> list[_Row] | None:
+    """One equation a subscript over the differences of the counters, in iterations.
+
+    None when some subscript is not of that shape.
+    """
+    varying = _defined_in(pair.loops[0])
+    ivs = {loop.iv: k for k, loop in enumerate(pair.loops)}
+    inner = {loop.iv for loop in (*pair.src_inner, *pair.dst_inner)}
+    rows: list[_Row] = []
+    for a, b in zip(pair.src, pair.dst, strict=True):
+        moving, gap = (a.values | b.values) & varying, a - b
+        if moving - inner - ivs.keys():
+            continue  # depends on data: no constraint
+        if moving & inner or gap.terms:
+            return None
+        if len(moving) > 1:
+            return None
+        iv = next(iter(moving), None)
+        if iv is None:
+            rows.append((None, 1, gap.const))
+        elif (factor := a.coefficient(iv)) and a.values - {iv} == (a - _times(iv, factor)).values:
+            rows.append((ivs[iv], factor * pair.loops[ivs[iv]].step, gap.const))
+        else:
+            return None
+    return rows
+
+
+def _times(iv: Value, factor: int) -> AffineExpr:
+    return AffineExpr.of(iv) * factor
+
+
+def _uniform_distance(rows: Iterable[_Row], trips: Sequence[int | None]) -> int | None:
+    reach = [_FAR if trip is None else trip - 1 for trip in trips]
+    fixed: dict[int, int] = {}
+    for loop, factor, right in rows:
+        if right % factor:
+            return None
+        steps = right // factor
+        if loop is None:
+            if steps:
+                return None
+        elif abs(steps) > reach[loop] or fixed.setdefault(loop, steps) != steps:
+            return None
+    strides = [1]
+    for r in reversed(reach[1:]):
+        strides.insert(0, strides[0] * (r + 1))
+    base = sum(strides[k] * steps for k, steps in fixed.items())
+    return _least_positive(
+        base, [(strides[k], reach[k]) for k in range(len(reach)) if k not in fixed]
+    )
+
+
+def _least_positive(base: int, free: Sequence[tuple[int, int]]) -> int | None:
+    """The least positive base + sum of stride * n with -reach <= n <= reach for each of free."""
+    if not free:
+        return base if base >= 1 else None
+    (stride, reach), rest = free[0], free[1:]
+    slack = sum(s * r for s, r in rest)
+    first = max(-reach, -((base + slack - 1) // stride))
+    last = min(reach, max(first, -((base - slack - 1) // stride)))
+    found = (_least_positive(base + n * stride, rest) for n in range(first, last + 1))
+    return min((f for f in found if f is not None), default=None)
