@@ -1,0 +1,265 @@
+"""The command line: ``python -m allo_rtl compile | simulate | report | build file.py:kernel``.
+
+The name after the colon is a kernel, a Schedule, or a function without arguments that returns a
+Schedule.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+import allo_rtl as allo
+from allo_rtl.errors import AlloError
+from allo_rtl.hls.chart import render_svg_report
+from allo_rtl.hls.render import WIDTH, BoardRow, render_json, rich_boards, rich_report
+from allo_rtl.ir.types import Index, IntegerType, ScalarType
+from allo_rtl.rtl.interface import ArrayPort, KernelInterface, Port
+from allo_rtl.sim.marshal import numpy_dtype
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    help="Compile Python kernels to hardware.",
+)
+
+Spec = Annotated[str, typer.Argument(metavar="FILE.PY:KERNEL", help="What to work on.")]
+Device = Annotated[str, typer.Option(help="FPGA device the timing is for.")]
+Clock = Annotated[float, typer.Option(help="Clock to schedule for, in MHz.")]
+Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")]
+
+
+@app.command()
+def compile(
+    spec: Spec, output: Out = Path("out"), device: Device = "ecp5-85", clock_mhz: Clock = 100.0
+) -> None:
+    """Write Verilog, the report and a cocotb test bench."""
+    with reported_errors():
+        rtl = load(spec).build(target="rtl", device=device, clock_mhz=clock_mhz)
+        for path in rtl.write(output):
+            typer.echo(path)
+
+
+@app.command()
+def report(
+    spec: Spec,
+    device: Device = "ecp5-85",
+    clock_mhz: Clock = 100.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Draw the pipelines to this file.")] = None,
+) -> None:
+    """Print what the kernel costs, loop by loop, and why."""
+    with reported_errors():
+        rtl = load(spec).build(target="rtl", device=device, clock_mhz=clock_mhz)
+        found = rtl.report()
+        if json:
+            typer.echo(render_json(found), nl=False)
+        else:
+            console().print(rich_report(found))
+        if svg is not None:
+            svg.parent.mkdir(parents=True, exist_ok=True)
+            svg.write_text(render_svg_report(found))
+            typer.echo(svg, err=json)
+
+
+@app.command()
+def simulate(
+    spec: Spec,
+    device: Device = "ecp5-85",
+    clock_mhz: Clock = 100.0,
+    seed: Annotated[int, typer.Option(help="Seed of the random arguments.")] = 0,
+    values: Annotated[
+        str | None, typer.Option(metavar="LOW:HIGH", help="Range of the random arguments.")
+    ] = None,
+    waves: Annotated[Path | None, typer.Option(help="Write waveforms to this file.")] = None,
+) -> None:
+    """Run the hardware in Verilator on random arguments and compare it with the CPU build."""
+    with reported_errors():
+        schedule = load(spec)
+        options = {} if waves is None else {"trace": waves}
+        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz, **options)
+        args = random_args(rtl.interface, np.random.default_rng(seed), _range(values))
+        different = compare(schedule.build(), rtl, args)
+        predicted = "depends on data" if rtl.predicted_cycles is None else rtl.predicted_cycles
+        typer.echo(f"cycles predicted: {predicted}")
+        typer.echo(f"cycles measured:  {rtl.measured_cycles}")
+        if waves is not None:
+            typer.echo(f"waveforms: {waves}")
+        if different:
+            typer.echo(f"WRONG: hardware and CPU differ in {', '.join(different)}", err=True)
+            raise typer.Exit(1)
+        typer.echo("hardware and CPU agree")
+
+
+@app.command()
+def build(
+    spec: Spec,
+    board: Annotated[str, typer.Option(help="Board to build for.")],
+    output: Out = Path("out"),
+    clock_mhz: Annotated[
+        float | None, typer.Option(help="Clock in MHz; the board's own when not given.")
+    ] = None,
+    program: Annotated[bool, typer.Option("--program", help="Also load it to the board.")] = False,
+) -> None:
+    """Build a bitstream: the kernel, its arrays in block RAM, and a UART link."""
+    with reported_errors():
+        rtl = load(spec).build(target="rtl")
+        with Console(stderr=True).status(f"{board}: starting") as status:
+            bits = rtl.bitstream(
+                board, folder=output, clock_mhz=clock_mhz,
+                progress=lambda step: status.update(f"{board}: {step}"),
+            )
+        console().print(rich_boards([board_row(bits)]))
+        typer.echo(bits.path)
+        if program:
+            bits.program()
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Print an error of ours without a traceback, and leave with exit code 1."""
+    try:
+        yield
+    except AlloError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from None
+
+
+def console() -> Console:
+    """Standard output; as wide as a report when it is no terminal."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def load(spec: str) -> Any:  # noqa: ANN401 - a Schedule
+    """The Schedule that ``file.py:name`` names.
+
+    Raises:
+        typer.BadParameter: there is no such file or name, or it is none of the three things.
+    """
+    file, colon, name = spec.rpartition(":")
+    if not colon or not name.isidentifier():
+        raise typer.BadParameter(f"{spec!r} is not of the form file.py:kernel")
+    module = _module(Path(file))
+    if not hasattr(module, name):
+        has = [n for n, value in vars(module).items() if _is_own(value, module)]
+        raise typer.BadParameter(f"{file} has no {name!r}; it has {', '.join(has) or 'nothing'}")
+    found = getattr(module, name)
+    if inspect.isfunction(found):
+        found = found() if _makes_schedule(found) else allo.customize(found)
+    if not isinstance(found, allo.Schedule):
+        raise typer.BadParameter(f"{spec} is a {type(found).__name__}, not a kernel or a Schedule")
+    return found
+
+
+def _module(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no file {str(path)!r}")
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    if module_spec is None or module_spec.loader is None:
+        raise typer.BadParameter(f"{str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    # As `python file.py` would: its neighbours can be imported.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules[path.stem] = module
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def _is_own(value: object, module: ModuleType) -> bool:
+    """Whether the user's file itself made this function or Schedule."""
+    if isinstance(value, allo.Schedule):
+        return True
+    return inspect.isfunction(value) and value.__module__ == module.__name__
+
+
+def _makes_schedule(function: Callable[..., object]) -> bool:
+    """Whether a function is one to call (no arguments, no result type but Schedule)."""
+    signature = inspect.signature(function)
+    result = signature.return_annotation
+    name = result if isinstance(result, str) else getattr(result, "__name__", "")
+    untyped = result is inspect.Signature.empty
+    return not signature.parameters and (untyped or name.split(".")[-1] == "Schedule")
+
+
+def _range(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    try:
+        low, high = map(int, text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not of the form LOW:HIGH") from None
+    if low > high:
+        raise typer.BadParameter(f"{low} is more than {high}")
+    return low, high
+
+
+def random_args(
+    interface: KernelInterface, rng: np.random.Generator, limits: tuple[int, int] | None = None
+) -> list[Any]:
+    """One random argument for each port, over the whole range of its type or within ``limits``."""
+    return [_random_arg(port, rng, limits) for port in interface.args]
+
+
+def _random_arg(port: Port, rng: np.random.Generator, limits: tuple[int, int] | None) -> Any:  # noqa: ANN401
+    if not isinstance(port, ArrayPort):
+        return _random_int(port.type, rng, limits)
+    element = port.type.element
+    flat = [_random_int(element, rng, limits) for _ in range(port.type.size)]
+    return np.array(flat, numpy_dtype(element)).reshape(port.type.shape)
+
+
+def _random_int(
+    scalar: ScalarType, rng: np.random.Generator, limits: tuple[int, int] | None
+) -> int:
+    """A number of the type; of an index, where most of the range is never meant, 0 to 15."""
+    assert isinstance(scalar, IntegerType | Index)
+    low, high = (0, 15) if isinstance(scalar, Index) else (scalar.min, scalar.max)
+    if limits is not None:
+        low, high = (min(max(limit, scalar.min), scalar.max) for limit in limits)
+    bits = int.from_bytes(rng.bytes((high - low).bit_length() // 8 + 8), "little")
+    return low + bits % (high - low + 1)
+
+
+def compare(cpu: Callable[..., Any], rtl: Any, args: list[Any]) -> list[str]:  # noqa: ANN401
+    """Call both with copies of the arguments; the names of arguments and results that differ."""
+    calls = []
+    for run in (cpu, rtl):
+        own = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
+        results = run(*own)
+        calls.append([*own, *(results if isinstance(results, list) else [results])])
+    ports = rtl.interface
+    names = [*(p.name for p in ports.args), *(p.name for p in ports.results)] or ["the result"]
+    pairs = zip(*calls, strict=True)
+    return [
+        names[min(n, len(names) - 1)]
+        for n, (a, b) in enumerate(pairs)
+        if not np.array_equal(a, b)
+    ]
+
+
+def board_row(bits: Any) -> BoardRow:  # noqa: ANN401 - a Bitstream
+    """A built bitstream as a row of the boards table."""
+    used = bits.utilisation
+    return BoardRow(
+        bits.board, used.get("LUT"), used.get("FF"), used.get("BRAM"), used.get("DSP"),
+        bits.fmax_mhz, bits.clock_mhz,
+    )
+
+
+def main() -> None:
+    """Entry of the ``allo-rtl`` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
