@@ -83,11 +83,12 @@ def simulate(
     waves: Annotated[Path | None, typer.Option(help="Write waveforms to this file.")] = None,
 ) -> None:
     """Run the hardware in Verilator on random arguments and compare it with the CPU build."""
+    limits = _range(values)
     with reported_errors():
         schedule = load(spec)
         options = {} if waves is None else {"trace": waves}
         rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz, **options)
-        args = random_args(rtl.interface, np.random.default_rng(seed), _range(values))
+        args = random_args(rtl.interface, np.random.default_rng(seed), limits)
         different = compare(schedule.build(), rtl, args)
         predicted = "depends on data" if rtl.predicted_cycles is None else rtl.predicted_cycles
         typer.echo(f"cycles predicted: {predicted}")

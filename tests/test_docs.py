@@ -29,7 +29,7 @@ class Block:
 
 def blocks(page: str) -> Iterator[Block]:
     fences = list(FENCE.finditer(page))
-    for fence, after in zip(fences, [*fences[1:], None], strict=True):
+    for fence, after in zip(fences, [*fences[1:], None], strict=False):
         if fence["info"] not in ("python", "python no-run"):
             continue
         follows = after is not None and after["info"] == "text"
