@@ -83,10 +83,7 @@ def to_words(array: Array, element: ScalarType) -> Words:
     elif flat.dtype.kind == "O":
         words = _words_of_ints(flat.tolist(), element)
     else:
-        words = np.empty((flat.size, word_count(element)), np.uint64)
-        words[:, 0] = flat.astype(np.uint64)
-        if words.shape[1] > 1:
-            words[:, 1:] = np.where(flat < 0, ~np.uint64(0), np.uint64(0))[:, None]
+        words = _words_of_native(flat, word_count(element))
     return _masked(words, element)
 
 
@@ -192,12 +189,27 @@ def _truncated(flat: Array) -> Array:
     return flat.astype(np.int64)
 
 
+def _words_of_native(flat: Array, count: int) -> Words:
+    words = flat.astype(np.uint64).reshape(-1, 1)
+    if count == 1:
+        return words
+    signs = np.where(flat < 0, ~np.uint64(0), np.uint64(0))[:, None]
+    return np.concatenate([words, *[signs] * (count - 1)], axis=1)
+
+
+def _number(value: object) -> int:
+    """An element of an object array as an int; not what int() would read out of a string."""
+    if not isinstance(value, int | float | np.number | np.bool_):
+        raise TypeError(f"{value!r} is no number")
+    return int(value)
+
+
 def _words_of_ints(values: list[Any], element: ScalarType) -> Words:
     size = word_count(element) * 8
     mask = (1 << element.bits) - 1
     try:
-        data = b"".join((int(v) & mask).to_bytes(size, "little") for v in values)
-    except (TypeError, OverflowError) as error:
+        data = b"".join((_number(v) & mask).to_bytes(size, "little") for v in values)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError("something that is no number") from error
     return np.frombuffer(bytearray(data), np.uint64).reshape(len(values), -1)
 
@@ -238,6 +250,11 @@ def _takes(type_: Type) -> str:
     return "an int"
 
 
+def _kind(arg: object) -> str:
+    name = type(arg).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def _error(
     sig: Signature, name: str, type_: Type, found: str, hint: str | None = None
 ) -> CallError:
@@ -257,7 +274,7 @@ def _lower(sig: Signature, name: str, type_: Type, arg: object) -> Raw:
         raise _error(sig, name, type_, f"an array of shape {arg.shape}")
     if not isinstance(arg, int | np.integer | np.bool_):
         hint = f"int({name}) drops the fraction" if isinstance(arg, float | np.floating) else None
-        raise _error(sig, name, type_, f"{type(arg).__name__} {arg!r}", hint)
+        raise _error(sig, name, type_, f"{_kind(arg)} ({arg!r})", hint)
     return _integer(type_).wrap(int(arg))
 
 
@@ -265,7 +282,7 @@ def _lower_array(sig: Signature, name: str, type_: ArrayType, arg: object) -> Wo
     native = numpy_dtype(type_.element)
     if not isinstance(arg, np.ndarray):
         hint = f"np.array({name}, dtype=np.{native})" if isinstance(arg, list | tuple) else None
-        raise _error(sig, name, type_, f"a {type(arg).__name__}", hint)
+        raise _error(sig, name, type_, _kind(arg), hint)
     if arg.shape != type_.shape:
         raise _error(sig, name, type_, f"an array of shape {arg.shape}")
     if arg.dtype.kind not in "biufOV" or not _is_bytes_struct(arg.dtype):
