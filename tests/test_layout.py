@@ -63,6 +63,25 @@ def test_pyproject_lists_the_packages_on_disk() -> None:
     assert tools["package-dir"] == {f"allo_rtl.{name}": name for name in OUTSIDE}
 
 
+def test_pyproject_lists_every_data_file() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    listed = {
+        path
+        for package, patterns in tools["package-data"].items()
+        for pattern in patterns
+        for path in (PACKAGES | {"allo_rtl": ROOT / "allo_rtl"})[
+            package.removeprefix("allo_rtl.")
+        ].glob(pattern)
+    }
+    on_disk = {
+        path
+        for folder in (ROOT / "allo_rtl", *(ROOT / name for name in OUTSIDE))
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert on_disk == listed
+
+
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_folders_beside_the_package_are_in_its_namespace(name: str) -> None:
     package = importlib.import_module(f"allo_rtl.{name}")
