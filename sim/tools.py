@@ -119,7 +119,7 @@ def run_tool(
         env: environment, default that of this process.
 
     Raises:
-        ToolError: it could not be started or its exit status is not 0; has its last lines.
+        ToolError: it could not be started or its exit status is not 0; has its output.
     """
     try:
         done = subprocess.run(
@@ -129,9 +129,15 @@ def run_tool(
     except OSError as error:
         raise ToolError(f"{what} could not be started: {error}") from error
     if done.returncode:
-        tail = "\n".join(done.stdout.strip().splitlines()[-20:])
-        raise ToolError(f"{what} failed with exit status {done.returncode}:\n{tail}")
+        text = _shortened(done.stdout.strip())
+        raise ToolError(f"{what} failed with exit status {done.returncode}:\n{text}")
     return done.stdout
+
+
+def _shortened(text: str) -> str:
+    """Beginning and end of a long output: compilers say first what is wrong, others last."""
+    lines = text.splitlines()
+    return text if len(lines) <= 30 else "\n".join([*lines[:15], "...", *lines[-15:]])
 
 
 def cache_dir() -> Path:

@@ -1,0 +1,255 @@
+"""A kernel's Verilog behind a Python call: arguments in, results and the cycle count out."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from allo_rtl.errors import CallError, SimulationError
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.types import ArrayType
+from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
+from allo_rtl.sim.driver import driver_cpp, numbered_banks, wrapper_name, wrapper_verilog
+from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
+from allo_rtl.sim.verilator import WaveFormat, compile_library
+from allo_rtl.sim.waves import choose_format
+
+_UNKNOWN_LATENCY_LIMIT = 10_000_000
+_FAILURES = {-1: "time out", -2: "outside", -3: "not ready"}
+
+
+class Simulation:
+    """One simulated instance of a kernel, after reset.
+
+    Runs follow each other without a reset in between; every run gets its arguments anew.
+
+    Args:
+        verilog: text of the kernel and all modules below it.
+        interface: its ports.
+        trace: file for waveforms of everything from now on.  The suffix ``.vcd`` asks for that
+            format; otherwise it is FST where that can be compiled, else VCD, and the suffix is
+            set to match: see :attr:`trace`.
+
+    Raises:
+        SimulationError: the Verilog cannot be simulated.
+        ToolError: the compiler is missing or fails.
+    """
+
+    trace: Path | None
+    """The waveform file, complete after every run; None without one."""
+
+    def __init__(
+        self, verilog: str, interface: KernelInterface, *, trace: Path | None = None
+    ) -> None:
+        self.interface = interface
+        format, self.trace = choose_format(trace) if trace else (None, None)
+        self._library = _load(compile_kernel(verilog, interface, trace=format))
+        path = str(self.trace).encode() if self.trace else None
+        self._handle = ctypes.c_void_p(self._library.simulation_new(path))
+        self._close = weakref.finalize(self, self._library.simulation_free, self._handle)
+
+    def close(self) -> None:
+        """End the simulation and its waveform file; it cannot run after that."""
+        self._close()
+
+    def reset(self) -> None:
+        """Apply the kernel's reset for two cycles."""
+        self._check_open()
+        self._library.simulation_reset(self._handle)
+
+    def run(self, args: Sequence[Raw], *, max_cycles: int | None = None) -> tuple[list[Raw], int]:
+        """Run the kernel once.
+
+        Args:
+            args: raw arguments as in :mod:`allo_rtl.sim.marshal`; arrays that the kernel writes
+                are changed in place.  Result arrays start as zeros.
+            max_cycles: give up after so many; by default 2 * latency + 1000, or 10 million when
+                the latency depends on data.
+
+        Returns:
+            The raw results, and the run's length in cycles as :mod:`allo_rtl.rtl.interface`
+            counts them.
+
+        Raises:
+            CallError: the arguments do not fit the interface.
+            SimulationError: no done within the limit, or a write outside an array.  The kernel
+                is reset then; arrays hold what it wrote so far.
+        """
+        self._check_open()
+        ports = self.interface.args
+        if len(args) != len(ports):
+            name = self.interface.name
+            raise CallError(f"'{name}' takes {len(ports)} arguments, {len(args)} were given")
+        arrays = [(p, _checked(p, a)) for p, a in zip(ports, args, strict=True)
+                  if isinstance(p, ArrayPort)]
+        arrays += [(p, np.zeros((p.type.size, word_count(p.type.element)), np.uint64))
+                   for p in self.interface.results if isinstance(p, ArrayPort)]
+        memories = [_scatter(port, words) for port, words in arrays]
+        scalars = [_scalar_words(p, a) for p, a in zip(ports, args, strict=True)
+                   if isinstance(p, ScalarPort)]
+        limit = self._limit() if max_cycles is None else max_cycles
+        cycles, raw = self._call(memories, scalars, limit)
+        for (port, words), memory in zip(arrays, memories, strict=True):
+            _gather(port, memory, words)
+        if cycles < 0:
+            raise self._failure(cycles, limit)
+        return self._results(raw, [w for _, w in arrays]), cycles
+
+    def _limit(self) -> int:
+        latency = self.interface.latency
+        return _UNKNOWN_LATENCY_LIMIT if latency is None else 2 * latency + 1000
+
+    def _call(
+        self, memories: list[Words], scalars: list[Words], limit: int
+    ) -> tuple[int, Words]:
+        pointers = (ctypes.c_void_p * max(1, len(memories)))(*(m.ctypes.data for m in memories))
+        given = np.concatenate([np.zeros(0, np.uint64), *scalars])
+        results = [p for p in self.interface.results if isinstance(p, ScalarPort)]
+        raw = np.zeros(sum(word_count(p.type) for p in results), np.uint64)
+        cycles = self._library.simulation_run(
+            self._handle, pointers, given.ctypes.data, raw.ctypes.data, limit
+        )
+        return int(cycles), raw
+
+    def _results(self, raw: Words, arrays: list[Words]) -> list[Raw]:
+        """Scalars out of ``raw`` and the last of ``arrays``, in the order of the results."""
+        results = self.interface.results
+        fresh = iter(arrays[len(arrays) - sum(isinstance(p, ArrayPort) for p in results):])
+        found: list[Raw] = []
+        for port in results:
+            if isinstance(port, ArrayPort):
+                found.append(next(fresh))
+            else:
+                count = word_count(port.type)
+                found.append(int_of_word(raw[:count], port.type))
+                raw = raw[count:]
+        return found
+
+    def _failure(self, code: int, limit: int) -> SimulationError:
+        """The error for a run that ended with ``code``; resets the kernel."""
+        banks = [bank for _, _, bank in numbered_banks(self.interface)]
+        used = (_Activity * max(1, len(banks)))()
+        self._library.simulation_activity(self._handle, used)
+        self.reset()
+        name = self.interface.name
+        match _FAILURES[code]:
+            case "outside":
+                bank, at = min(
+                    ((b, u) for b, u in zip(banks, used, strict=False) if u.outside),
+                    key=lambda pair: int(pair[1].outside),
+                )
+                return SimulationError(
+                    f"'{name}' wrote outside an array in cycle {at.outside}: address {at.address} "
+                    f"of port group '{bank.name}', which has {bank.depth} words",
+                    hint="a subscript that depends on data is out of range",
+                )
+            case "not ready":
+                return SimulationError(f"'{name}' is not ready to start after its reset")
+        notes = [(_last_use(b.name, u), None) for b, u in zip(banks, used, strict=False)]
+        return SimulationError(
+            f"'{name}' was not done after {limit} cycles", notes=notes,
+            hint="pass a larger max_cycles if the kernel needs more",
+        )
+
+    def _check_open(self) -> None:
+        if not self._close.alive:
+            raise SimulationError(f"the simulation of '{self.interface.name}' was closed")
+
+
+def compile_kernel(
+    verilog: str, interface: KernelInterface, *, trace: WaveFormat | None = None
+) -> Path:
+    """The shared library that :class:`Simulation` uses; a second call finds it in the cache."""
+    text = wrapper_verilog(interface) + verilog
+    return compile_library(text, wrapper_name(interface), driver_cpp(interface), trace=trace)
+
+
+class _Activity(ctypes.Structure):
+    """Mirror of Activity in driver.cpp."""
+
+    _fields_ = [(n, ctypes.c_uint64) for n in ("read", "written", "outside", "address")]
+
+
+@cache
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    pointer = ctypes.c_void_p
+    library.simulation_new.restype = pointer
+    library.simulation_new.argtypes = [ctypes.c_char_p]
+    library.simulation_free.argtypes = [pointer]
+    library.simulation_free.restype = None
+    library.simulation_reset.argtypes = [pointer]
+    library.simulation_reset.restype = None
+    library.simulation_run.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_uint64]
+    library.simulation_run.restype = ctypes.c_int64
+    library.simulation_activity.argtypes = [pointer, pointer]
+    library.simulation_activity.restype = None
+    return library
+
+
+def element_positions(type: ArrayType) -> npt.NDArray[np.int64]:
+    """bank * depth + address of every element, in row-major order of the elements."""
+    layout = Layout(type)
+    bank = address = np.zeros((1,) * type.rank, np.int64)
+    for dim, extent in enumerate(type.shape):
+        pairs = [layout.split(dim, AffineExpr.constant(x)) for x in range(extent)]
+        along = tuple(-1 if d == dim else 1 for d in range(type.rank))
+        bank = bank * layout.bank_counts[dim] + np.reshape([b.const for b, _ in pairs], along)
+        address = address * layout.bank_shape[dim] + np.reshape([a.const for _, a in pairs], along)
+    return (bank * layout.depth + address).reshape(-1)
+
+
+@lru_cache(256)
+def _scattered_positions(type: ArrayType) -> npt.NDArray[np.int64] | None:
+    """:func:`element_positions`, or None when memory order is element order."""
+    return element_positions(type) if type.partition else None
+
+
+def _scatter(port: ArrayPort, words: Words) -> Words:
+    """Memory of all banks, (banks * depth, words); it is the argument itself if in one bank."""
+    positions = _scattered_positions(port.type)
+    if positions is None:
+        return words
+    layout = Layout(port.type)
+    memory = np.zeros((layout.banks * layout.depth, words.shape[1]), np.uint64)
+    memory[positions] = words
+    return memory
+
+
+def _gather(port: ArrayPort, memory: Words, words: Words) -> None:
+    """Copy back what the kernel may have written."""
+    positions = _scattered_positions(port.type)
+    if positions is not None and port.direction in (Direction.WRITE, Direction.READ_WRITE):
+        words[:] = memory[positions]
+
+
+def _checked(port: ArrayPort, arg: Raw) -> Words:
+    expected = (prod(port.type.shape), word_count(port.type.element))
+    if not isinstance(arg, np.ndarray):
+        raise CallError(f"argument '{port.name}' is {arg!r}, not an array of words")
+    if arg.shape != expected or arg.dtype != np.uint64 or not arg.flags.c_contiguous:
+        raise CallError(
+            f"argument '{port.name}' has words of shape {arg.shape} and dtype {arg.dtype}",
+            allowed=f"a C-contiguous uint64 array of shape {expected}",
+        )
+    return arg
+
+
+def _scalar_words(port: ScalarPort, arg: Raw) -> Words:
+    if isinstance(arg, np.ndarray):
+        raise CallError(f"argument '{port.name}' is an array, not a number")
+    return word_of_int(int(arg), port.type).reshape(-1)
+
+
+def _last_use(name: str, used: _Activity) -> str:
+    read = f"read last in cycle {used.read}" if used.read else "never read"
+    written = f"written last in cycle {used.written}" if used.written else "never written"
+    return f"port group '{name}' was {read}, {written}"

@@ -1,0 +1,207 @@
+// Drives a kernel from ctypes: clock, reset, handshake, and the memories of its array ports.
+// The struct Kernel, which knows the kernel's ports, is generated and put where its name stands
+// between at signs below.
+
+#include "verilated.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#if defined(WAVES_FST)
+#define WAVES
+#include "verilated_fst_c.h"
+using Waves = VerilatedFstC;
+#elif defined(WAVES_VCD)
+#define WAVES
+#include "verilated_vcd_c.h"
+using Waves = VerilatedVcdC;
+#endif
+
+namespace {
+
+// A port has its bits in an integer, or above 64 bits in 32-bit words, least significant first.
+template <class Port>
+void put(Port& port, const uint64_t* words) {
+    port = static_cast<Port>(*words);
+}
+
+template <std::size_t N>
+void put(VlWide<N>& port, const uint64_t* words) {
+    for (std::size_t i = 0; i < N; i++) port[i] = EData(words[i / 2] >> (32 * (i % 2)));
+}
+
+template <class Port>
+void get(const Port& port, uint64_t* words) {
+    *words = port;
+}
+
+template <std::size_t N>
+void get(const VlWide<N>& port, uint64_t* words) {
+    std::fill_n(words, (N + 1) / 2, 0);
+    for (std::size_t i = 0; i < N; i++) words[i / 2] |= uint64_t(port[i]) << (32 * (i % 2));
+}
+
+// Where a bank was used last, as cycles of the run (0: never), and a write that it cannot take.
+struct Activity {
+    uint64_t read = 0;
+    uint64_t written = 0;
+    uint64_t outside = 0;
+    uint64_t address = 0;
+};
+
+// One bank of an array: a synchronous RAM of `Words` 64-bit words an element, read before write.
+template <std::size_t Words>
+struct Bank {
+    uint64_t depth;
+    uint64_t* memory = nullptr;
+    bool answering = false;
+    std::array<uint64_t, Words> held{};
+    Activity used;
+
+    void attach(uint64_t* words) {
+        memory = words;
+        used = {};
+    }
+
+    // A pipeline may read ahead, past the end, and drop what it got: that reads as zero.
+    void read(uint64_t cycle, bool enable, uint64_t address) {
+        answering = enable;
+        if (!enable) return;
+        used.read = cycle;
+        if (memory && address < depth)
+            std::copy_n(memory + address * Words, Words, held.begin());
+        else
+            held.fill(0);
+    }
+
+    template <class Port>
+    void answer(Port& data) {
+        if (answering) put(data, held.data());
+    }
+
+    template <class Port>
+    void write(uint64_t cycle, bool enable, uint64_t address, const Port& data) {
+        if (!enable || !memory) return;
+        if (address < depth) {
+            used.written = cycle;
+            get(data, memory + address * Words);
+        } else if (!used.outside) {
+            used.outside = cycle;
+            used.address = address;
+        }
+    }
+};
+
+@kernel@
+
+enum Outcome : int64_t { time_out = -1, outside = -2, not_ready = -3 };
+
+class Simulation {
+    VerilatedContext context;
+    Kernel kernel{&context};
+    uint64_t time = 0;
+#ifdef WAVES
+    std::unique_ptr<Waves> waves;
+#endif
+
+    void dump(uint64_t now) {
+#ifdef WAVES
+        if (waves) waves->dump(now);
+#endif
+    }
+
+    // The first half of a cycle: inputs are set, outputs follow.
+    void settle() {
+        context.time(10 * time);
+        kernel.top.clk = 0;
+        kernel.top.eval();
+        dump(10 * time);
+    }
+
+    // The rising edge at the end of a cycle.  The memories see the ports as they were before it
+    // and answer after it.
+    void edge(uint64_t cycle) {
+        kernel.sample(cycle);
+        context.time(10 * time + 5);
+        kernel.top.clk = 1;
+        kernel.top.eval();
+        dump(10 * time + 5);
+        kernel.answer();
+        time++;
+    }
+
+public:
+    explicit Simulation(const char* path) {
+#ifdef WAVES
+        context.traceEverOn(true);
+        waves = std::make_unique<Waves>();
+        kernel.top.trace(waves.get(), 99);
+        waves->open(path);
+#endif
+        reset();
+    }
+
+    ~Simulation() {
+        kernel.top.final();
+#ifdef WAVES
+        waves->close();
+#endif
+    }
+
+    void reset() {
+        kernel.detach();
+        kernel.start(0);
+        kernel.top.rst = 1;
+        for (int i = 0; i < 2; i++) {
+            settle();
+            edge(0);
+        }
+        kernel.top.rst = 0;
+    }
+
+    // Cycles from the one after start to the one before done, or an Outcome.
+    int64_t run(uint64_t* const* arrays, const uint64_t* scalars, uint64_t* results,
+                uint64_t max_cycles) {
+        kernel.attach(arrays);
+        kernel.arguments(scalars);
+        kernel.start(1);
+        settle();
+        if (!kernel.ready()) return not_ready;
+        edge(0);
+        kernel.start(0);
+        kernel.forget_arguments();
+        int64_t outcome = time_out;
+        for (uint64_t cycle = 1; outcome == time_out && cycle <= max_cycles + 1; cycle++) {
+            settle();
+            if (kernel.done()) {
+                kernel.results(results);
+                outcome = int64_t(cycle) - 1;
+            }
+            edge(cycle);
+            if (kernel.wrote_outside()) outcome = outside;
+        }
+        kernel.detach();
+#ifdef WAVES
+        waves->flush();
+#endif
+        return outcome;
+    }
+
+    void activity(Activity* banks) const { kernel.activity(banks); }
+};
+
+}  // namespace
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+EXPORT void* simulation_new(const char* waves) { return new Simulation(waves); }
+EXPORT void simulation_free(Simulation* s) { delete s; }
+EXPORT void simulation_reset(Simulation* s) { s->reset(); }
+EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint64_t* scalars,
+                              uint64_t* results, uint64_t max_cycles) {
+    return s->run(arrays, scalars, results, max_cycles);
+}
+EXPORT void simulation_activity(const Simulation* s, Activity* banks) { s->activity(banks); }

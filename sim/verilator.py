@@ -1,0 +1,145 @@
+"""Verilog to a shared library: Verilator, one C++ file, the compiler; all of it cached.
+
+The runtime of Verilator is compiled once per machine (and once more per waveform format); a
+kernel then costs one run of Verilator and of the compiler, and nothing the second time.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from allo_rtl.errors import SimulationError, ToolError
+from allo_rtl.sim.tools import (
+    build_cached,
+    find_cxx,
+    run_tool,
+    tool_environment,
+    verilator_bin,
+    verilator_root,
+    verilator_version,
+)
+
+type WaveFormat = Literal["vcd", "fst"]
+
+_FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-w")
+_LIBRARIES: dict[WaveFormat | None, tuple[str, ...]] = {
+    None: (), "vcd": (), "fst": ("-llz4", "-lz"),
+}
+_VERILATE = (
+    "--cc", "--prefix", "Vtop", "--no-timing", "-O3", "-Wno-fatal", "-Wno-lint",
+    "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ns",
+)
+
+
+def compile_library(
+    verilog: str, top: str, driver_cpp: str, *, trace: WaveFormat | None = None
+) -> Path:
+    """The shared library of a Verilog module and a C++ driver.
+
+    Args:
+        verilog: text with all modules.
+        top: the module that becomes the C++ class ``Vtop``.
+        driver_cpp: C++ text that comes after the model and may use ``Vtop``; what it marks
+            with default visibility is exported.
+        trace: when given, the model can write this format; ``WAVES_VCD`` or ``WAVES_FST`` is
+            then defined.
+
+    Raises:
+        SimulationError: Verilator refuses the Verilog; its messages are in the text.
+        ToolError: a tool is missing, or the compiler fails.
+    """
+    parts = [_fingerprint(trace), " ".join(_VERILATE), top, verilog, driver_cpp]
+
+    def build(folder: Path) -> None:
+        _verilate(folder, verilog, top, trace)
+        _link(folder, driver_cpp, trace)
+        for left in folder.glob("Vtop*"):
+            left.unlink()
+
+    return build_cached("\0".join(parts), build) / "model.so"
+
+
+@cache
+def best_wave_format() -> WaveFormat:
+    """"fst" when its compression library can be compiled against here, else "vcd"."""
+    try:
+        _runtime("fst")
+    except ToolError:
+        return "vcd"
+    return "fst"
+
+
+def _verilate(folder: Path, verilog: str, top: str, trace: WaveFormat | None) -> None:
+    (folder / "design.v").write_text(verilog)
+    flags = [*_VERILATE, "--top-module", top, "-Mdir", "."]
+    if trace:
+        flags += [f"--trace-{trace}", "--trace-structs"]
+    try:
+        run_tool(
+            [str(verilator_bin()), *flags, "design.v"],
+            what="verilator", cwd=folder, env=tool_environment(),
+        )
+    except ToolError as error:
+        raise SimulationError(f"the Verilog of '{top}' cannot be simulated: {error}") from error
+
+
+def _link(folder: Path, driver_cpp: str, trace: WaveFormat | None) -> None:
+    """Compile model and driver as one file: there is little of each, and headers are large."""
+    sources = sorted(p.name for p in folder.glob("Vtop*.cpp"))
+    (folder / "driver.cpp").write_text(driver_cpp)
+    includes = "".join(f'#include "{name}"\n' for name in [*sources, "driver.cpp"])
+    (folder / "all.cpp").write_text(includes)
+    archive = _runtime(trace) / "libruntime.a"
+    run_tool(
+        [
+            find_cxx(), *_compiler_flags(trace), "-shared", "-I.", "all.cpp", str(archive),
+            *_LIBRARIES[trace], "-o", "model.so",
+        ],
+        what="the C++ compiler", cwd=folder,
+    )
+
+
+def _runtime(trace: WaveFormat | None) -> Path:
+    """Folder with Verilator's runtime, ``libruntime.a``, for models with or without waves."""
+
+    def build(folder: Path) -> None:
+        names = ["verilated", "verilated_threads"] + ([f"verilated_{trace}_c"] if trace else [])
+        cxx, flags = find_cxx(), _compiler_flags(trace)
+        # The waves' source first: it is the one that may lack a header.
+        for name in reversed(names):
+            source = verilator_root() / "include" / f"{name}.cpp"
+            command = [cxx, *flags, "-c", str(source), "-o", f"{name}.o"]
+            run_tool(command, what="the C++ compiler", cwd=folder)
+        objects = [f"{name}.o" for name in names]
+        run_tool(["ar", "rcs", "libruntime.a", *objects], what="ar", cwd=folder)
+        # Linking shows whether the libraries are there, not only their headers.
+        command = [cxx, "-shared", *objects, *_LIBRARIES[trace], "-o", "probe.so"]
+        run_tool(command, what="the linker", cwd=folder)
+        for left in [*objects, "probe.so"]:
+            (folder / left).unlink()
+
+    return build_cached(f"runtime\0{_fingerprint(trace)}", build)
+
+
+def _compiler_flags(trace: WaveFormat | None) -> list[str]:
+    include = verilator_root() / "include"
+    defines = {"VERILATOR": 1, "VM_COVERAGE": 0, "VM_SC": 0, "VM_TIMING": 0}
+    defines |= {"VM_TRACE": int(trace is not None), "VM_TRACE_VCD": int(trace == "vcd")}
+    defines |= {"VM_TRACE_FST": int(trace == "fst"), "VM_TRACE_SAIF": 0}
+    flags = [*_FLAGS, "-DVL_TIME_CONTEXT", f"-I{include}", f"-I{include / 'vltstd'}"]
+    if trace:
+        flags.append(f"-DWAVES_{trace.upper()}")
+    return flags + [f"-D{name}={value}" for name, value in defines.items()]
+
+
+@cache
+def _tool_versions(cxx: str) -> str:
+    return verilator_version() + run_tool([cxx, "--version"], what="the C++ compiler")
+
+
+def _fingerprint(trace: WaveFormat | None) -> str:
+    """Everything but the sources that a compiled file depends on."""
+    cxx = find_cxx()
+    return "\0".join([_tool_versions(cxx), cxx, *_compiler_flags(trace)])
