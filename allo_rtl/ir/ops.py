@@ -242,7 +242,8 @@ class LoopAttrs:
     Attributes:
         band: name of the loop nest, on its outermost loop only (Allo's ``op_name``).
         reduction: declared with ``allo.reduction``: its iterations may be summed in any order.
-        pipeline_ii: initiation interval asked for, in cycles; None when not pipelined.
+        pipeline_ii: initiation interval aimed at, in cycles; None when not pipelined.
+        ii_required: the user named that interval: missing it is an error, not a slower loop.
         rewind: start the next run of the loop without draining the pipeline.
         unroll: None, 0 (fully) or the number of copies.
         parallel: the iterations are independent and may run at once.
@@ -251,6 +252,7 @@ class LoopAttrs:
     band: str = ""
     reduction: bool = False
     pipeline_ii: int | None = None
+    ii_required: bool = False
     rewind: bool = False
     unroll: int | None = None
     parallel: bool = False

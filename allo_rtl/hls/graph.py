@@ -1,0 +1,222 @@
+"""Building nodes: folding, simplification and sharing of equal operations.
+
+A :class:`Graph` makes each distinct operation once (hash consing), folds constants with the
+evaluator's own arithmetic, and applies the identities hardware profits from: no multiplication
+by a power of two, no division by a constant where a shift or a reciprocal will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.node import COMPARISONS, Kind, Node, Number
+from allo_rtl.hls.ranges import result_range
+from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
+from allo_rtl.ir.evaluate import eval_binary, eval_compare
+from allo_rtl.ir.ops import BinaryKind, Predicate, Value
+from allo_rtl.ir.types import Index, UInt
+
+BIT = UInt(1)
+INDEX = Index()
+
+
+class Graph:
+    """Makes and shares the nodes of one region."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Node] = {}
+
+    def const(self, value: int, type: Number) -> Node:
+        """The constant ``value`` (wrapped to the type)."""
+        value = type.wrap(value)
+        key = (Kind.CONST, type, value)
+        if key not in self._known:
+            self._known[key] = Node(Kind.CONST, type, (), (value, value), value=value)
+        return self._known[key]
+
+    def make(
+        self, kind: Kind, type: Number, *operands: Node, loc: SourceLoc | None = None
+    ) -> Node:
+        """The node for an operation: folded, simplified or shared where possible."""
+        simple = self._simplify(kind, type, operands, loc)
+        if simple is not None:
+            return simple
+        key = (kind, type, *operands)
+        if key not in self._known:
+            interval = result_range(kind, type, [o.range for o in operands])
+            self._known[key] = Node(kind, type, operands, interval, loc=loc)
+        return self._known[key]
+
+    def cast(self, node: Node, type: Number, loc: SourceLoc | None = None) -> Node:
+        """The node's number in another type."""
+        return node if node.type == type else self.make(Kind.CAST, type, node, loc=loc)
+
+    def both(self, a: Node | None, b: Node | None) -> Node | None:
+        """Conjunction of two predicates, None meaning always."""
+        if a is None or b is None:
+            return a or b
+        return self.make(Kind.AND, BIT, a, b)
+
+    def negate(self, bit: Node) -> Node:
+        """1 - bit."""
+        return self.make(Kind.XOR, BIT, bit, self.const(1, BIT))
+
+    def select(self, condition: Node, if_true: Node, if_false: Node) -> Node:
+        """``if_true`` when condition is 1, else ``if_false``."""
+        return self.make(Kind.SELECT, if_true.type, condition, if_true, if_false)
+
+    def equals(self, node: Node, value: int) -> Node:
+        """Whether the node's number is a constant."""
+        return self.make(Kind.EQ, BIT, node, self.const(value, node.type))
+
+    def multiplex(self, selector: Node, choices: list[Node]) -> Node:
+        """``choices[selector]`` as a balanced tree of selects."""
+        if len(choices) == 1:
+            return choices[0]
+        half = 1 << (len(choices) - 1).bit_length() - 1
+        low = self.multiplex(self._low_bits(selector, half), choices[:half])
+        high = self.multiplex(self._low_bits(selector, half), choices[half:])
+        top = self.make(Kind.GE, BIT, selector, self.const(half, selector.type))
+        return self.select(top, high, low)
+
+    def _low_bits(self, node: Node, half: int) -> Node:
+        return self.make(Kind.AND, node.type, node, self.const(half - 1, node.type))
+
+    def affine(self, expr: AffineExpr, value: Callable[[Value], Node]) -> Node:
+        """An affine expression over values, as a node of index type."""
+        total = self.const(expr.const, INDEX)
+        for atom, coefficient in expr.terms:
+            if isinstance(atom, FloorDiv):
+                node = self._floordiv(self.affine(atom.numerator, value), atom.divisor)
+            elif isinstance(atom, Mod):
+                node = self._mod(self.affine(atom.numerator, value), atom.divisor)
+            else:
+                node = value(atom)
+            total = self._accumulate(total, node, coefficient)
+        return total
+
+    def _accumulate(self, total: Node, node: Node, coefficient: int) -> Node:
+        scaled = self.make(Kind.MUL, INDEX, node, self.const(abs(coefficient), INDEX))
+        return self.make(Kind.ADD if coefficient > 0 else Kind.SUB, INDEX, total, scaled)
+
+    def _floordiv(self, node: Node, divisor: int) -> Node:
+        return self.make(Kind.FLOORDIV, INDEX, node, self.const(divisor, INDEX))
+
+    def _mod(self, node: Node, divisor: int) -> Node:
+        if divisor & (divisor - 1) == 0:
+            return self.make(Kind.AND, INDEX, node, self.const(divisor - 1, INDEX))
+        multiple = self.make(
+            Kind.MUL, INDEX, self._floordiv(node, divisor), self.const(divisor, INDEX)
+        )
+        return self.make(Kind.SUB, INDEX, node, multiple)
+
+    def _simplify(
+        self, kind: Kind, type: Number, operands: tuple[Node, ...], loc: SourceLoc | None
+    ) -> Node | None:
+        if kind is Kind.SELECT:
+            return self._simplify_select(operands)
+        if kind is Kind.CAST:
+            return self._simplify_cast(type, operands[0])
+        a, b = operands
+        if a.is_const and b.is_const:
+            return self._fold(kind, type, a, b)
+        if kind in COMPARISONS:
+            return self._simplify_compare(kind, a, b)
+        if kind is Kind.MUL:
+            return self._simplify_mul(type, a, b, loc)
+        if kind in (Kind.DIV, Kind.FLOORDIV):
+            return self._divide_by_constant(kind, type, a, b)
+        return self._identity(kind, type, a, b)
+
+    def _fold(self, kind: Kind, type: Number, a: Node, b: Node) -> Node:
+        if kind in COMPARISONS:
+            return self.const(eval_compare(Predicate(kind.value), a.value, b.value), BIT)
+        return self.const(eval_binary(BinaryKind(kind.value), type, a.value, b.value), type)
+
+    def _simplify_select(self, operands: tuple[Node, ...]) -> Node | None:
+        condition, if_true, if_false = operands
+        if condition.is_const:
+            return if_true if condition.value else if_false
+        return if_true if if_true is if_false else None
+
+    def _simplify_cast(self, type: Number, node: Node) -> Node | None:
+        if node.type == type:
+            return node
+        if node.is_const:
+            return self.const(node.value, type)
+        inner = node.operands[0] if node.kind is Kind.CAST else None
+        if inner is not None and inner.range == node.range:
+            return self.cast(inner, type)  # the inner cast lost nothing
+        return None
+
+    def _simplify_compare(self, kind: Kind, a: Node, b: Node) -> Node | None:
+        (alo, ahi), (blo, bhi) = a.range, b.range
+        always: bool | None = None
+        match kind:
+            case Kind.LT | Kind.GE:
+                always = True if ahi < blo else False if alo >= bhi else None
+            case Kind.GT | Kind.LE:
+                always = True if alo > bhi else False if ahi <= blo else None
+            case Kind.EQ | Kind.NE:
+                always = False if ahi < blo or alo > bhi else True if a is b else None
+        if always is None:
+            return None
+        return self.const(int(always == (kind in (Kind.LT, Kind.GT, Kind.EQ))), BIT)
+
+    def _simplify_mul(
+        self, type: Number, a: Node, b: Node, loc: SourceLoc | None
+    ) -> Node | None:
+        if a.is_const:
+            a, b = b, a
+        if not b.is_const:
+            return None
+        if b.value in (0, 1):
+            return self.const(0, type) if b.value == 0 else a
+        if b.value > 0 and b.value & (b.value - 1) == 0:
+            amount = self.const(b.value.bit_length() - 1, type)
+            return self.make(Kind.SHL, type, a, amount, loc=loc)
+        return None
+
+    def _divide_by_constant(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
+        """Division of a number of known range by a positive constant: a shift or reciprocal."""
+        if not b.is_const or b.value < 1 or (kind is Kind.DIV and a.range[0] < 0):
+            return None
+        divisor = b.value
+        if divisor == 1:
+            return a
+        if divisor & (divisor - 1) == 0:
+            return self.make(Kind.SHR, type, a, self.const(divisor.bit_length() - 1, type))
+        low, high = a.range
+        if type != INDEX or high - low >= 1 << 24:
+            return None
+        offset = -(low // divisor)  # shifts the numerator into the non-negative numbers
+        raised = self.make(Kind.ADD, INDEX, a, self.const(offset * divisor, INDEX))
+        quotient = self._reciprocal(raised, divisor, high + offset * divisor)
+        return self.make(Kind.SUB, INDEX, quotient, self.const(offset, INDEX))
+
+    def _reciprocal(self, node: Node, divisor: int, high: int) -> Node:
+        """``node // divisor`` for 0 <= node <= high, as (node * m) >> s.
+
+        With m = ceil(2**s / divisor) the error is below high * divisor / 2**s / divisor, so
+        s = bits(high) + bits(divisor) makes it exact (Granlund and Montgomery, PLDI 1994).
+        """
+        shift = high.bit_length() + divisor.bit_length()
+        factor = -(-(1 << shift) // divisor)
+        product = self.make(Kind.MUL, INDEX, node, self.const(factor, INDEX))
+        return self.make(Kind.SHR, INDEX, product, self.const(shift, INDEX))
+
+    def _identity(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
+        if a.is_const and kind in (Kind.ADD, Kind.AND, Kind.OR, Kind.XOR):
+            a, b = b, a
+        if not b.is_const:
+            return None
+        if b.value == 0:
+            if kind in (Kind.ADD, Kind.SUB, Kind.OR, Kind.XOR, Kind.SHL, Kind.SHR):
+                return a
+            return b if kind is Kind.AND else None
+        if kind is Kind.AND and b.value > 0 and b.value & (b.value + 1) == 0:
+            return a if 0 <= a.range[0] and a.range[1] <= b.value else None
+        if kind is Kind.AND and b.value == type.wrap(-1):
+            return a
+        return None

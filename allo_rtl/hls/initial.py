@@ -1,0 +1,232 @@
+"""The zeroes a fresh array starts with, without spending cycles on them.
+
+A RAM keeps what the last run left.  Where the first loop nest that uses an array writes every
+cell before any load reads it, nothing need be done.  Where some loads come before the first store
+to their cell exactly in the iterations in which some counters are at their lower bounds (as in
+an accumulation), those loads are given zero in these iterations.  Only what is left is cleared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import islpy as isl
+
+from allo_rtl.ir import polyhedra
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.dependence import Access, accesses
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Binary,
+    BinaryKind,
+    Block,
+    Compare,
+    Constant,
+    For,
+    If,
+    Load,
+    Op,
+    Predicate,
+    Select,
+    Value,
+)
+from allo_rtl.ir.rewrite import map_block, walk
+from allo_rtl.ir.types import Index, UInt
+
+
+def settle(block: Block, needs_zero: set[Value]) -> tuple[Block, set[Value]]:
+    """Rewrite loads where that makes clearing unnecessary.
+
+    Args:
+        block: a block with Alloc operations in it, at any depth.
+        needs_zero: the arrays that are RAM or ports (registers are cleared for free).
+
+    Returns:
+        The block, and the arrays that still have to be cleared where they are allocated.
+    """
+    dirty: set[Value] = set()
+    block = _settle(block, needs_zero, dirty)
+    return block, dirty
+
+
+def _settle(block: Block, arrays: set[Value], dirty: set[Value]) -> Block:
+    ops = [_descend(op, arrays, dirty) for op in block]
+    for at, op in enumerate(ops):
+        if not isinstance(op, Alloc) or op.result not in arrays:
+            continue
+        first = next((k for k in range(at + 1, len(ops)) if _uses(ops[k], op.result)), None)
+        if first is None:
+            continue
+        user = ops[first]
+        settled = _settle_nest(user, op.result) if isinstance(user, For) else None
+        if settled is None:
+            dirty.add(op.result)
+        else:
+            ops[first] = settled
+    return tuple(ops)
+
+
+def _descend(op: Op, arrays: set[Value], dirty: set[Value]) -> Op:
+    if isinstance(op, For):
+        return replace(op, body=_settle(op.body, arrays, dirty))
+    if isinstance(op, If):
+        then, orelse = (_settle(b, arrays, dirty) for b in (op.then, op.orelse))
+        return replace(op, then=then, orelse=orelse)
+    return op
+
+
+def _uses(op: Op, array: Value) -> bool:
+    return any(array in x.operands() for x in walk((op,)))
+
+
+def _settle_nest(nest: For, array: Value) -> For | None:
+    """The nest with its too early loads masked; None when the array must be cleared."""
+    touching = [a for a in accesses((nest,)) if a.array is array]
+    if not all(_simple(a) for a in touching):
+        return None
+    stores = [a for a in touching if a.is_store]
+    if not _covers(stores, array):
+        return None
+    masks: dict[Op, tuple[For, ...]] = {}
+    for load in (a for a in touching if not a.is_store):
+        early = _unwritten(load, stores)
+        if early.is_empty():
+            continue
+        steady = _steady_loops(load)
+        if not steady or not early.is_equal(_domain(load, [f"{_dim(load, x)} = {_low(x)}"
+                                                           for x in steady])):
+            return None
+        masks[load.op] = steady
+    if not masks:
+        return nest
+    rewritten = map_block((nest,), lambda op: _mask(op, masks))
+    assert isinstance(rewritten[0], For)
+    return rewritten[0]
+
+
+def _simple(access: Access) -> bool:
+    """Affine, unconditional, in loops with constant lower bounds."""
+    return (
+        access.affine
+        and access.index is not None
+        and all(e.values <= {x.iv for x in access.loops} for e in access.index)
+        and not any(isinstance(p, If) for p in access.parents)
+        and all(len(x.lower) == 1 and x.lower[0].is_constant for x in access.loops)
+    )
+
+
+def _low(loop: For) -> int:
+    return loop.lower[0].const
+
+
+def _names(access: Access, prefix: str) -> dict[Value, str]:
+    return {x.iv: f"{prefix}{k}" for k, x in enumerate(access.loops)}
+
+
+def _dim(access: Access, loop: For) -> str:
+    return f"l{access.loops.index(loop)}"
+
+
+def _steady_loops(load: Access) -> tuple[For, ...]:
+    """Loops whose counters the load's subscripts do not use."""
+    assert load.index is not None
+    used = {v for e in load.index for v in e.values}
+    return tuple(x for x in load.loops if x.iv not in used)
+
+
+def _constraints(access: Access, prefix: str) -> list[str]:
+    names = _names(access, prefix)
+    return [c for x in access.loops for c in polyhedra.iterates(x, names)]
+
+
+def _domain(access: Access, extra: Sequence[str] = ()) -> isl.Set:
+    dims = list(_names(access, "l").values())
+    return polyhedra.points(dims, [*_constraints(access, "l"), *extra])
+
+
+def _covers(stores: Sequence[Access], array: Value) -> bool:
+    """Whether the stores together write every cell."""
+    shape = array.array.shape
+    cells = [f"c{d}" for d in range(len(shape))]
+    everything = polyhedra.points(cells, [f"0 <= c{d} < {n}" for d, n in enumerate(shape)])
+    written = isl.Set(f"{{ [{', '.join(cells)}] : false }}")
+    for store in stores:
+        assert store.index is not None
+        names = _names(store, "s")
+        equal = [
+            f"c{d} = {polyhedra.text(e, names)}" for d, e in enumerate(store.index)
+        ]
+        written = written.union(_exists(cells, list(names.values()),
+                                        [*_constraints(store, "s"), *equal]))
+    return bool(everything.is_subset(written))
+
+
+def _exists(dims: Sequence[str], hidden: Sequence[str], constraints: Sequence[str]) -> isl.Set:
+    formula = " and ".join(constraints) or "true"
+    if hidden:
+        formula = f"exists ({', '.join(hidden)} : {formula})"
+    return isl.Set(f"{{ [{', '.join(dims)}] : {formula} }}")
+
+
+def _unwritten(load: Access, stores: Sequence[Access]) -> isl.Set:
+    """Iterations of a load whose cell no store has written before."""
+    early = _domain(load)
+    dims = list(_names(load, "l").values())
+    for store in stores:
+        assert store.index is not None
+        assert load.index is not None
+        s_names, l_names = _names(store, "s"), _names(load, "l")
+        constraints = [
+            *_constraints(store, "s"), *_constraints(load, "l"),
+            *polyhedra.same_cell(store.index, s_names, load.index, l_names),
+            _before(store, load),
+        ]
+        early = early.subtract(_exists(dims, list(s_names.values()), constraints))
+    return early
+
+
+def _before(store: Access, load: Access) -> str:
+    """The formula: the store's iteration comes before the load's."""
+    common = 0
+    while (
+        common < min(len(store.loops), len(load.loops))
+        and store.loops[common] is load.loops[common]
+    ):
+        common += 1
+    cases = []
+    for k in range(common):
+        cases.append(" and ".join([*(f"s{x} = l{x}" for x in range(k)), f"s{k} < l{k}"]))
+    if store.position < load.position:
+        cases.append(" and ".join(f"s{x} = l{x}" for x in range(common)) or "true")
+    return "(" + " or ".join(f"({c})" for c in cases or ["false"]) + ")"
+
+
+def _mask(op: Op, masks: dict[Op, tuple[For, ...]]) -> Block | None:
+    """A load that gives zero while the steady counters are at their lower bounds."""
+    if op not in masks or not isinstance(op, Load):
+        return None
+    raw, zero = (Value(op.result.type, op.result.name) for _ in range(2))
+    out: list[Op] = [replace(op, result=raw), Constant(result=zero, value=0, loc=op.loc)]
+    first: Value | None = None
+    for loop in masks[op]:
+        bit = _at_start(loop, out)
+        if first is not None:
+            both = Value(UInt(1))
+            out.append(Binary(kind=BinaryKind.AND, result=both, lhs=first, rhs=bit))
+            bit = both
+        first = bit
+    assert first is not None
+    out.append(Select(
+        result=op.result, condition=first, if_true=zero, if_false=raw, loc=op.loc
+    ))
+    return tuple(out)
+
+
+def _at_start(loop: For, out: list[Op]) -> Value:
+    here, low, bit = Value(Index()), Value(Index()), Value(UInt(1), f"{loop.name}_first")
+    out.append(Apply(result=here, expr=AffineExpr.of(loop.iv), loc=loop.loc))
+    out.append(Constant(result=low, value=_low(loop), loc=loop.loc))
+    out.append(Compare(predicate=Predicate.EQ, result=bit, lhs=here, rhs=low, loc=loop.loc))
+    return bit

@@ -1,0 +1,138 @@
+"""The dataflow of one straight-line region: a graph of integer operations.
+
+A :class:`Node` is an identity, like an IR value.  It stands for an integer: the exact result of
+its operation, wrapped to ``type``.  ``range`` bounds that integer; hardware widths follow from it
+and from what the users of the node demand (see :mod:`allo_rtl.hls.widths`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import count
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.ir.affine import Interval
+from allo_rtl.ir.ops import Alloc, Load, Store, Value
+from allo_rtl.ir.types import Index, IntegerType
+
+_serial = count()
+
+type Number = IntegerType | Index
+
+
+class Kind(Enum):
+    """What a node does.  The comparison kinds give 0 or 1."""
+
+    CONST = "const"
+    INPUT = "input"  # a value held in a register outside the region
+    COUNTER = "counter"  # a counter of the region's own pipelined loop
+    ADD = "add"
+    SUB = "sub"
+    MUL = "mul"
+    DIV = "div"
+    FLOORDIV = "floordiv"
+    REM = "rem"
+    AND = "and"
+    OR = "or"
+    XOR = "xor"
+    SHL = "shl"
+    SHR = "shr"
+    MIN = "min"
+    MAX = "max"
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    SELECT = "select"  # operands: condition, if_true, if_false
+    CAST = "cast"
+    READ = "read"  # operands: address; one bank, one cycle
+    WRITE = "write"  # operands: address, data, enable
+    REG_READ = "reg_read"
+    REG_WRITE = "reg_write"  # operands: data, enable
+
+
+COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})
+MODULAR = frozenset({Kind.ADD, Kind.SUB, Kind.MUL, Kind.AND, Kind.OR, Kind.XOR})
+"""The low n bits of the result depend on the low n bits of the operands alone."""
+DIVISIONS = frozenset({Kind.DIV, Kind.FLOORDIV, Kind.REM})
+MEMORY = frozenset({Kind.READ, Kind.WRITE, Kind.REG_READ, Kind.REG_WRITE})
+SINKS = frozenset({Kind.WRITE, Kind.REG_WRITE})
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """One bank of one array: what a memory node talks to."""
+
+    array: Value
+    index: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Node:
+    """One operation.
+
+    Attributes:
+        value: the constant of a CONST.
+        source: the IR value an INPUT or COUNTER stands for.
+        bank: the memory bank (or register) of a memory node.
+        access: the IR access a memory node comes from, for dependences.
+        order: textual order of memory nodes in the region.
+    """
+
+    kind: Kind
+    type: Number
+    operands: tuple[Node, ...]
+    range: Interval
+    value: int = 0
+    source: Value | None = None
+    bank: Bank | None = None
+    access: Load | Store | Alloc | None = None
+    order: int = 0
+    name: str = ""
+    loc: SourceLoc | None = None
+    serial: int = field(default_factory=lambda: next(_serial), repr=False)
+
+    @property
+    def is_const(self) -> bool:
+        """Whether it is a constant."""
+        return self.kind is Kind.CONST
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has no timing of its own: always there, in every cycle."""
+        return self.kind in (Kind.CONST, Kind.INPUT)
+
+
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """All nodes the roots need, operands before users, in a reproducible order."""
+    seen: set[Node] = set()
+    order: list[Node] = []
+    for root in roots:
+        stack: list[tuple[Node, int]] = [(root, 0)]
+        while stack:
+            node, at = stack.pop()
+            if at == 0:
+                if node in seen:
+                    continue
+                seen.add(node)
+            if at < len(node.operands):
+                stack.append((node, at + 1))
+                if node.operands[at] not in seen:
+                    stack.append((node.operands[at], 0))
+            else:
+                order.append(node)
+    return order
+
+
+def full_range(type: Number) -> Interval:
+    """Every value of a type."""
+    return type.min, type.max
+
+
+def fits(interval: Interval, type: Number) -> bool:
+    """Whether every value of the interval is one of the type's."""
+    return type.min <= interval[0] and interval[1] <= type.max

@@ -1,0 +1,120 @@
+"""The operator library: how an operation is built for a device and a clock, and its timing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil, log2
+
+from allo_rtl.hls import delay
+from allo_rtl.hls.delay import DelayModel
+from allo_rtl.hls.node import DIVISIONS, Kind, Node
+from allo_rtl.hls.widths import Shape
+from allo_rtl.target import Device
+
+_CLASS = {
+    Kind.ADD: "add", Kind.SUB: "add", Kind.AND: "logic", Kind.OR: "logic", Kind.XOR: "logic",
+    Kind.SHL: "shift", Kind.SHR: "shift", Kind.MIN: "minmax", Kind.MAX: "minmax",
+    Kind.EQ: "eq", Kind.NE: "eq", Kind.LT: "cmp", Kind.LE: "cmp", Kind.GT: "cmp",
+    Kind.GE: "cmp", Kind.SELECT: "select",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How one operation is built.
+
+    Attributes:
+        latency: cycles from operands to result; 0 is combinational.
+        first_ns: logic before the first register, or all of it when latency is 0.
+        last_ns: logic after the last register (0 when latency is 0).
+        name: what reports call it; "" for what costs nothing.
+        limb: multipliers: operands are cut into pieces of so many bits; 0 for uncut.
+        levels: multipliers: registered levels of the tree that adds the partial products.
+        input_register: multipliers: operands are registered before the first product.
+        steps: dividers: quotient bits made in each stage.
+    """
+
+    latency: int
+    first_ns: float
+    last_ns: float
+    name: str = ""
+    limb: int = 0
+    levels: int = 0
+    input_register: bool = False
+    steps: int = 0
+
+
+WIRE = Unit(0, 0.0, 0.0)
+
+
+class Operators:
+    """Units for a device at a clock.
+
+    Args:
+        device: what we build for.
+        clock_mhz: the clock the operations are chained for.
+    """
+
+    def __init__(self, device: Device, clock_mhz: float) -> None:
+        self.device = device
+        self.model: DelayModel = delay.load(device.family)
+        self.period_ns = 1000.0 / clock_mhz
+        self.budget_ns = self.period_ns - self.model.register_ns
+        """Combinational logic that fits between two registers, in ns."""
+
+    def unit(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
+        """How to build a node; memory accesses and inputs are wires here."""
+        if node.kind is Kind.MUL:
+            return self._multiplier(node, shapes)
+        if node.kind in DIVISIONS:
+            return self._divider(node, shapes)
+        if node.kind not in _CLASS or self._is_wiring(node):
+            return WIRE
+        bits = max(shapes[n].width for n in (node, *node.operands))
+        kind = _CLASS[node.kind]
+        if kind in ("add", "logic", "select"):
+            bits = shapes[node].width
+        return Unit(0, self.model.delay(kind, bits), 0.0, f"{kind} {bits}")
+
+    def _is_wiring(self, node: Node) -> bool:
+        if node.kind in (Kind.SHL, Kind.SHR, Kind.AND):
+            return any(o.is_const for o in node.operands)
+        return False
+
+    def _multiplier(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
+        """The shallowest pipelining whose every stage fits the clock.
+
+        Open tools do not move registers into multiplier blocks, so wide products are cut into
+        limbs whose partial products are registered and added in a (registered) tree.
+        """
+        w1, w2 = (shapes[o].width for o in node.operands)
+        result, name = shapes[node].width, f"mul {w1}x{w2}"
+        whole = self.model.delay("mul", max(w1, w2))
+        if whole <= self.budget_ns:
+            return Unit(0, whole, 0.0, name)
+        limb = max(self.device.dsp_operand_bits) - 1 if self.device.dsps else 8
+        limb = limb if max(w1, w2) > limb + 1 else 0
+        levels = ceil(log2(_partial_products(w1, w2, result, limb))) if limb else 0
+        stage, add = self.model.mul_stage_ns(w1, w2), self.model.delay("add", result)
+        if stage <= self.budget_ns and levels * add <= self.budget_ns:
+            return Unit(1, stage, levels * add, name, limb)
+        if stage <= self.budget_ns:
+            return Unit(1 + levels, stage, 0.0, name, limb, levels)
+        return Unit(2 + levels, 0.0, 0.0, name, limb, levels, input_register=True)
+
+    def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
+        """A pipelined restoring divider: one subtraction and choice for each quotient bit."""
+        width = max(shapes[o].width for o in node.operands)
+        step = self.model.delay("add", width) + self.model.delay("select", width)
+        steps = max(1, int(self.budget_ns / step))
+        sign = self.model.delay("add", width) + self.model.delay("select", width)
+        stages = ceil(width / steps)
+        return Unit(stages + 2, sign, 0.0, f"div {width}", steps=steps)
+
+
+def _partial_products(w1: int, w2: int, result: int, limb: int) -> int:
+    """Products of limbs that reach the low ``result`` bits."""
+    return sum(
+        a + b < result for a in range(0, w1, limb) for b in range(0, w2, limb)
+    )

@@ -1,0 +1,86 @@
+"""How each array of a function is stored: outside, in RAM, in registers, or as constants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Alloc, Call, Func, GetGlobal, Global, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType, Index, IntegerType
+
+
+class StorageKind(Enum):
+    """Where the words of an array live; the value is what reports say."""
+
+    PORT = "port"
+    RAM = "block RAM"
+    REGISTERS = "registers"
+    ROM = "ROM"
+
+
+@dataclass(frozen=True)
+class ArrayStorage:
+    """Storage of one array: RAMs and ports answer one cycle after the address."""
+
+    kind: StorageKind
+    layout: Layout
+    data: tuple[int, ...] = ()
+
+    def contents(self, bank: int) -> list[int]:
+        """Initial words of one bank of a ROM; unused tail words are 0."""
+        words = [0] * self.layout.depth
+        for flat, number in enumerate(self.data):
+            where = self.layout.place_const(_unflatten(flat, self.layout.type.shape))
+            if where[0] == bank:
+                words[where[1]] = number
+        return words
+
+    def word(self, bank: int, address: int) -> int:
+        """One word of a ROM."""
+        return self.contents(bank)[address]
+
+
+def _unflatten(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    index: list[int] = []
+    for extent in reversed(shape):
+        flat, rest = divmod(flat, extent)
+        index.append(rest)
+    return tuple(reversed(index))
+
+
+def word_bits(type: ArrayType) -> int:
+    """Width of one word in bits."""
+    assert isinstance(type.element, IntegerType | Index)
+    return type.element.bits
+
+
+def assign_storage(
+    func: Func, constants: Mapping[str, Global]
+) -> dict[Value, ArrayStorage]:
+    """Storage of every array of a function.
+
+    Arguments and returned arrays are ports; constants are ROMs; local arrays whose banks hold
+    one word each (scalars, completely partitioned arrays) are registers; the rest is RAM.
+    """
+    found: dict[Value, ArrayStorage] = {}
+    for value in (*func.args, *func.returned):
+        if isinstance(value.type, ArrayType):
+            found[value] = ArrayStorage(StorageKind.PORT, Layout(value.type))
+    for op in walk(func.body):
+        if isinstance(op, GetGlobal):
+            data = constants[op.name].data
+            found[op.result] = ArrayStorage(StorageKind.ROM, Layout(op.result.array), data)
+        elif isinstance(op, Alloc | Call):
+            for value in op.results():
+                if isinstance(value.type, ArrayType) and value not in found:
+                    found[value] = _local(value.type)
+    return found
+
+
+def _local(type: ArrayType) -> ArrayStorage:
+    layout = Layout(type)
+    kind = StorageKind.REGISTERS if layout.depth == 1 else StorageKind.RAM
+    return ArrayStorage(kind, layout)

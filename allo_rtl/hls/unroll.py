@@ -1,0 +1,148 @@
+"""Unrolling and inlining: what a pipelined loop's body needs to be straight-line code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from allo_rtl.errors import BuildError
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.ops import (
+    Apply,
+    Block,
+    Call,
+    Compare,
+    For,
+    Func,
+    If,
+    Op,
+    Predicate,
+    Return,
+    Value,
+)
+from allo_rtl.ir.rewrite import clone, map_block, substitute_op
+from allo_rtl.ir.types import Index, UInt
+
+INDEX = Index()
+BIT = UInt(1)
+
+type Intervals = dict[Value, Interval]
+
+
+def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
+    """The block with a counter replaced by an expression, also where it is used as a number."""
+    number = Value(INDEX, iv.name)
+
+    def visit(op: Op) -> Op:
+        operands = {name: getattr(op, name) for name in op.OPERANDS}
+        changes = {
+            name: tuple(number if v is iv else v for v in part)
+            if isinstance(part, tuple) else (number if part is iv else part)
+            for name, part in operands.items()
+        }
+        return substitute_op(replace(op, **changes) if changes != operands else op, {iv: expr})
+
+    return (Apply(result=number, expr=expr), *map_block(block, visit))
+
+
+def inline_calls(block: Block, callees: Callable[[str], Func]) -> Block:
+    """The block with every call replaced by the callee's body."""
+    returned: dict[Value, Value | AffineExpr] = {}
+
+    def visit(op: Op) -> Op | Block | None:
+        if not isinstance(op, Call):
+            return substitute_op(op, returned)
+        op = substitute_op(op, returned)
+        assert isinstance(op, Call)
+        callee = callees(op.callee)
+        # The Return is cloned along, so that it names the copies of the returned values.
+        body = clone(callee.body, dict(zip(callee.args, op.args, strict=True)))
+        if body and isinstance(body[-1], Return):
+            returned.update(zip(op.outs, body[-1].values, strict=True))
+            body = body[:-1]
+        return inline_calls(body, callees)
+
+    return map_block(block, visit)
+
+
+def unroll_all(block: Block, intervals: Intervals) -> Block:
+    """The block with every loop in it fully unrolled."""
+    out: list[Op] = []
+    for op in block:
+        if isinstance(op, For):
+            for copy in copies(op, intervals):
+                out.extend(unroll_all(copy, intervals))
+        elif isinstance(op, If):
+            out.append(replace(
+                op, then=unroll_all(op.then, intervals), orelse=unroll_all(op.orelse, intervals)
+            ))
+        else:
+            out.append(op)
+    return tuple(out)
+
+
+def copies(loop: For, intervals: Intervals) -> list[Block]:
+    """One copy of the body for each iteration; guarded where the trip count varies."""
+    if (bounds := loop.constant_bounds) is not None:
+        numbers = range(bounds[0], bounds[1], loop.step)
+        return [_copy(loop, AffineExpr.constant(n), ()) for n in numbers]
+    if len(loop.lower) != 1:
+        raise _not_constant(loop)
+    lower = loop.lower[0]
+    trip = _greatest_trip(loop, intervals)
+    return [_copy(loop, lower + k * loop.step, loop.upper) for k in range(trip)]
+
+
+def _greatest_trip(loop: For, intervals: Intervals) -> int:
+    """The most iterations a loop with affine bounds can have."""
+    spans = []
+    for upper in loop.upper:
+        span = upper - loop.lower[0]
+        if span.values <= intervals.keys():
+            spans.append(span.bounds(intervals.__getitem__)[1])
+    if not spans:
+        raise _not_constant(loop)
+    return max(0, -(-min(spans) // loop.step))
+
+
+def _not_constant(loop: For) -> BuildError:
+    return BuildError(
+        f"loop {loop.name!r} must be unrolled, but its trip count depends on data",
+        loc=loop.loc,
+        allowed="bounds that are constants or affine in the loops around it",
+        hint="pipeline this loop itself, or give it constant bounds and an if inside",
+    )
+
+
+def _copy(loop: For, at: AffineExpr, limits: tuple[AffineExpr, ...]) -> Block:
+    """A copy of the body for the iteration ``at``, run only when it is below the limits."""
+    iv = Value(INDEX, loop.iv.name)
+    body = bind(clone(loop.body, {loop.iv: iv}), iv, at)
+    for limit in limits:
+        body = _guarded(body, at, limit, loop)
+    return body
+
+
+def _guarded(body: Block, at: AffineExpr, limit: AffineExpr, loop: For) -> Block:
+    a, b, inside = Value(INDEX), Value(INDEX), Value(BIT)
+    return (
+        Apply(result=a, expr=at, loc=loop.loc),
+        Apply(result=b, expr=limit, loc=loop.loc),
+        Compare(predicate=Predicate.LT, result=inside, lhs=a, rhs=b, loc=loop.loc),
+        If(condition=inside, then=body, loc=loop.loc),
+    )
+
+
+def unroll_by(loop: For, factor: int) -> For:
+    """The loop with ``factor`` consecutive iterations in each new one."""
+    iv = Value(INDEX, loop.iv.name)
+    trip = loop.trip_count
+    exact = trip is not None and trip % factor == 0
+    body: list[Op] = []
+    for k in range(factor):
+        at = AffineExpr.of(iv) + k * loop.step
+        limits = () if exact or k == 0 else loop.upper
+        body.extend(_copy(loop, at, limits))
+    attrs = replace(loop.attrs, unroll=None)
+    return replace(loop, iv=iv, body=tuple(body), step=loop.step * factor, attrs=attrs)
+
