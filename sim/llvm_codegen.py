@@ -105,6 +105,7 @@ class _Slot:
 
     @staticmethod
     def of(type_: Type) -> _Slot:
+        """The memory one value of ``type_`` takes."""
         if isinstance(type_, ArrayType):
             return _Slot(type_.element, type_.size)
         assert isinstance(type_, ScalarType)
@@ -112,6 +113,7 @@ class _Slot:
 
     @property
     def bytes(self) -> int:
+        """Its size."""
         return self.size * storage_bits(self.element) // 8
 
     @property
@@ -125,19 +127,23 @@ class _Slot:
         return ir.IntType(bits) if bits <= 64 else ir.ArrayType(I64, bits // 64)
 
     def address(self, b: Builder, base: LLValue, offset: LLValue) -> LLValue:
+        """Where element ``offset`` (an i64, from 0) is."""
         return b.gep(base, [offset], inbounds=True, source_etype=self._cell)
 
     def load(self, b: Builder, address: LLValue) -> LLValue:
+        """The number of the element at ``address``."""
         bits = storage_bits(self.element)
         raw = b.load(address, typ=ir.IntType(bits), align=self._align)
         return raw if bits == self.element.bits else b.trunc(raw, llvm_type(self.element))
 
     def store(self, b: Builder, value: LLValue, address: LLValue) -> None:
+        """Write an element, the bits above its width zero."""
         bits = storage_bits(self.element)
         raw = value if bits == self.element.bits else b.zext(value, ir.IntType(bits))
         b.store(raw, address, align=self._align)
 
     def on_stack(self, b: Builder) -> LLValue:
+        """Fresh memory until the function returns; for its first block only."""
         memory = b.alloca(ir.ArrayType(self._cell, self.size))
         memory.align = 8
         memory.type = _PTR  # llvmlite still gives it a typed pointer
@@ -215,6 +221,7 @@ class _FuncWriter:
         self.heap: list[LLValue] = []
 
     def write(self) -> None:
+        """Write the whole function."""
         self._place_results()
         for op in walk(self.func.body):
             if isinstance(op, Alloc | Call):

@@ -456,21 +456,31 @@ def test_calls_globals_and_several_results(size):
 
 
 def test_a_callee_changes_its_argument_and_may_get_one_array_twice():
-    """``b[i] = b[i] + a[i]`` with a and b one array doubles it."""
-    a, b = Value(int8[4], "a"), Value(int8[4], "b")
+    """``b[i + 1] = a[i]`` with a and b one array spreads its first element."""
+    a, b = Value(int8[64], "a"), Value(int8[64], "b")
 
     def body(i):
         x = Load(result=Value(int8), array=a, index=(of(i),))
-        y = Load(result=Value(int8), array=b, index=(of(i),))
-        s = Binary(kind=BinaryKind.ADD, result=Value(int8), lhs=x.result, rhs=y.result)
-        return x, y, s, Store(value=s.result, array=b, index=(of(i),))
+        return x, Store(value=x.result, array=b, index=(of(i) + 1,))
 
-    add = Func(name="add", args=(a, b), results=(), body=(loop(0, 4, 1, body),))
-    c = Value(int8[4], "c")
-    top = Func(name="top", args=(c,), results=(), body=(Call(callee="add", args=(c, c)),))
-    array = np.array([1, 2, 3, 100], np.int8)
-    compile_cpu(module(top, add))(array)
-    assert array.tolist() == [2, 4, 6, -56]
+    shift = Func(name="shift", args=(a, b), results=(), body=(loop(0, 63, 1, body),))
+    c = Value(int8[64], "c")
+    top = Func(name="top", args=(c,), results=(), body=(Call(callee="shift", args=(c, c)),))
+    array = np.arange(5, 69, dtype=np.int8)
+    compile_cpu(module(top, shift))(array)
+    assert array.tolist() == [5] * 64
+
+
+def test_a_large_array_is_not_on_the_stack():
+    size = 1 << 23
+    n, big = Value(index, "n"), Alloc(result=Value(int32[size], "big"))
+    seven = Constant(result=Value(int32), value=7)
+    store = Store(value=seven.result, array=big.result, index=(of(n),))
+    loads = [Load(result=Value(int32), array=big.result, index=(of(n) + k,)) for k in (-1, 0)]
+    closing = Return(values=tuple(x.result for x in loads))
+    body = (big, seven, store, *loads, closing)
+    kernel = compile_cpu(module(Func(name="f", args=(n,), results=(int32, int32), body=body)))
+    assert [kernel(size - 1), kernel(1)] == [[0, 7], [0, 7]]
 
 
 def test_returning_an_argument_a_global_and_one_array_twice_gives_copies():
