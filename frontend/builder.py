@@ -1,0 +1,291 @@
+"""Making operations: open blocks, operands that may still be affine, casts and constants.
+
+An :class:`Operand` is the result of an expression: its type by the typing rules, and either the
+value that holds it or the affine expression of loop counters it equals (a constant is one).
+Operations are made only when a value is needed, so subscripts and bounds stay affine and
+constants are folded, always with the numbers the operations would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Binary,
+    BinaryKind,
+    Block,
+    Call,
+    Cast,
+    Compare,
+    Constant,
+    For,
+    Load,
+    LoopAttrs,
+    Op,
+    Predicate,
+    Select,
+    Store,
+    Value,
+)
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType, bool_, index
+
+type _Element = Callable[[tuple[AffineExpr, ...]], Operand]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A scalar: ``value`` holds it, or ``affine`` is an expression that equals it, or both."""
+
+    type: ScalarType
+    value: Value | None = None
+    affine: AffineExpr | None = None
+
+    @property
+    def constant(self) -> int | None:
+        """The number, when it is known."""
+        return self.affine.const if self.affine is not None and self.affine.is_constant else None
+
+
+def number(value: int, type_: ScalarType) -> Operand:
+    """A constant operand; ``value`` is wrapped to the type."""
+    return Operand(type_, affine=AffineExpr.constant(eval_cast(type_, value)))
+
+
+def limits(type_: ScalarType) -> Interval:
+    """Smallest and largest value of a scalar type."""
+    assert isinstance(type_, IntegerType | Index)
+    return type_.min, type_.max
+
+
+def within(inner: Interval, outer: Interval) -> bool:
+    """Whether every number of ``inner`` is in ``outer``."""
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
+
+
+@dataclass
+class Builder:
+    """The operations of one function while they are made.
+
+    Attributes:
+        blocks: the open blocks, innermost last.
+        ranges: what is known of index values; others may be anything an index can be.
+        indexing: whether integer values may become index values, to keep a subscript affine
+            around them.
+        unsafe: operations that must not run unless the source says so (calls, and loads that
+            may be out of range).
+    """
+
+    blocks: list[list[Op]] = field(default_factory=lambda: [[]])
+    ranges: dict[Value, Interval] = field(default_factory=dict)
+    indexing: bool = False
+    unsafe: set[Op] = field(default_factory=set)
+
+    def emit(self, op: Op) -> None:
+        """Append an operation to the innermost open block."""
+        self.blocks[-1].append(op)
+
+    @contextmanager
+    def block(self) -> Iterator[list[Op]]:
+        """Open a block; what is emitted inside goes to the list it gives."""
+        ops: list[Op] = []
+        self.blocks.append(ops)
+        try:
+            yield ops
+        finally:
+            self.blocks.pop()
+
+    @contextmanager
+    def subscripts(self, on: bool = True) -> Iterator[None]:
+        """Set ``indexing`` for a while."""
+        before, self.indexing = self.indexing, on
+        try:
+            yield
+        finally:
+            self.indexing = before
+
+    # Ranges and conversions
+
+    def interval(self, operand: Operand) -> Interval:
+        """An interval that contains the operand."""
+        if operand.affine is not None:
+            return operand.affine.bounds(lambda v: self.ranges.get(v, limits(index)))
+        if operand.value in self.ranges:
+            return self.ranges[operand.value]
+        return limits(operand.type)
+
+    def affine(self, operand: Operand, loc: SourceLoc) -> AffineExpr | None:
+        """The operand as an affine expression, if it is one or may become one here."""
+        if operand.affine is not None:
+            return operand.affine
+        if self.indexing and within(self.interval(operand), limits(index)):
+            return self.index(operand, loc)
+        return None
+
+    def index(self, operand: Operand, loc: SourceLoc) -> AffineExpr:
+        """The operand as a subscript or bound."""
+        if operand.affine is not None:
+            return operand.affine
+        value = self.value(operand, loc)
+        if not isinstance(operand.type, Index):
+            value = self._cast(value, index, loc)
+            if within(bounds := limits(operand.type), limits(index)):
+                self.ranges[value] = bounds
+        return AffineExpr.of(value)
+
+    def value(self, operand: Operand, loc: SourceLoc, name: str = "") -> Value:
+        """The value that holds the operand."""
+        if operand.value is not None:
+            return operand.value
+        expr = operand.affine
+        assert expr is not None
+        if expr.is_constant:
+            result = Value(operand.type, name)
+            self.emit(Constant(result=result, value=expr.const, loc=loc))
+            return result
+        found = expr.as_value
+        if found is None:
+            found = Value(index, name)
+            self.ranges[found] = self.interval(operand)
+            self.emit(Apply(result=found, expr=expr, loc=loc))
+        return found if isinstance(operand.type, Index) else self._cast(found, operand.type, loc)
+
+    def _cast(self, value: Value, type_: ScalarType, loc: SourceLoc) -> Value:
+        result = Value(type_)
+        self.emit(Cast(result=result, operand=value, loc=loc))
+        return result
+
+    def convert(self, operand: Operand, type_: ScalarType, loc: SourceLoc) -> Operand:
+        """The operand in another type, modulo its width."""
+        if operand.type == type_:
+            return operand
+        if (known := operand.constant) is not None:
+            return number(known, type_)
+        if operand.affine is not None and within(self.interval(operand), limits(type_)):
+            return Operand(type_, affine=operand.affine)
+        return Operand(type_, self._cast(self.value(operand, loc), type_, loc))
+
+    # Operations of one type
+
+    def binary(
+        self, kind: BinaryKind, a: Operand, b: Operand, type_: ScalarType, loc: SourceLoc
+    ) -> Operand:
+        """``a kind b``, both converted to ``type_`` first."""
+        a, b = self.convert(a, type_, loc), self.convert(b, type_, loc)
+        if a.constant is not None and b.constant is not None:
+            return number(eval_binary(kind, type_, a.constant, b.constant), type_)
+        lhs, rhs = self.value(a, loc), self.value(b, loc)
+        result = Value(type_)
+        self.emit(Binary(kind=kind, result=result, lhs=lhs, rhs=rhs, loc=loc))
+        return Operand(type_, result)
+
+    def compare(
+        self, predicate: Predicate, a: Operand, b: Operand, type_: ScalarType, loc: SourceLoc
+    ) -> Operand:
+        """``a predicate b`` as a UInt(1), both converted to ``type_`` first."""
+        a, b = self.convert(a, type_, loc), self.convert(b, type_, loc)
+        if a.constant is not None and b.constant is not None:
+            return number(eval_compare(predicate, a.constant, b.constant), bool_)
+        lhs, rhs = self.value(a, loc), self.value(b, loc)
+        result = Value(bool_)
+        self.emit(Compare(predicate=predicate, result=result, lhs=lhs, rhs=rhs, loc=loc))
+        return Operand(bool_, result)
+
+    def select(
+        self, condition: Operand, a: Operand, b: Operand, type_: ScalarType, loc: SourceLoc
+    ) -> Operand:
+        """``a if condition else b``, both converted to ``type_`` first."""
+        a, b = self.convert(a, type_, loc), self.convert(b, type_, loc)
+        if condition.constant is not None:
+            return a if condition.constant else b
+        chosen = self.value(condition, loc)
+        if_true, if_false = self.value(a, loc), self.value(b, loc)
+        result = Value(type_)
+        self.emit(
+            Select(result=result, condition=chosen, if_true=if_true, if_false=if_false, loc=loc)
+        )
+        return Operand(type_, result)
+
+    # Memory
+
+    def alloc(self, type_: ArrayType, name: str, loc: SourceLoc) -> Value:
+        """A fresh array; of rank 0 for a scalar variable."""
+        result = Value(type_, name)
+        self.emit(Alloc(result=result, loc=loc))
+        return result
+
+    def load(
+        self, array: Value, subscripts: tuple[AffineExpr, ...], loc: SourceLoc
+    ) -> Operand:
+        """``array[subscripts]``."""
+        result = Value(array.array.element)
+        op = Load(result=result, array=array, index=subscripts, loc=loc)
+        self.emit(op)
+        shape = array.array.shape
+        if not all(self._in_range(e, n) for e, n in zip(subscripts, shape, strict=True)):
+            self.unsafe.add(op)
+        return Operand(array.array.element, result)
+
+    def store(
+        self, operand: Operand, array: Value, subscripts: tuple[AffineExpr, ...], loc: SourceLoc
+    ) -> None:
+        """``array[subscripts] = operand``, converted to the element type."""
+        value = self.value(self.convert(operand, array.array.element, loc), loc)
+        self.emit(Store(value=value, array=array, index=subscripts, loc=loc))
+
+    def call(
+        self, callee: str, args: tuple[Value, ...], outs: tuple[Value, ...], loc: SourceLoc
+    ) -> None:
+        """A call of a function of the module."""
+        op = Call(callee=callee, args=args, outs=outs, loc=loc)
+        self.emit(op)
+        self.unsafe.add(op)
+
+    def subscript_range(self, expr: AffineExpr) -> Interval:
+        """An interval that contains a subscript."""
+        return expr.bounds(lambda v: self.ranges.get(v, limits(index)))
+
+    def _in_range(self, expr: AffineExpr, extent: int) -> bool:
+        return within(self.subscript_range(expr), (0, extent - 1))
+
+    # Arrays as a whole
+
+    def fill(self, array: Value, operand: Operand, loc: SourceLoc) -> None:
+        """Store one scalar to every element."""
+        operand = self.convert(operand, array.array.element, loc)
+        held = Operand(operand.type, self.value(operand, loc))
+        self._each_element(array, lambda at: held, loc)
+
+    def copy(self, target: Value, source: Value, loc: SourceLoc) -> None:
+        """Store every element of an array of the same shape, converted."""
+        self._each_element(target, lambda at: self.load(source, at, loc), loc)
+
+    def _each_element(self, array: Value, element: _Element, loc: SourceLoc) -> None:
+        shape, name = array.array.shape, array.name
+        ivs = [Value(index, f"{name}_init_{d}") for d in range(len(shape))]
+        self.ranges |= {iv: (0, n - 1) for iv, n in zip(ivs, shape, strict=True)}
+        at = tuple(AffineExpr.of(iv) for iv in ivs)
+        with self.block() as ops:
+            self.store(element(at), array, at, loc)
+        body: Block = tuple(ops)
+        for d in reversed(range(len(shape))):
+            attrs = LoopAttrs(
+                band="" if d else f"{name}_init",
+                pipeline_ii=1 if d == len(shape) - 1 else None,
+            )
+            body = (_count(ivs[d], shape[d], body, attrs, loc),)
+        for op in body:
+            self.emit(op)
+
+
+def _count(iv: Value, extent: int, body: Block, attrs: LoopAttrs, loc: SourceLoc) -> For:
+    low, high = AffineExpr.constant(0), AffineExpr.constant(extent)
+    return For(
+        iv=iv, lower=(low,), upper=(high,), body=body, name=iv.name, attrs=attrs, loc=loc
+    )

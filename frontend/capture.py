@@ -1,0 +1,171 @@
+"""From a Python function or a source text to its syntax tree, with places and outer names.
+
+Nothing of the kernel is executed.  Places are those of the user's own file, also for a nested
+or decorated function and for one typed into a doctest or notebook (through ``linecache``).
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from allo_rtl.errors import LanguageError, SourceLoc
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A piece of a source file: ``lines`` from line ``first`` on (line numbers from 1)."""
+
+    file: str
+    lines: tuple[str, ...]
+    first: int = 1
+
+    def line(self, number: int) -> str:
+        """The text of line ``number`` of the file, '' when it is not in this piece."""
+        at = number - self.first
+        return self.lines[at] if 0 <= at < len(self.lines) else ""
+
+    def loc(self, node: ast.AST) -> SourceLoc:
+        """The place of a node; of a node of several lines, its first line."""
+        number = getattr(node, "lineno", self.first)
+        text = self.line(number)
+        raw = text.encode()
+        start = len(raw[: getattr(node, "col_offset", 0)].decode(errors="replace"))
+        one_line = getattr(node, "end_lineno", number) == number
+        end_byte = getattr(node, "end_col_offset", None) if one_line else len(raw)
+        end = len(raw[:end_byte].decode(errors="replace"))
+        return SourceLoc(self.file, number, start + 1, max(end, start + 1) + 1, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A captured kernel.
+
+    Attributes:
+        node: its definition, with line and column numbers of the file.
+        names: what the names it does not define itself stand for.
+        annotations: the annotations that Python has already evaluated, by argument name.
+    """
+
+    node: ast.FunctionDef
+    source: Source
+    names: Mapping[str, Any]
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.node.name
+
+
+def capture(fn: Callable[..., Any] | str, global_vars: Mapping[str, Any] | None = None) -> Kernel:
+    """Find the definition of a kernel.
+
+    Args:
+        fn: a Python function, decorated or not, or the text of one function definition.
+        global_vars: names that come first; for a text they replace the caller's names.
+
+    Raises:
+        LanguageError: the source is not at hand, or is not one function definition.
+    """
+    if isinstance(fn, str):
+        return _from_text(fn, _caller_names() if global_vars is None else global_vars)
+    inner = inspect.unwrap(fn)
+    if not inspect.isfunction(inner):
+        raise LanguageError(
+            f"a kernel must be a Python function, not {type(fn).__name__}",
+            allowed="a function defined with 'def', or the text of one",
+        )
+    source, node = _definition(inner)
+    names = ChainMap(dict(global_vars or {}), *map(dict, _outer_names(inner)))
+    return Kernel(node, source, names, inner.__annotations__)
+
+
+def _from_text(text: str, names: Mapping[str, Any]) -> Kernel:
+    source = Source("<kernel>", tuple(textwrap.dedent(text).splitlines()))
+    try:
+        body = ast.parse("\n".join(source.lines)).body
+    except SyntaxError as e:
+        raise _syntax_error(e, source) from None
+    functions = [n for n in body if isinstance(n, ast.FunctionDef)]
+    if len(functions) != 1:
+        raise LanguageError(
+            f"the text defines {len(functions)} functions", allowed="exactly one function"
+        )
+    return Kernel(functions[0], source, names)
+
+
+def _syntax_error(error: SyntaxError, source: Source) -> LanguageError:
+    line, col = error.lineno or 1, error.offset or 1
+    loc = SourceLoc(source.file, line, col, error.end_offset or col + 1, source.line(line))
+    return LanguageError(f"this is not Python: {error.msg}", loc=loc)
+
+
+def _definition(fn: Callable[..., Any]) -> tuple[Source, ast.FunctionDef]:
+    code = fn.__code__
+    try:
+        lines, first = inspect.getsourcelines(fn)
+    except (OSError, TypeError):
+        raise LanguageError(
+            f"the source of the kernel '{fn.__name__}' is not at hand "
+            f"(defined in {code.co_filename})",
+            hint="write the kernel in a file, a notebook cell or a doctest, or pass its text",
+        ) from None
+    source = Source(code.co_filename, tuple(line.rstrip("\r\n") for line in lines), first)
+    # An indented definition is parsed inside a block, so that its columns stay as they are.
+    indented = lines[0][:1].isspace()
+    tree = ast.parse(("if 1:\n" if indented else "") + "".join(lines))
+    ast.increment_lineno(tree, first - 1 - indented)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            return source, node
+    raise LanguageError(
+        f"no 'def' found for '{fn.__name__}' at {source.file}:{first}",
+        hint="a lambda or an async function cannot be a kernel",
+    )
+
+
+def _outer_names(fn: Callable[..., Any]) -> list[Mapping[str, Any]]:
+    """Closure variables, locals of the function around it while that still runs, globals.
+
+    The closure has only the names that Python saw used; annotations of arguments may need others.
+    """
+    cells = zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)
+    closure = {name: _cell(cell) for name, cell in cells}
+    around = fn.__qualname__.rpartition(".<locals>.")[0]
+    scopes: list[Mapping[str, Any]] = [{k: v for k, v in closure.items() if v is not _EMPTY}]
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and around:
+        code = frame.f_code
+        if code.co_qualname == around and code.co_filename == fn.__code__.co_filename:
+            scopes.append(dict(frame.f_locals))
+            break
+        frame = frame.f_back
+    return [*scopes, fn.__globals__]
+
+
+_EMPTY = object()
+
+
+def _cell(cell: Any) -> Any:  # noqa: ANN401 - a closure cell holds anything
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _EMPTY
+
+
+def _caller_names() -> Mapping[str, Any]:
+    """Names visible in the nearest frame outside this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != "allo_rtl":
+            return {**frame.f_globals, **frame.f_locals}
+        frame = frame.f_back
+    return {}

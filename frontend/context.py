@@ -1,0 +1,188 @@
+"""What the lowering of one kernel carries along, and what it shares with the other kernels."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
+from allo_rtl.frontend.builder import Builder
+from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
+from allo_rtl.frontend.scope import Binding, Cascade, LocalKernel, Scopes, Variable
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType
+
+
+@dataclass
+class Program:
+    """The module while it is made.
+
+    Attributes:
+        lower: lowers one kernel (the names of the kernel around it given) to a function.
+        funcs: finished functions, callees first.
+        errors: everything found wrong so far.
+    """
+
+    lower: Callable[[Program, Kernel, str, Scopes | None], Func]
+    funcs: dict[str, Func] = field(default_factory=dict)
+    globals: dict[str, Global] = field(default_factory=dict)
+    errors: list[LanguageError] = field(default_factory=list)
+    _names: dict[Any, str] = field(default_factory=dict)
+    _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
+    _active: list[str] = field(default_factory=list)
+
+    def function(
+        self, key: object, kernel: Kernel, outer: Scopes | None, loc: SourceLoc | None
+    ) -> Func:
+        """The function of a kernel, lowered the first time it is asked for.
+
+        Args:
+            key: what tells this kernel from another of the same name.
+            kernel: the kernel.
+            outer: the names of the kernel it is defined in.
+            loc: the call.
+
+        Raises:
+            Cascade: it has errors (they are in ``errors``).
+            LanguageError: it calls itself.
+        """
+        if key not in self._names:
+            self._names[key] = name = _fresh(kernel.name, self._names.values())
+            self._active.append(name)
+            before = len(self.errors)
+            func = self.lower(self, kernel, name, outer)
+            self._active.pop()
+            if len(self.errors) == before:
+                self.funcs[name] = func
+        name = self._names[key]
+        if name in self._active:
+            raise LanguageError(
+                f"the kernel '{name}' calls itself", loc=loc, hint="write the recursion as a loop"
+            )
+        if name not in self.funcs:
+            raise Cascade(f"the kernel '{name}' has errors")
+        return self.funcs[name]
+
+    def outer_array(self, name: str, array: npt.NDArray[Any], loc: SourceLoc) -> Global:
+        """The constant of a numpy array of the surrounding Python, copied now."""
+        if id(array) not in self._arrays:
+            found = array_constant(array)
+            if isinstance(found, str):
+                raise KernelTypeError(
+                    f"the array '{name}' cannot be a constant of a kernel: {found}",
+                    loc=loc,
+                    allowed="numpy arrays of an integer or bool dtype",
+                )
+            # The array itself is kept, so that its id stays its own.
+            self._arrays[id(array)] = (array, self.constant(name, *found).name)
+        return self.globals[self._arrays[id(array)][1]]
+
+    def constant(self, name: str, type_: ArrayType, data: tuple[int, ...]) -> Global:
+        """A new constant array, called ``name`` or ``name_<n>`` where that is taken."""
+        made = Global(name=_fresh(name, self.globals), type=type_, data=data)
+        self.globals[made.name] = made
+        return made
+
+    def written(self, func: Func) -> frozenset[int]:
+        """Positions of the array arguments that a function stores to, also through calls."""
+        stored = {v for op in walk(func.body) for v in self._stored(op)}
+        return frozenset(n for n, arg in enumerate(func.args) if arg in stored)
+
+    def _stored(self, op: Op) -> Sequence[Value]:
+        if isinstance(op, Store):
+            return [op.array]
+        if isinstance(op, Call):
+            return [op.args[n] for n in self.written(self.funcs[op.callee])]
+        return []
+
+
+def _fresh(name: str, taken: Sequence[str] | Any) -> str:  # noqa: ANN401 - any collection
+    names = set(taken)
+    count = 0
+    fresh = name
+    while fresh in names:
+        count += 1
+        fresh = f"{name}_{count}"
+    return fresh
+
+
+@dataclass
+class Context:
+    """The lowering of one kernel.
+
+    Attributes:
+        prologue: operations that come first in the function (constants it reads).
+        bands: number of loop statements finished so far; it numbers the loop nests.
+        depth: number of loops around the current statement.
+    """
+
+    kernel: Kernel
+    program: Program
+    scopes: Scopes
+    builder: Builder = field(default_factory=Builder)
+    prologue: list[Op] = field(default_factory=list)
+    bands: int = 0
+    depth: int = 0
+    _constants: dict[str, Variable] = field(default_factory=dict)
+
+    def loc(self, node: ast.AST) -> SourceLoc:
+        """The place of a node in the user's file."""
+        return self.kernel.source.loc(node)
+
+    def outside(self, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
+        """The Python object a name stands for outside the kernel, or MISSING."""
+        return resolve(self.kernel, node)
+
+    def find(self, name: str) -> Binding | None:
+        """What a name is inside the kernel (or a kernel defined next to it), or None."""
+        if (found := self.scopes.find(name)) is not None:
+            return found
+        around = self.scopes.find_outer(name)
+        return around if isinstance(around, LocalKernel) else None
+
+    def outer_array(self, node: ast.Name | ast.Attribute) -> Variable | None:
+        """The constant array that a name outside the kernel stands for, if it does."""
+        array = self.outside(node)
+        if not isinstance(array, np.ndarray):
+            return None
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        return self.get_global(self.program.outer_array(name, array, self.loc(node)), node)
+
+    def get_global(self, made: Global, node: ast.AST, name: str = "") -> Variable:
+        """A constant array of the module as a variable of this function."""
+        if made.name not in self._constants:
+            value = Value(made.type, name or made.name)
+            self.prologue.append(GetGlobal(result=value, name=made.name, loc=self.loc(node)))
+            self._constants[made.name] = Variable(value, self.loc(node), constant=True)
+        return self._constants[made.name]
+
+    def unknown(self, node: ast.Name) -> LanguageError:
+        """The error for a name that is nothing here."""
+        name, loc = node.id, self.loc(node)
+        if self.scopes.find_outer(name) is not None:
+            return LanguageError(
+                f"'{name}' is a variable of the kernel around '{self.kernel.name}'",
+                loc=loc,
+                hint=f"pass it as an argument of '{self.kernel.name}'",
+            )
+        if (ended := self.scopes.ended.get(name)) is not None:
+            return LanguageError(
+                f"'{name}' is not known here",
+                loc=loc,
+                notes=[("it was declared in a block that has ended", ended)],
+                hint=f"declare '{name}' before that block",
+            )
+        outer = [k for k, v in self.kernel.names.items() if isinstance(v, int | np.ndarray)]
+        hint = similar(name, [*self.scopes.names(), *outer])
+        return LanguageError(f"unknown name '{name}'", loc=loc, hint=hint)
+
+    def missing(self, node: ast.expr) -> bool:
+        """Whether an expression stands for no Python object."""
+        return self.outside(node) is MISSING

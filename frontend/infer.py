@@ -1,0 +1,244 @@
+"""What annotations and outer Python names stand for: types, integer constants, constant arrays.
+
+Nothing is executed: names are looked up, and the few forms that annotations and constant
+expressions may have are read from the syntax tree.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.typing_rules import literal_type
+from allo_rtl.ir import types
+from allo_rtl.ir.types import ArrayType, Int, IntegerType, ScalarType, Type, UInt
+
+MISSING = object()
+"""What :func:`resolve` answers for a name that stands for nothing."""
+
+TYPE_FORMS = "int8, uint12, index, Int(7), int32[8, 4], UInt(3)[N]"
+
+_CONSTANT_OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+
+
+def resolve(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
+    """The Python object that a name or ``module.name`` stands for outside the kernel.
+
+    Predefined types and built-in functions are found too; MISSING when there is nothing.
+    """
+    match node:
+        case ast.Name(id=name):
+            if name in kernel.names:
+                return kernel.names[name]
+            return getattr(types, name, getattr(builtins, name, MISSING))
+        case ast.Attribute(value=value, attr=attr):
+            owner = resolve(kernel, value)
+            return MISSING if owner is MISSING else getattr(owner, attr, MISSING)
+    return MISSING
+
+
+def similar(name: str, known: Iterator[str] | list[str]) -> str | None:
+    """A hint naming the known name that looks like ``name``, if there is one."""
+    close = get_close_matches(name, [k for k in known if not k.startswith("__")], n=1)
+    return f"did you mean '{close[0]}'?" if close else None
+
+
+def as_int(thing: object) -> int | None:
+    """The Python int of an int, bool or numpy integer, else None."""
+    if isinstance(thing, int | np.integer | np.bool_):
+        return int(thing)
+    return None
+
+
+def constant_type(thing: object) -> IntegerType:
+    """The type that an outer Python number has in a kernel."""
+    if isinstance(thing, bool | np.bool_):
+        return UInt(1)
+    number = as_int(thing)
+    assert number is not None
+    return literal_type(number)
+
+
+def constant_int(kernel: Kernel, node: ast.expr) -> int:
+    """The value of a constant integer expression over literals and outer names.
+
+    Raises:
+        LanguageError: it is not one.
+    """
+    match node:
+        case ast.Constant(value=int(number)):
+            return int(number)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return -constant_int(kernel, inner)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _CONSTANT_OPERATORS:
+            a, b = constant_int(kernel, left), constant_int(kernel, right)
+            try:
+                return _CONSTANT_OPERATORS[type(op)](a, b)
+            except (ZeroDivisionError, ValueError) as e:
+                raise LanguageError(f"{e}", loc=kernel.source.loc(node)) from None
+        case ast.Name() | ast.Attribute():
+            if (number_ := as_int(resolve(kernel, node))) is not None:
+                return number_
+    raise LanguageError(
+        f"'{ast.unparse(node)}' is not a constant integer",
+        loc=kernel.source.loc(node),
+        allowed="integer literals, outer Python ints, and + - * // % ** << >> of them",
+    )
+
+
+def annotation(kernel: Kernel, node: ast.expr) -> Type:
+    """The type that an annotation means; a string is read as the annotation it contains.
+
+    Raises:
+        LanguageError: it is not a type of the language.
+    """
+    loc = kernel.source.loc(node)
+    match node:
+        case ast.Constant(value=str(text)):
+            return annotation(kernel, _inside_string(kernel, node, text))
+        case ast.Name() | ast.Attribute():
+            return _named_type(kernel, node)
+        case ast.Call(func=func, args=[width], keywords=[]):
+            return _sized_type(kernel, func, width)
+        case ast.Subscript(value=base, slice=shape):
+            element = annotation(kernel, base)
+            if not isinstance(element, ScalarType):
+                raise KernelTypeError(f"'{element}' cannot be an array's element type", loc=loc)
+            dims = shape.elts if isinstance(shape, ast.Tuple) else [shape]
+            extents = tuple(constant_int(kernel, d) for d in dims)
+            try:
+                return ArrayType(element, extents)
+            except ValueError as e:
+                raise KernelTypeError(str(e), loc=kernel.source.loc(shape)) from None
+        case ast.BinOp(op=ast.MatMult(), right=right):
+            raise LanguageError(
+                f"the annotation '@ {ast.unparse(right)}' is not supported yet", loc=loc
+            )
+    raise LanguageError(f"'{ast.unparse(node)}' is not a type", loc=loc, allowed=TYPE_FORMS)
+
+
+def result_types(kernel: Kernel, node: ast.expr | None) -> tuple[Type, ...]:
+    """The types of a return annotation: none, one, or those of a tuple."""
+    match node:
+        case None | ast.Constant(value=None):
+            return ()
+        case ast.Constant(value=str(text)):
+            return result_types(kernel, _inside_string(kernel, node, text))
+        case ast.Tuple(elts=elements):
+            return tuple(annotation(kernel, e) for e in elements)
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=elements)):
+            return tuple(annotation(kernel, e) for e in elements)
+    return (annotation(kernel, node),)
+
+
+def _inside_string(kernel: Kernel, node: ast.expr, text: str) -> ast.expr:
+    """The expression in a string annotation, every part placed at the string."""
+    try:
+        inner = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise LanguageError(
+            f"'{text}' is not a type", loc=kernel.source.loc(node), allowed=TYPE_FORMS
+        ) from None
+    for part in ast.walk(inner):
+        ast.copy_location(part, node)
+    return inner
+
+
+def _named_type(kernel: Kernel, node: ast.Name | ast.Attribute) -> Type:
+    found = resolve(kernel, node)
+    if isinstance(found, Type):
+        return found
+    if found is bool:
+        return UInt(1)
+    name, loc = ast.unparse(node), kernel.source.loc(node)
+    if found is float or "float" in name.lower():
+        raise LanguageError(
+            f"the type '{name}' is not in the language yet", loc=loc, allowed=TYPE_FORMS
+        )
+    known = [n for n, v in vars(types).items() if isinstance(v, Type)]
+    known += [n for n, v in kernel.names.items() if isinstance(v, Type)]
+    hint = "write int32" if found is int else similar(name, known)
+    what = f"'{name}' is not a type" if found is not MISSING else f"unknown type '{name}'"
+    raise LanguageError(what, loc=loc, allowed=TYPE_FORMS, hint=hint)
+
+
+def _sized_type(kernel: Kernel, func: ast.expr, width: ast.expr) -> Type:
+    made = resolve(kernel, func)
+    if made not in (Int, UInt):
+        raise LanguageError(
+            f"'{ast.unparse(func)}(...)' is not a type",
+            loc=kernel.source.loc(func),
+            allowed=TYPE_FORMS,
+        )
+    try:
+        bits = constant_int(kernel, width)
+        return Int(bits) if made is Int else UInt(bits)
+    except ValueError as e:
+        raise KernelTypeError(str(e), loc=kernel.source.loc(width)) from None
+
+
+def array_constant(array: npt.NDArray[Any]) -> tuple[ArrayType, tuple[int, ...]] | str:
+    """Type and row-major elements of a numpy integer array, or what is wrong with it."""
+    if array.dtype.kind not in "iub":
+        return f"its dtype is {array.dtype}, not an integer"
+    if array.size == 0:
+        return f"its shape {array.shape} is empty"
+    width = 1 if array.dtype.kind == "b" else array.dtype.itemsize * 8
+    element = Int(width) if array.dtype.kind == "i" else UInt(width)
+    return ArrayType(element, array.shape), tuple(int(x) for x in array.flat)
+
+
+def list_constant(kernel: Kernel, node: ast.expr, type_: ArrayType) -> tuple[int, ...]:
+    """The row-major elements of a nested list literal, wrapped to the element type.
+
+    Raises:
+        KernelTypeError: its shape is not that of ``type_``.
+    """
+    elements = tuple(_elements(kernel, node, type_, type_.shape))
+    return tuple(_wrap(type_.element, e) for e in elements)
+
+
+def _wrap(element: ScalarType, number: int) -> int:
+    assert isinstance(element, IntegerType | types.Index)
+    return element.wrap(number)
+
+
+def _elements(
+    kernel: Kernel, node: ast.expr, type_: ArrayType, shape: tuple[int, ...]
+) -> Iterator[int]:
+    if not shape:
+        yield constant_int(kernel, node)
+        return
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else None
+    if parts is None or len(parts) != shape[0]:
+        found = f"'{ast.unparse(node)}'" if parts is None else f"{len(parts)} elements"
+        raise KernelTypeError(
+            f"{found} where {type_} needs a list of {shape[0]}",
+            loc=kernel.source.loc(node),
+        )
+    for inner in parts:
+        yield from _elements(kernel, inner, type_, shape[1:])
+
+
+def is_module(thing: object) -> bool:
+    """Whether an outer name stands for an imported module."""
+    return isinstance(thing, ModuleType)

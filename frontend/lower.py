@@ -1,0 +1,212 @@
+"""Functions and modules: a captured kernel becomes a module of the loop IR."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
+from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend.builder import Operand
+from allo_rtl.frontend.capture import Kernel, capture
+from allo_rtl.frontend.context import Context, Program
+from allo_rtl.frontend.infer import annotation, result_types
+from allo_rtl.frontend.scope import Cascade, Scalar, Scopes, Variable
+from allo_rtl.frontend.statements import assigned_names, block
+from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
+from allo_rtl.ir.types import ArrayType, ScalarType, Type
+
+
+def lower_kernel(
+    fn: Callable[..., Any] | str, *, global_vars: Mapping[str, Any] | None = None
+) -> Module:
+    """Lower a kernel, and every kernel it calls, to a module of the loop IR.
+
+    Args:
+        fn: a Python function (it is not executed), or the text of one function definition.
+        global_vars: what outer names stand for, before the function's own closure and globals.
+            For a text these are all the names there are; without them it sees its caller's.
+
+    Returns:
+        A module whose ``top`` is the kernel's name; callees come before callers.
+
+    Raises:
+        LanguageError: the kernel is not in the language; KernelErrors when for several reasons.
+    """
+    kernel = capture(fn, global_vars)
+    program = Program(_lower)
+    top: Func | None = None
+    with suppress(Cascade):
+        top = program.function(_key(fn), kernel, None, None)
+    if len(program.errors) > 1:
+        raise KernelErrors(program.errors)
+    if program.errors:
+        raise program.errors[0]
+    assert top is not None
+    return Module(
+        funcs=tuple(program.funcs.values()),
+        top=top.name,
+        globals=tuple(program.globals.values()),
+    )
+
+
+def _key(fn: Callable[..., Any] | str) -> object:
+    return fn if isinstance(fn, str) else inspect.unwrap(fn)
+
+
+def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) -> Func:
+    """Lower one kernel to a function; what is wrong goes to ``program.errors``."""
+    cx = Context(kernel, program, Scopes(outer))
+    args = _arguments(cx)
+    results = _noting(cx, lambda: _results(cx))
+    body = kernel.node.body
+    last = body[-1] if isinstance(body[-1], ast.Return) else None
+    block(cx, body[:-1] if last else body)
+    if results is not None:
+        _noting(cx, lambda: _return(cx, last, results))
+    ops = (*cx.prologue, *cx.builder.blocks[0])
+    loc = cx.loc(kernel.node)
+    return Func(name=name, args=args, results=results or (), body=ops, loc=loc)
+
+
+def _noting[T](cx: Context, make: Callable[[], T]) -> T | None:
+    """What ``make`` gives; None when it raises, and the error is noted."""
+    try:
+        return make()
+    except LanguageError as error:
+        if not isinstance(error, Cascade):
+            cx.program.errors.append(error)
+        return None
+
+
+def _arguments(cx: Context) -> tuple[Value, ...]:
+    spec = cx.kernel.node.args
+    extra = [*spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg)), *spec.defaults]
+    if extra:
+        cx.program.errors.append(
+            LanguageError(
+                "default, keyword-only and star arguments are not in the language",
+                loc=cx.loc(extra[0]),
+                allowed="positional arguments with a type: A: int32[8, 4], n: int32",
+            )
+        )
+    assigned = assigned_names(cx.kernel.node.body)
+    args: list[Value] = []
+    for arg in (*spec.posonlyargs, *spec.args):
+        if (type_ := _noting(cx, lambda arg=arg: _argument_type(cx, arg))) is None:  # type: ignore[misc]
+            cx.scopes.broken.add(arg.arg)
+            continue
+        args.append(Value(type_, arg.arg))
+        _declare_argument(cx, arg, args[-1], arg.arg in assigned)
+    return tuple(args)
+
+
+def _argument_type(cx: Context, arg: ast.arg) -> Type:
+    if arg.annotation is None:
+        raise LanguageError(
+            f"the argument '{arg.arg}' has no type",
+            loc=cx.loc(arg),
+            allowed=f"{arg.arg}: int32[8, 4] for an array, {arg.arg}: int32 for a scalar",
+        )
+    evaluated = cx.kernel.annotations.get(arg.arg)
+    return evaluated if isinstance(evaluated, Type) else annotation(cx.kernel, arg.annotation)
+
+
+def _declare_argument(cx: Context, arg: ast.arg, value: Value, assigned: bool) -> None:
+    loc = cx.loc(arg)
+    if isinstance(value.type, ArrayType):
+        cx.scopes.declare(arg.arg, Variable(value, loc))
+    elif assigned:
+        # Arguments are by value: the kernel changes a variable of its own.
+        variable = cx.builder.alloc(ArrayType(value.scalar, ()), arg.arg, loc)
+        cx.builder.store(Operand(value.scalar, value), variable, (), loc)
+        cx.scopes.declare(arg.arg, Variable(variable, loc))
+    else:
+        cx.scopes.declare(arg.arg, Scalar(value, loc))
+
+
+def _results(cx: Context) -> tuple[Type, ...]:
+    evaluated = cx.kernel.annotations.get("return")
+    if isinstance(evaluated, Type):
+        return (evaluated,)
+    return result_types(cx.kernel, cx.kernel.node.returns)
+
+
+def _return(cx: Context, node: ast.Return | None, results: tuple[Type, ...]) -> None:
+    """The closing return, checked against the declared results."""
+    value = node.value if node else None
+    if node is None or value is None or (isinstance(value, ast.Constant) and value.value is None):
+        if results:
+            _missing_return(cx, node)
+        return
+    parts = value.elts if isinstance(value, ast.Tuple) else [value]
+    given = _given(cx, parts)
+    if len(given) != len(results):
+        raise KernelTypeError(
+            f"{len(given)} value{'s' * (len(given) != 1)} returned, {len(results)} declared",
+            loc=cx.loc(node),
+            hint=None
+            if results
+            else f"declare the results: def {cx.kernel.name}(...) -> "
+            + ", ".join(str(g.type) for g, _ in given),
+        )
+    values: list[Value] = []
+    for (one, part), type_ in zip(given, results, strict=True):
+        values.append(_returned(cx, one, part, type_, values))
+    cx.builder.emit(Return(values=tuple(values), loc=cx.loc(node)))
+
+
+def _missing_return(cx: Context, node: ast.Return | None) -> None:
+    if node is None and any(isinstance(n, ast.Return) for n in ast.walk(cx.kernel.node)):
+        return  # Reported where it stands.
+    annotation_ = cx.kernel.node.returns
+    assert annotation_ is not None
+    raise LanguageError(
+        f"the kernel '{cx.kernel.name}' declares a result and returns none",
+        loc=cx.loc(node or annotation_),
+        hint="end it with 'return ...', or declare '-> None'",
+    )
+
+
+def _given(cx: Context, parts: list[ast.expr]) -> list[tuple[Value | Operand, ast.expr]]:
+    """What the expressions of a return give; one call may give several values."""
+    if len(parts) == 1 and isinstance(parts[0], ast.Call) and not _builtin(cx, parts[0]):
+        outs = ex.call(cx, parts[0])
+        return [
+            (v if isinstance(v.type, ArrayType) else Operand(v.scalar, v), parts[0]) for v in outs
+        ]
+    given: list[tuple[Value | Operand, ast.expr]] = []
+    for part in parts:
+        array = ex.array(cx, part)
+        given.append((array.value if array else ex.scalar(cx, part), part))
+    return given
+
+
+def _builtin(cx: Context, node: ast.Call) -> bool:
+    return ex.builtin_name(cx, node.func) is not None
+
+
+def _returned(
+    cx: Context, given: Value | Operand, node: ast.expr, type_: Type, before: list[Value]
+) -> Value:
+    """The value of one result; an array that is not the kernel's own is copied first."""
+    loc, builder = cx.loc(node), cx.builder
+    if isinstance(given, Operand) and isinstance(type_, ScalarType):
+        return builder.value(builder.convert(given, type_, loc), loc)
+    if (
+        isinstance(given, Operand)
+        or not isinstance(type_, ArrayType)
+        or given.array.shape != type_.shape
+    ):
+        raise KernelTypeError(
+            f"'{ast.unparse(node)}' is {given.type}, the result is declared {type_}", loc=loc
+        )
+    own = any(isinstance(op, Alloc | Call) and given in op.results() for op in builder.blocks[0])
+    if own and given.type == type_ and given not in before:
+        return given
+    fresh = builder.alloc(type_, f"{given.name}_result", loc)
+    builder.copy(fresh, given, loc)
+    return fresh

@@ -1,0 +1,96 @@
+"""Names inside a kernel: what each is, from where to where it is known.
+
+A name lives from its declaration to the end of the block (kernel, loop, branch) it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.frontend.capture import Kernel
+from allo_rtl.ir.ops import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An array or a scalar variable (an array of rank 0); ``constant`` ones are never stored to."""
+
+    value: Value
+    loc: SourceLoc
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar argument, or the counter of a loop."""
+
+    value: Value
+    loc: SourceLoc
+    counter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LocalKernel:
+    """A function defined inside the kernel."""
+
+    kernel: Kernel
+    loc: SourceLoc
+
+
+type Binding = Variable | Scalar | LocalKernel
+
+
+class Cascade(LanguageError):
+    """A consequence of an error that has been reported already."""
+
+
+@dataclass
+class Scopes:
+    """The stack of blocks, innermost last.
+
+    Attributes:
+        ended: names whose block is over, with the place they were declared at.
+        broken: names whose declaration had an error; using them raises Cascade.
+        outer: the names of the kernel around this one.
+    """
+
+    outer: Scopes | None = None
+    blocks: list[dict[str, Binding]] = field(default_factory=lambda: [{}])
+    ended: dict[str, SourceLoc] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """A nested block: what is declared in it ends with it."""
+        self.blocks.append({})
+        try:
+            yield
+        finally:
+            self.ended |= {name: b.loc for name, b in self.blocks.pop().items()}
+
+    def declare(self, name: str, binding: Binding) -> None:
+        """Make a name known in the innermost block."""
+        self.blocks[-1][name] = binding
+        self.broken.discard(name)
+
+    def find(self, name: str) -> Binding | None:
+        """What a name is here, or None; raises Cascade when its declaration had an error."""
+        for block in reversed(self.blocks):
+            if name in block:
+                return block[name]
+        if name in self.broken:
+            raise Cascade(f"'{name}' was declared with an error")
+        return None
+
+    def find_outer(self, name: str) -> Binding | None:
+        """What a name is in the kernels around this one."""
+        if self.outer is None:
+            return None
+        return self.outer.find(name) or self.outer.find_outer(name)
+
+    def names(self) -> list[str]:
+        """Every name known here."""
+        return [name for block in self.blocks for name in block]

@@ -1,0 +1,298 @@
+"""Statements: declarations, assignments, branches; loops are in :mod:`.loops`."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Mapping, Sequence
+
+from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend.builder import Operand
+from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.context import Context
+from allo_rtl.frontend.declarations import (
+    annotated,
+    call_result,
+    copy_or_fill,
+    declare_scalar,
+    wrong_count,
+)
+from allo_rtl.frontend.loops import for_loop
+from allo_rtl.frontend.scope import Cascade, LocalKernel, Scalar, Variable
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.ops import If, Value
+from allo_rtl.ir.types import ArrayType
+
+_UNSUPPORTED: Mapping[type[ast.stmt], tuple[str, str | None]] = {
+    ast.While: ("'while' is not supported yet", "write a 'for' loop with a bound"),
+    ast.Break: ("'break' is not supported", "put the rest of the body in an 'if'"),
+    ast.Continue: ("'continue' is not supported", "put the rest of the body in an 'if'"),
+    ast.Try: ("'try' is not supported in a kernel", None),
+    ast.With: ("'with' is not supported yet", None),
+    ast.Assert: ("'assert' is not supported in a kernel", "check in the Python around it"),
+    ast.Raise: ("'raise' is not supported in a kernel", None),
+    ast.Delete: ("'del' is not supported in a kernel", None),
+    ast.Global: ("'global' is not supported in a kernel", "pass the variable as an argument"),
+    ast.Nonlocal: ("'nonlocal' is not supported in a kernel", "pass it as an argument"),
+    ast.ClassDef: ("a class is not supported in a kernel", None),
+    ast.Import: ("'import' is not supported in a kernel", "import outside the kernel"),
+    ast.ImportFrom: ("'import' is not supported in a kernel", "import outside the kernel"),
+    ast.Match: ("'match' is not supported in a kernel", "write 'if' and 'elif'"),
+    ast.AsyncFor: ("'async' is not supported in a kernel", None),
+    ast.AsyncFunctionDef: ("'async' is not supported in a kernel", None),
+}
+
+ALLOWED = "assignments, for loops, if, calls of kernels, nested kernels, and one final return"
+
+
+def block(cx: Context, body: Sequence[ast.stmt]) -> None:
+    """Lower statements; an error in one is noted, and the next is looked at."""
+    for node in body:
+        try:
+            statement(cx, node)
+        except LanguageError as error:
+            if not isinstance(error, Cascade):
+                cx.program.errors.append(error)
+            cx.scopes.broken |= assigned_names([node])
+
+
+def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that the statements, or those inside them, give a value or a definition."""
+    found: set[str] = set()
+    for node in body:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                found.add(part.id)
+            elif isinstance(part, ast.FunctionDef):
+                found.add(part.name)
+    return found
+
+
+def statement(cx: Context, node: ast.stmt) -> None:
+    """Lower one statement.
+
+    Raises:
+        LanguageError: it is not in the language.
+    """
+    match node:
+        case ast.AnnAssign():
+            annotated(cx, node)
+        case ast.Assign():
+            _assign(cx, node)
+        case ast.AugAssign():
+            _aug_assign(cx, node)
+        case ast.For():
+            for_loop(cx, node, lambda: block(cx, node.body))
+        case ast.If():
+            _if(cx, node)
+        case ast.Expr():
+            _expression(cx, node)
+        case ast.FunctionDef():
+            kernel = Kernel(node, cx.kernel.source, cx.kernel.names)
+            cx.scopes.declare(node.name, LocalKernel(kernel, cx.loc(node)))
+        case ast.Pass():
+            pass
+        case ast.Return():
+            raise LanguageError(
+                "'return' is not the last statement of the kernel",
+                loc=cx.loc(node),
+                allowed="one return, as the last statement, not inside a loop or an if",
+                hint="keep the result in a variable and return it at the end",
+            )
+        case _:
+            what, hint = _UNSUPPORTED.get(
+                type(node), (f"'{type(node).__name__}' is not supported in a kernel", None)
+            )
+            raise LanguageError(what, loc=cx.loc(node), allowed=ALLOWED, hint=hint)
+
+
+def _expression(cx: Context, node: ast.Expr) -> None:
+    match node.value:
+        case ast.Constant(value=str()) | ast.Constant(value=types.EllipsisType()):
+            pass  # A docstring, or '...' for an empty body.
+        case ast.Call() if ex.builtin_name(cx, node.value.func) is None:
+            ex.call(cx, node.value)
+        case _:
+            raise LanguageError(
+                f"the value of '{ast.unparse(node)}' is not used",
+                loc=cx.loc(node),
+                hint="assign it to a variable",
+            )
+
+
+def _if(cx: Context, node: ast.If) -> None:
+    test = cx.builder.value(ex.condition(cx, node.test), cx.loc(node.test))
+    branches = []
+    for body in (node.body, node.orelse):
+        with cx.builder.block() as ops, cx.scopes.block():
+            block(cx, body)
+        branches.append(tuple(ops))
+    cx.builder.emit(If(condition=test, then=branches[0], orelse=branches[1], loc=cx.loc(node)))
+
+
+def _assign(cx: Context, node: ast.Assign) -> None:
+    if len(node.targets) > 1:
+        raise LanguageError(
+            "chained assignment is not supported",
+            loc=cx.loc(node),
+            hint="write one assignment for each target",
+        )
+    target = node.targets[0]
+    if isinstance(target, ast.Tuple | ast.List):
+        _assign_tuple(cx, target, node.value)
+    elif isinstance(target, ast.Name) and _is_whole_array(cx, target):
+        _assign_array(cx, target, node.value)
+    elif isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
+        _assign_new(cx, target, node.value)
+    else:
+        value = ex.scalar(cx, node.value)
+        _put(cx, target, value)
+
+
+def _is_whole_array(cx: Context, target: ast.Name) -> bool:
+    found = cx.scopes.find(target.id)
+    return isinstance(found, Variable) and found.value.array.rank > 0
+
+
+def _assign_array(cx: Context, target: ast.Name, value: ast.expr) -> None:
+    """``B = A`` and ``B = 0`` for an array ``B``: every element is stored."""
+    found = cx.scopes.find(target.id)
+    assert isinstance(found, Variable)
+    _writable(cx, found, target)
+    copy_or_fill(cx, found.value, value)
+
+
+def _assign_new(cx: Context, target: ast.Name, value: ast.expr) -> None:
+    """``x = ...`` for a name that is not known yet: its type is that of the value."""
+    if ex.array(cx, value) is not None or isinstance(value, ast.List):
+        what = "an array" if not isinstance(value, ast.List) else "a list"
+        raise LanguageError(
+            f"'{target.id}' is not declared, and the value is {what}",
+            loc=cx.loc(target),
+            hint=f"declare it with its type, to copy: {target.id}: int32[...] = "
+            f"{ast.unparse(value)}",
+        )
+    given = call_result(cx, value, target.id) or ex.scalar(cx, value)
+    _bind(cx, target, given)
+
+
+def _bind(cx: Context, target: ast.Name, given: Value | Operand) -> None:
+    if isinstance(given, Operand):
+        declare_scalar(cx, target, given.type, given)
+    else:
+        cx.scopes.declare(target.id, Variable(given, cx.loc(target)))
+
+
+def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) -> None:
+    """``a, b = ...``: all values are computed before any is stored."""
+    given: list[Value | Operand] = []
+    if isinstance(value, ast.Tuple | ast.List):
+        for part in value.elts:
+            operand = ex.scalar(cx, part)
+            given.append(Operand(operand.type, cx.builder.value(operand, cx.loc(part))))
+    elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
+        names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
+        for out in ex.call(cx, value, names):
+            is_array = isinstance(out.type, ArrayType)
+            given.append(out if is_array else Operand(out.scalar, out))
+    else:
+        raise LanguageError(
+            f"'{ast.unparse(value)}' cannot be unpacked",
+            loc=cx.loc(value),
+            allowed="a tuple, or the call of a kernel with several results",
+        )
+    if len(given) != len(target.elts):
+        raise wrong_count(cx, value, len(given), len(target.elts))
+    for part, one in zip(target.elts, given, strict=True):
+        _put_result(cx, part, one)
+
+
+def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:
+    if isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
+        _bind(cx, target, given)
+    elif isinstance(given, Operand):
+        _put(cx, target, given)
+    else:
+        found = ex.array(cx, target)
+        if found is None or found.value.array.shape != given.array.shape:
+            raise KernelTypeError(
+                f"the result is {given.type}, which '{ast.unparse(target)}' cannot hold",
+                loc=cx.loc(target),
+            )
+        _writable(cx, found, target)
+        cx.builder.copy(found.value, given, cx.loc(target))
+
+
+def _put(cx: Context, target: ast.expr, value: Operand) -> None:
+    """Store a scalar to a variable or element that exists."""
+    variable, at = place(cx, target)
+    cx.builder.store(value, variable.value, at, cx.loc(target))
+
+
+def place(cx: Context, target: ast.expr) -> tuple[Variable, tuple[AffineExpr, ...]]:
+    """The variable and subscripts that a target stands for.
+
+    Raises:
+        LanguageError: it is not declared, or cannot be assigned to.
+    """
+    match target:
+        case ast.Subscript(value=ast.Name(id=name)) if (
+            cx.scopes.find(name) is None and cx.outer_array(target.value) is None  # type: ignore[arg-type]
+        ):
+            raise LanguageError(
+                f"the array '{name}' is not declared",
+                loc=cx.loc(target.value),
+                hint=f"declare it first: {name}: int32[...] = 0",
+            )
+        case ast.Subscript():
+            variable, at = ex.element(cx, target)
+            _writable(cx, variable, target.value)
+            return variable, at
+        case ast.Name():
+            return _scalar_place(cx, target), ()
+    raise LanguageError(
+        f"'{ast.unparse(target)}' cannot be assigned to",
+        loc=cx.loc(target),
+        allowed="a name or an element A[i, j]",
+    )
+
+
+def _scalar_place(cx: Context, target: ast.Name) -> Variable:
+    match cx.scopes.find(target.id):
+        case Variable(value=value) as found if not value.array.rank:
+            return found
+        case Variable(value=value):
+            raise KernelTypeError(
+                f"'{target.id}' is an array ({value.type}) and an operator needs a scalar",
+                loc=cx.loc(target),
+                hint="write a loop over the elements",
+            )
+        case Scalar(counter=True, loc=loc):
+            raise LanguageError(
+                f"the loop variable '{target.id}' cannot be assigned to",
+                loc=cx.loc(target),
+                notes=[("the loop is here", loc)],
+                hint="use another variable",
+            )
+        case None:
+            raise cx.unknown(target)
+    raise LanguageError(f"'{target.id}' cannot be assigned to", loc=cx.loc(target))
+
+
+def _writable(cx: Context, variable: Variable, node: ast.expr) -> None:
+    if variable.constant:
+        raise LanguageError(
+            f"'{ast.unparse(node)}' is a constant array and cannot be written to",
+            loc=cx.loc(node),
+            hint=f"copy it first: t: {variable.value.type} = {ast.unparse(node)}",
+        )
+
+
+def _aug_assign(cx: Context, node: ast.AugAssign) -> None:
+    """``x op= e``: computed like ``x op e``, stored in the type of ``x``."""
+    variable, at = place(cx, node.target)
+    left = cx.builder.load(variable.value, at, cx.loc(node.target))
+    result = ex.binary(cx, node, left, ex.scalar(cx, node.value))
+    cx.builder.store(result, variable.value, at, cx.loc(node))
+
