@@ -126,7 +126,7 @@ class Top(wiring.Component):
         m.submodules.kernel = DomainRenamer("kernel")(self._kernel)
         m.d.comb += [
             domain.clk.eq(ClockSignal("sync")),
-            domain.rst.eq(ResetSignal("sync") | link.reset),
+            domain.rst.eq(ResetSignal("sync", allow_reset_less=True) | link.reset),
             link.busy.eq(self.busy),
         ]
         cycles = Signal(CYCLE_BITS)

@@ -1,0 +1,184 @@
+"""From a kernel to a bitstream for a board."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import wiring
+
+from allo_rtl.boards.catalog import Board
+from allo_rtl.boards.catalog import board as find_board
+from allo_rtl.boards.host import Host
+from allo_rtl.boards.pll import find_pll
+from allo_rtl.boards.protocol import GAP_SECONDS
+from allo_rtl.boards.toolchain import LOG, REPORT, Usage, read_report, run_commands
+from allo_rtl.boards.top import Top
+from allo_rtl.boards.uart import divisor
+from allo_rtl.errors import ToolError
+from allo_rtl.rtl.interface import KernelInterface
+from allo_rtl.sim.tools import find_tool, run_tool
+
+
+@dataclass(frozen=True)
+class Bitstream:
+    """A built bitstream.
+
+    Attributes:
+        board: the board's name.
+        path: the file to load.
+        utilisation: LUT, FF, BRAM and DSP used and available, from the place-and-route report.
+        fmax_mhz: highest clock the placed and routed design allows.
+        clock_mhz: the clock it runs at.
+        log: everything the tools said.
+        interface: of the kernel.
+    """
+
+    board: str
+    path: Path
+    utilisation: Mapping[str, Usage]
+    fmax_mhz: float
+    clock_mhz: float
+    log: Path
+    interface: KernelInterface
+
+    @property
+    def meets_clock(self) -> bool:
+        """Whether the design is fast enough for its clock."""
+        return self.fmax_mhz >= self.clock_mhz
+
+    def program(self) -> None:
+        """Load the bitstream into the board that is plugged in.
+
+        Raises:
+            ToolError: the loader (openFPGALoader or iceprog) is missing or failed.
+        """
+        loader, *options = find_board(self.board).program
+        run_tool([find_tool(loader), *options, str(self.path)], what=loader)
+
+    def host(self, port: str) -> Host:
+        """The kernel on the board, to be called with numpy arrays; see :class:`Host`."""
+        return Host(port, self.interface, baud=find_board(self.board).baud)
+
+
+def build_bitstream(
+    kernel: wiring.Component,
+    interface: KernelInterface,
+    board: str,
+    *,
+    folder: Path,
+    clock_mhz: float | None = None,
+    progress: Callable[[str], None] | None = None,
+    extra_sources: Mapping[str, str] | None = None,
+) -> Bitstream:
+    """Build the bitstream of a kernel with its memories and the serial link.
+
+    The result is in ``folder / board``, which appears (and replaces an older one) only when all
+    is done.  A design that misses its clock is built all the same: see ``meets_clock``.
+
+    Args:
+        kernel: the component, with the members that ``interface`` says.
+        interface: its ports.
+        board: name of the board, see :data:`~allo_rtl.boards.catalog.BOARDS`.
+        folder: where results go.
+        clock_mhz: clock of the design, default that of the board's oscillator; another one is
+            made by the PLL, as near below as it can.
+        progress: called with one line at the start of each step.
+        extra_sources: Verilog that the kernel instantiates: file name -> text.
+
+    Raises:
+        BuildError: an unknown board, or a clock that cannot be made.
+        ToolError: a tool is missing or failed, for example because the design is too large.
+    """
+    target = find_board(board)
+    pll = None
+    if clock_mhz is not None and clock_mhz != target.oscillator_mhz:
+        pll = find_pll(target.family, target.oscillator_mhz, clock_mhz)
+    clock = pll.mhz if pll else target.oscillator_mhz
+    top = Top(
+        kernel, interface,
+        divisor=divisor(clock * 1e6, target.baud), gap=int(clock * 1e6 * GAP_SECONDS),
+    )  # fmt: skip
+    platform = target.platform(pll)
+    for name, text in (extra_sources or {}).items():
+        platform.add_file(name, text)
+    if progress:
+        progress(f"{board}: elaboration")
+    plan = _plan(platform, target, _Chip(top), clock)
+    with _appearing(folder, board) as work:
+        commands = json.loads(plan.files["build_top.json"])["commands"]
+        for script in ("build_top.json", "build_top.sh", "build_top.bat", "top.debug.v"):
+            del plan.files[script]
+        plan.extract(str(work))
+        run_commands(commands, work, what=board, family=target.family, progress=progress)
+        usage, fmax = read_report(work, target.family)
+        name = f"{interface.name}.{target.suffix}"
+        (work / f"top.{target.suffix}").rename(work / name)
+    final = folder / board
+    return Bitstream(board, final / name, usage, fmax, clock, final / LOG, interface)
+
+
+class _Chip(Elaboratable):
+    """The top on its board's pins."""
+
+    def __init__(self, top: Top) -> None:
+        self._top = top
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: ANN401 - an Amaranth platform
+        """Connect the serial port."""
+        m = Module()
+        m.submodules.top = self._top
+        uart = platform.request("uart", 0)
+        m.d.comb += [self._top.rx.eq(uart.rx.i), uart.tx.o.eq(self._top.tx)]
+        return m
+
+
+def _plan(platform: Any, board: Board, chip: _Chip, clock_mhz: float) -> Any:  # noqa: ANN401
+    """Amaranth's build plan: files and commands.
+
+    nextpnr would exit with an error when the clock is missed; that is for ``meets_clock`` to say.
+    """
+    options = f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}"
+    return platform.prepare(chip, "top", nextpnr_opts=options, **dict(board.options))
+
+
+@contextmanager
+def _appearing(folder: Path, name: str) -> Iterator[Path]:
+    """A working folder that becomes ``folder / name`` when the block ends well.
+
+    When it fails, only the log is kept, as ``<name>-failed.log``, and the error says where.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
+    failed = folder / f"{name}-failed.log"
+    try:
+        yield work
+        work.chmod(0o755)
+        _replace(work, folder / name)
+        failed.unlink(missing_ok=True)
+    except ToolError as error:
+        if not (work / LOG).exists():
+            raise
+        (work / LOG).rename(failed)
+        raise ToolError(error.message, hint=error.hint or f"the whole log is {failed}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _replace(new: Path, final: Path) -> None:
+    """Put a folder in place of an older one."""
+    if final.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
+        final.rename(old / "old")
+        new.rename(final)
+        shutil.rmtree(old)
+    else:
+        new.rename(final)
