@@ -1,0 +1,138 @@
+"""Buffers by name, and which arrays of a module are one and the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from allo_rtl.errors import ScheduleError, SourceLoc
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Module, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType
+from allo_rtl.schedule.loops import did_you_mean, find_func
+
+
+@dataclass(frozen=True)
+class MockBuffer:
+    """An array by the names of its function and itself: what ``s.A`` is."""
+
+    func: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.func}:{self.name}"
+
+
+type Target = str | MockBuffer
+"""How a primitive is told an array: ``s.A``, ``"A"`` (of the top function) or ``"func:A"``."""
+
+
+def buffers(func: Func) -> Iterator[tuple[str, Value, SourceLoc | None]]:
+    """(name, array, place) of every array of a function: arguments, allocations, results of
+    calls and constant arrays."""
+    for arg in func.args:
+        if isinstance(arg.type, ArrayType):
+            yield arg.name, arg, func.loc
+    globals_seen: set[str] = set()
+    for op in walk(func.body):
+        if isinstance(op, GetGlobal):
+            if op.name not in globals_seen:
+                globals_seen.add(op.name)
+                yield op.name, op.result, op.loc
+            continue
+        for value in op.results():
+            if isinstance(value.type, ArrayType):
+                yield value.name, value, op.loc
+
+
+def find_buffer(module: Module, target: Target) -> tuple[Func, Value]:
+    """The function and the array a target names.
+
+    Raises:
+        ScheduleError: there is no such array, or several of that name.
+    """
+    if not isinstance(target, str | MockBuffer):
+        raise ScheduleError(
+            f"an array was expected, not {target!r}",
+            allowed="s.<name>, an array's name, or 'function:name'",
+        )
+    func_name, colon, name = str(target).rpartition(":")
+    func = find_func(module, func_name if colon else module.top)
+    found = [(v, loc) for n, v, loc in buffers(func) if n == name]
+    if len(found) == 1:
+        return func, found[0][0]
+    if found:
+        raise ScheduleError(
+            f"{func.name} has {len(found)} arrays called {name!r}",
+            hint="give them different names in the kernel",
+            notes=[(f"an array {name!r} is here", loc) for _, loc in found if loc],
+        )
+    names = [n for n, _, _ in buffers(func) if n]
+    raise ScheduleError(
+        f"there is no array {name!r} in {func.name}",
+        allowed=", ".join(dict.fromkeys(names)) or f"{func.name} has no arrays",
+        hint=did_you_mean(name, names),
+    )
+
+
+def alias_root(module: Module, func: Func) -> Callable[[Value], Value]:
+    """A function from arrays to a representative of those that may be the same array.
+
+    Arguments are different arrays, except where some call in the module passes one array twice.
+    """
+    root: dict[Value, Value] = {}
+
+    def find(value: Value) -> Value:
+        while value in root:
+            value = root[value]
+        return value
+
+    for caller in module.funcs:
+        for op in walk(caller.body):
+            if isinstance(op, Call) and op.callee == func.name:
+                same = alias_root(module, caller)
+                first: dict[Value, Value] = {}
+                for arg, given in zip(func.args, op.args, strict=True):
+                    kept, new = find(first.setdefault(same(given), arg)), find(arg)
+                    if isinstance(arg.type, ArrayType) and kept is not new:
+                        root[new] = kept
+    return find
+
+
+def equal_arrays(module: Module, func: Func, array: Value) -> dict[str, set[Value]]:
+    """Every array of the module that calls, returns or a constant make the same as this one.
+
+    Returns:
+        The arrays by function name; those of one constant array are all in it.
+    """
+    links: dict[tuple[str, Value], list[tuple[str, Value]]] = {}
+    for a, b in _links(module):
+        links.setdefault(a, []).append(b)
+        links.setdefault(b, []).append(a)
+    reached = {(func.name, array)}
+    work = list(reached)
+    while work:
+        for other in links.get(work.pop(), ()):
+            if other not in reached:
+                reached.add(other)
+                work.append(other)
+    found: dict[str, set[Value]] = {}
+    for name, value in reached:
+        found.setdefault(name, set()).add(value)
+    return found
+
+
+def _links(module: Module) -> Iterator[tuple[tuple[str, Value], tuple[str, Value]]]:
+    """Pairs of (function, array) that are one array."""
+    constants: dict[str, tuple[str, Value]] = {}
+    for func in module.funcs:
+        for op in walk(func.body):
+            if isinstance(op, GetGlobal):
+                here = (func.name, op.result)
+                yield constants.setdefault(op.name, here), here
+            elif isinstance(op, Call):
+                callee = module.func(op.callee)
+                inner = (*callee.args, *callee.returned)
+                for a, b in zip((*op.args, *op.outs), inner, strict=True):
+                    if isinstance(a.type, ArrayType):
+                        yield (func.name, a), (callee.name, b)

@@ -1,0 +1,109 @@
+"""Whether iterations may run in another order, and the dependence that says they may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from allo_rtl.errors import IllegalScheduleError
+from allo_rtl.ir.dependence import Access, Conflict, accesses, conflict
+from allo_rtl.ir.ops import Call, For, Func, Module
+from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.private import private_arrays
+from allo_rtl.schedule.reductions import reductions
+
+type Condition = Callable[[Sequence[str], Sequence[str]], str]
+"""See :func:`allo_rtl.ir.dependence.conflict`."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Two accesses that must stay in order, and iterations in which they would not."""
+
+    source: Access
+    sink: Access
+    conflict: Conflict
+    loops: tuple[For, ...]
+
+
+def find_violation(
+    module: Module,
+    func: Func,
+    loops: Sequence[For],
+    condition: Condition,
+    any_order_sums: bool,
+) -> Violation | None:
+    """The first dependence between iterations that satisfy a condition.
+
+    Args:
+        module, func: where the loops are.
+        loops: a perfect nest, or one loop; outermost first.
+        condition: which iterations (source, sink) the rewrite would put in the wrong order.
+        any_order_sums: whether accumulations may take their terms in any order.
+    """
+    root = alias_root(module, func)
+    found = [replace(a, array=root(a.array)) for a in accesses(func.body, module)]
+    private = private_arrays(func, found, loops)
+    sums = reductions(func, root) if any_order_sums else {}
+    inner = loops[-1].iv
+    inside = [
+        a for a in found if a.array not in private and any(p.iv is inner for p in a.loops)
+    ]
+    for source, sink in _pairs(inside):
+        kind = sums.get(source.op)
+        if kind is not None and kind == sums.get(sink.op):
+            continue
+        if (hit := conflict(source, sink, loops, condition)) is not None:
+            return Violation(source, sink, hit, tuple(loops))
+    return None
+
+
+def _pairs(found: Sequence[Access]) -> Iterator[tuple[Access, Access]]:
+    """Ordered pairs that touch one array, one of them at least writing."""
+    for source in found:
+        for sink in found:
+            if source.array is sink.array and (source.is_store or sink.is_store):
+                yield source, sink
+
+
+def illegal(primitive: str, consequence: str, found: Violation) -> IllegalScheduleError:
+    """The error for a violation.
+
+    Args:
+        primitive: the primitive as the user wrote it.
+        consequence: what it would do to the two iterations, with ``{source}`` and ``{sink}``.
+        found: the dependence.
+    """
+    first = _iteration(found.loops, found.conflict.source)
+    second = _iteration(found.loops, found.conflict.sink)
+    name = found.source.array.name or "an array"
+    notes = [
+        (f"iteration {first} {_touches(found.source, found.conflict)}", found.source.op.loc),
+        (f"iteration {second} {_touches(found.sink, found.conflict)}", found.sink.op.loc),
+    ]
+    hint = None
+    if isinstance(found.source.op, Call) or isinstance(found.sink.op, Call):
+        hint = f"a call is taken to touch all of {name}"
+    elif None in found.conflict.cell:
+        hint = f"a subscript of {name} depends on data ('?'), so it is taken to be any cell"
+    return IllegalScheduleError(
+        f"{primitive} would change what the kernel computes: "
+        f"{consequence.format(source=first, sink=second)}",
+        loc=found.loops[0].loc,
+        notes=notes,
+        hint=hint,
+    )
+
+
+def _iteration(loops: Sequence[For], values: Sequence[int]) -> str:
+    pairs = (f"{p.name}={v}" for p, v in zip(loops, values, strict=True))
+    return f"({', '.join(pairs)})"
+
+
+def _touches(access: Access, found: Conflict) -> str:
+    name = access.array.name or "an array"
+    verb = "writes" if access.is_store else "reads"
+    if isinstance(access.op, Call):
+        return f"calls {access.op.callee}, which {verb} {name}"
+    subscripts = ", ".join("?" if c is None else str(c) for c in found.cell)
+    return f"{verb} {name}[{subscripts}]" if subscripts else f"{verb} {name}"

@@ -1,0 +1,112 @@
+"""The primitives that mark a loop for hardware: unroll, pipeline, parallel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.dependence import before
+from allo_rtl.ir.ops import Block, For, Func, LoopAttrs, Module
+from allo_rtl.ir.rewrite import loops as all_loops
+from allo_rtl.schedule.legality import find_violation, illegal
+from allo_rtl.schedule.loop_transforms import is_count
+from allo_rtl.schedule.loops import Place, replace_loop
+
+
+def check_unroll(place: Place, factor: object) -> None:
+    """Raise ScheduleError unless the loop can have ``factor`` copies of its body (0: all)."""
+    loop, trips = place.loop, place.loop.trip_count
+    if trips is None:
+        raise ScheduleError(
+            f"unroll needs a constant number of iterations, which loop {loop.name!r} has not",
+            loc=loop.loc,
+        )
+    if not is_count(factor) or not 0 <= factor <= trips:
+        raise ScheduleError(
+            f"the factor of unroll is {factor!r}, and loop {loop.name!r} has {trips} iterations",
+            loc=loop.loc,
+            allowed=f"a number of copies from 1 to {trips}, or 0 for all",
+        )
+    if factor and trips % factor:
+        divisors = [str(n) for n in range(1, trips + 1) if trips % n == 0]
+        raise ScheduleError(
+            f"the factor of unroll is {factor}, which does not divide the {trips} iterations of "
+            f"loop {loop.name!r}",
+            loc=loop.loc,
+            allowed=f"0, {', '.join(divisors)}",
+            hint=f"split the loop by {factor} and unroll the inner one",
+        )
+
+
+def check_pipeline(place: Place, initiation_interval: object) -> None:
+    """Raise ScheduleError unless the loop can be pipelined."""
+    loop = place.loop
+    if not is_count(initiation_interval) or initiation_interval < 1:
+        raise ScheduleError(
+            f"the initiation interval of loop {loop.name!r} is {initiation_interval!r}",
+            loc=loop.loc,
+            allowed="a number of cycles, 1 or more",
+        )
+    for outer in place.nest[:-1]:
+        if outer.attrs.pipeline_ii is not None:
+            raise _nested(outer, loop)
+    for inner in all_loops(loop.body):
+        if inner.attrs.pipeline_ii is not None:
+            raise _nested(loop, inner)
+    _check_unrollable(loop)
+
+
+def _nested(outer: For, inner: For) -> ScheduleError:
+    return ScheduleError(
+        f"loop {inner.name!r} is inside loop {outer.name!r}; only one of them can be pipelined, "
+        "because the loops inside a pipeline are fully unrolled",
+        loc=inner.loc,
+        hint="undo() the other pipeline first",
+    )
+
+
+def _check_unrollable(loop: For) -> None:
+    """Everything inside a pipelined loop is fully unrolled, so it must have a constant size."""
+    for inner in all_loops(loop.body):
+        if inner.trip_count is None:
+            raise ScheduleError(
+                f"loop {loop.name!r} cannot be pipelined: the loops inside it are fully unrolled, "
+                f"and the number of iterations of loop {inner.name!r} is not constant",
+                loc=inner.loc,
+                hint=f"pipeline loop {inner.name!r} instead",
+            )
+    if loop.attrs.unroll == 0:
+        raise ScheduleError(
+            f"loop {loop.name!r} is fully unrolled, so there is nothing left to pipeline",
+            loc=loop.loc,
+        )
+
+
+def check_marks(func: Func) -> None:
+    """Raise ScheduleError unless the loops of a function can be what they are marked as."""
+
+    def visit(block: Block, pipelined: For | None) -> None:
+        for op in block:
+            inner = pipelined
+            if isinstance(op, For) and op.attrs.pipeline_ii is not None:
+                if pipelined is not None:
+                    raise _nested(pipelined, op)
+                _check_unrollable(op)
+                inner = op
+            for region in op.regions():
+                visit(region, inner)
+
+    visit(func.body, None)
+
+
+def check_parallel(module: Module, place: Place, primitive: str) -> None:
+    """Raise IllegalScheduleError when an iteration of the loop needs another one's result."""
+    found = find_violation(module, place.func, [place.loop], before, any_order_sums=False)
+    if found:
+        consequence = "iterations {source} and {sink} would run at once"
+        raise illegal(primitive, consequence, found)
+
+
+def mark(module: Module, place: Place, attrs: LoopAttrs) -> Module:
+    """The module with other attributes on one loop."""
+    return replace_loop(module, place.func, place.loop, replace(place.loop, attrs=attrs))

@@ -1,0 +1,378 @@
+"""The object a user schedules with: a module, and the primitives applied to it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from allo_rtl.errors import BuildError, ScheduleError
+from allo_rtl.ir.ops import Func, Module
+from allo_rtl.ir.types import Partition
+from allo_rtl.schedule import loop_transforms, marks
+from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, find_buffer
+from allo_rtl.schedule.loops import (
+    Axis,
+    LoopBands,
+    LoopWrapper,
+    Place,
+    Replaced,
+    did_you_mean,
+    find_func,
+    find_loop,
+    get_bands,
+    with_unique_names,
+)
+from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
+from allo_rtl.schedule.show import show_module
+
+TARGETS = ("cpu", "llvm", "rtl")
+"""What :meth:`Schedule.build` builds."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One primitive that was applied: its name and arguments, and the module before it."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    before: Module = field(repr=False)
+    replaced: Replaced | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return call_text(self.name, self.args, self.kwargs)
+
+
+def call_text(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """A call as the user wrote it, handles by the names they stand for."""
+    parts = [_arg_text(a) for a in args]
+    parts += [f"{key}={_arg_text(value)}" for key, value in kwargs.items()]
+    return f"{name}({', '.join(parts)})"
+
+
+def _arg_text(arg: object) -> str:
+    if isinstance(arg, Partition):
+        return str(arg)
+    return repr(str(arg)) if isinstance(arg, str | LoopWrapper | MockBuffer) else repr(arg)
+
+
+class Schedule:
+    """A kernel and the primitives applied to it.
+
+    A loop is given to a primitive as ``"i"`` (of the top function), ``"func:i"``, or a handle of
+    :meth:`get_loops`; an array as ``s.A``, ``"A"`` or ``"func:A"``.  Handles stay valid while
+    primitives rewrite other loops.  A primitive that raises has changed nothing.
+
+    Attributes:
+        module: the module as it is now; it is replaced, never changed.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self.module = with_unique_names(module)
+        self._steps: list[Step] = []
+
+    # --- what is there ---------------------------------------------------------------------
+
+    @property
+    def top_func_name(self) -> str:
+        """Name of the entry function."""
+        return self.module.top
+
+    @property
+    def top_func(self) -> Func:
+        """The entry function."""
+        return self.module.top_func
+
+    def get_loops(self, func: str | None = None) -> LoopBands:
+        """The loops of a function (the top one without a name), by band and name."""
+        return get_bands(find_func(self.module, func or self.module.top))
+
+    def buffer(self, name: Target) -> MockBuffer:
+        """The array called ``name`` (``"A"`` or ``"func:A"``)."""
+        func, _ = find_buffer(self.module, name)
+        return MockBuffer(func.name, str(name).rpartition(":")[2])
+
+    def __getattr__(self, name: str) -> MockBuffer:
+        if name.startswith("_") or name == "module":
+            raise AttributeError(name)
+        names = [n for n, _, _ in buffers(self.top_func)]
+        if name in names:
+            return MockBuffer(self.module.top, name)
+        hint = did_you_mean(name, [*names, *(n for n in dir(type(self)) if n[0] != "_")])
+        text = f"{self.module.top} has no array {name!r}, and a schedule no such method"
+        raise AttributeError(f"{text}; {hint}" if hint else text)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(n for n, _, _ in buffers(self.top_func) if n)})
+
+    def show(self) -> str:
+        """The loops, their marks and the arrays, as compact text."""
+        return show_module(self.module)
+
+    __str__ = show
+
+    # --- history ---------------------------------------------------------------------------
+
+    def history(self) -> tuple[Step, ...]:
+        """The primitives applied so far, oldest first; each prints as its call and holds the
+        module ``before`` it."""
+        return tuple(self._steps)
+
+    @property
+    def primitive_sequences(self) -> list[tuple[str, list[Any], dict[str, Any]]]:
+        """(name, arguments, keyword arguments) of each primitive applied so far."""
+        return [(s.name, list(s.args), dict(s.kwargs)) for s in self._steps]
+
+    def undo(self) -> None:
+        """Take back the last primitive.
+
+        Raises:
+            ScheduleError: there is none.
+        """
+        if not self._steps:
+            raise ScheduleError("there is nothing to undo")
+        self.module = self._steps.pop().before
+
+    def _find(self, axis: Axis) -> Place:
+        return find_loop(self.module, axis, [s.replaced for s in self._steps if s.replaced])
+
+    def _find_all(self, primitive: str, axes: tuple[Axis, ...]) -> list[Place]:
+        places = [self._find(axis) for axis in axes]
+        bands = {(p.func.name, p.band) for p in places}
+        if len(bands) > 1:
+            listed = ", ".join(sorted(f"{func}:{band}" for func, band in bands))
+            raise ScheduleError(
+                f"{primitive} is given loops of different bands: {listed}",
+                loc=places[0].loop.loc,
+                allowed="loops of one band",
+            )
+        return places
+
+    def _commit(
+        self,
+        module: Module,
+        name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        replaced: Replaced | None = None,
+    ) -> None:
+        """Take the module a primitive made, unless its marks no longer fit its loops."""
+        for func in module.funcs:
+            marks.check_marks(func)
+        self._steps.append(Step(name, args, kwargs or {}, self.module, replaced))
+        self.module = module
+
+    def _replaced(
+        self, place: Place, old: tuple[str, ...], new: tuple[str, ...], by: str
+    ) -> Replaced:
+        return Replaced(place.func.name, place.band, old, new, by)
+
+    # --- primitives that rewrite loops -----------------------------------------------------
+
+    def split(self, axis: Axis, factor: int) -> None:
+        """Split a loop in two: blocks of ``factor`` iterations.
+
+            for i in range(N):            for i.outer in range(ceil(N / factor)):
+                body(i)              ->       for i.inner in range(factor):
+                                                  body(i.outer * factor + i.inner)
+
+        When ``factor`` does not divide the number of iterations, the last block is shorter: the
+        inner bound is ``min(factor, N - i.outer * factor)``.  A pipeline stays on the inner loop.
+        In hardware this alone costs a counter; it is there for the primitives after it.
+
+        Args:
+            axis: the loop; its bounds are constants.
+            factor: iterations of the inner loop, 1 or more and less than those of the loop.
+
+        Raises:
+            ScheduleError: the bounds are not constant, the factor does not fit, or the loop is
+                unrolled already.
+        """
+        place = self._find(axis)
+        loop_transforms.check_split(place, factor)
+        module, names = loop_transforms.apply_split(self.module, place, factor)
+        by = call_text("split", (place.loop.name, factor), {})
+        replaced = self._replaced(place, (place.loop.name,), names, by)
+        self._commit(module, "split", (axis, factor), replaced=replaced)
+
+    def reorder(self, *axes: Axis) -> None:
+        """Put loops of one perfect nest in another order, in the places they take together.
+
+            for i in range(M):            for j in range(N):
+                for j in range(N):   ->       for i in range(M):
+                    body(i, j)                    body(i, j)
+
+        The band's name moves to the new outermost loop.  In hardware the order decides how far
+        apart in time dependent iterations are, hence the initiation interval.
+
+        Args:
+            axes: two or more loops, in the order wanted, outermost first.
+
+        Raises:
+            ScheduleError: the loops are not in one perfect nest, or a bound depends on a loop
+                that would move inside.
+            IllegalScheduleError: two iterations that depend on each other would change places.
+                Accumulations (``A[x] += e`` and the like, of integers) may go in any order.
+        """
+        places = self._find_all("reorder", axes)
+        text = call_text("reorder", tuple(p.loop.name for p in places), {})
+        loop_transforms.check_reorder(self.module, places, text)
+        self._commit(loop_transforms.apply_reorder(self.module, places), "reorder", axes)
+
+    def fuse(self, *axes: Axis) -> LoopWrapper:
+        """Make one loop of loops that follow one another in a perfect nest.
+
+            for i in range(M):            for i_j_fused in range(M * N):
+                for j in range(N):   ->       body(i_j_fused // N, i_j_fused % N)
+                    body(i, j)
+
+        In hardware there is one counter to run to its end instead of several; divisions and
+        remainders by powers of two are wires.
+
+        Args:
+            axes: two or more loops, outermost first, with constant bounds.
+
+        Returns:
+            The handle of the new loop.
+
+        Raises:
+            ScheduleError: the loops do not follow one another, a bound is not constant, or one of
+                them is unrolled, or pipelined and not the innermost.
+        """
+        places = self._find_all("fuse", axes)
+        loop_transforms.check_fuse(places)
+        module, name = loop_transforms.apply_fuse(self.module, places)
+        old = tuple(p.loop.name for p in places)
+        replaced = self._replaced(places[0], old, (name,), call_text("fuse", old, {}))
+        handle = LoopWrapper(places[0].func.name, places[0].band, name)
+        self._commit(module, "fuse", axes, replaced=replaced)
+        return handle
+
+    # --- primitives that mark loops --------------------------------------------------------
+
+    def unroll(self, axis: Axis, factor: int = 0) -> None:
+        """Build several copies of a loop's body, which run at once where dependences allow it.
+
+            for i in range(N):            for i in range(0, N, factor):
+                body(i)              ->       body(i); body(i + 1); ... body(i + factor - 1)
+
+        The IR keeps the loop with a mark; hardware makes the copies.  Each copy costs the area of
+        the body; arrays need as many ports (see :meth:`partition`) to keep the copies busy.
+
+        Args:
+            axis: the loop; its number of iterations is constant.
+            factor: number of copies, a divisor of the number of iterations; 0 for all of them.
+
+        Raises:
+            ScheduleError: the number of iterations is not constant, or the factor does not fit.
+        """
+        place = self._find(axis)
+        marks.check_unroll(place, factor)
+        attrs = replace(place.loop.attrs, unroll=factor)
+        module = marks.mark(self.module, place, attrs)
+        self._commit(module, "unroll", (axis,), {"factor": factor})
+
+    def pipeline(self, axis: Axis, initiation_interval: int = 1, rewind: bool = False) -> None:
+        """Start an iteration of a loop before the one before it has ended.
+
+            cycle        0  1  2  3  4          cycle        0  1  2  3  4
+            iteration 0  #  #  #                iteration 0  #  #  #
+            iteration 1           #  #  ->      iteration 1     #  #  #
+                                                iteration 2        #  #  #
+
+        The loops inside are fully unrolled.  The interval asked for is a lower limit; the report
+        tells the one reached, and which dependence or memory port holds it up.
+
+        Args:
+            axis: the loop; those inside it have constant numbers of iterations.
+            initiation_interval: cycles from one iteration's start to the next one's, 1 or more.
+            rewind: start the next run of the loop without draining the pipeline.
+
+        Raises:
+            ScheduleError: the interval does not fit, a loop inside has no constant number of
+                iterations, or the loop is inside a pipelined loop or contains one.
+        """
+        place = self._find(axis)
+        marks.check_pipeline(place, initiation_interval)
+        attrs = replace(place.loop.attrs, pipeline_ii=initiation_interval, rewind=bool(rewind))
+        module = marks.mark(self.module, place, attrs)
+        kwargs = {"initiation_interval": initiation_interval, "rewind": rewind}
+        self._commit(module, "pipeline", (axis,), kwargs)
+
+    def parallel(self, axis: Axis) -> None:
+        """Mark a loop whose iterations may all run at once.
+
+            for i in range(N):            body(0) | body(1) | ... | body(N - 1)
+                body(i)              ->
+
+        Args:
+            axis: the loop.
+
+        Raises:
+            IllegalScheduleError: two iterations touch one array cell, and one of them writes it.
+        """
+        place = self._find(axis)
+        text = call_text("parallel", (place.loop.name,), {})
+        marks.check_parallel(self.module, place, text)
+        attrs = replace(place.loop.attrs, parallel=True)
+        self._commit(marks.mark(self.module, place, attrs), "parallel", (axis,))
+
+    # --- primitives on arrays --------------------------------------------------------------
+
+    def partition(
+        self,
+        target: Target,
+        partition_type: Partition | int = Partition.Complete,
+        dim: int = 0,
+        factor: int = 0,
+    ) -> None:
+        """Spread an array over memory banks, each with ports of its own.
+
+            one bank                 Block, factor 2          Cyclic, factor 2
+            0 1 2 3 4 5 6 7   ->     0 1 2 3 | 4 5 6 7        0 2 4 6 | 1 3 5 7
+
+        ``Complete`` makes a bank of each element along the dimension.  Calls pass arrays by
+        reference, so the partition goes along to every function the array is passed to or comes
+        from.  In hardware the banks are memories (or registers, when one element deep), and the
+        ports of an argument multiply with them.
+
+        Args:
+            target: the array.
+            partition_type: ``Partition.Complete``, ``Partition.Block`` or ``Partition.Cyclic``.
+            dim: the dimension, from 1; 0 for all of them.
+            factor: number of banks for Block and Cyclic, from 2 to the dimension's extent.
+
+        Raises:
+            ScheduleError: there is no such array or dimension, the factor does not fit, or the
+                dimension is partitioned already.
+        """
+        func, array = find_buffer(self.module, target)
+        kind = partition_kind(partition_type)
+        dims = check_partition(array, kind, dim, factor)
+        module = apply_partition(self.module, func, array, dims, kind, factor)
+        kwargs = {"partition_type": kind, "dim": dim, "factor": factor}
+        self._commit(module, "partition", (target,), kwargs)
+
+    # --- building --------------------------------------------------------------------------
+
+    def build(self, target: str | None = None, **options: Any) -> Any:  # noqa: ANN401
+        """Build the kernel as scheduled.
+
+        Args:
+            target: None, ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"rtl"`` for
+                hardware.
+            options: of the target; see :mod:`allo_rtl.pipeline`.
+
+        Returns:
+            What was built; it is called with numpy arrays.
+
+        Raises:
+            BuildError: there is no such target, or the kernel cannot be built as asked.
+        """
+        if target not in (None, *TARGETS):
+            raise BuildError(f"there is no target {target!r}", allowed=", ".join(TARGETS))
+        from allo_rtl import pipeline
+
+        build: Callable[..., Any] = pipeline.build_rtl if target == "rtl" else pipeline.build_cpu
+        return build(self.module, **options)

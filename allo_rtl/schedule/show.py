@@ -1,0 +1,86 @@
+"""The compact text of a scheduled function: its loops, what they are marked as, its accesses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value
+from allo_rtl.ir.types import ArrayType, Partition
+
+
+def show_module(module: Module) -> str:
+    """Every function, the top one last."""
+    return "\n\n".join(show_func(f) for f in module.funcs)
+
+
+def show_func(func: Func) -> str:
+    """One function, a loop or a statement a line."""
+    args = ", ".join(f"{a.name}: {show_type(a)}" for a in func.args)
+    results = ", ".join(map(str, func.results))
+    head = f"{func.name}({args})" + (f" -> {results}" if results else "")
+    return "\n".join([head, *_block(func.body, "  ")])
+
+
+def show_type(value: Value) -> str:
+    """The type of a value; of a partitioned array with its banks by dimension."""
+    type_ = value.type
+    if not isinstance(type_, ArrayType) or not type_.partition:
+        return str(type_)
+    parts = []
+    for part in type_.partition:
+        if part is None:
+            parts.append("-")
+        else:
+            count = "" if part.kind is Partition.Complete else f" {part.factor}"
+            parts.append(part.kind.name.lower() + count)
+    return f"{type_} banked [{', '.join(parts)}]"
+
+
+def _block(block: Block, indent: str) -> Iterator[str]:
+    for op in block:
+        match op:
+            case For():
+                yield indent + _loop(op)
+                yield from _block(op.body, indent + "  ")
+            case If():
+                yield f"{indent}if ..."
+                yield from _block(op.then, indent + "  ")
+                if op.orelse:
+                    yield f"{indent}else"
+                    yield from _block(op.orelse, indent + "  ")
+            case Store():
+                subscripts = ", ".join(map(str, op.index))
+                place = f"{op.array.name}[{subscripts}]" if op.index else op.array.name
+                yield f"{indent}{place} = ..."
+            case Call():
+                outs = ", ".join(v.name for v in op.outs)
+                args = ", ".join(v.name or "..." for v in op.args)
+                yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args})"
+            case Alloc() if op.result.array.rank:
+                yield f"{indent}{op.result.name}: {show_type(op.result)}"
+
+
+def _loop(loop: For) -> str:
+    band = f"{loop.attrs.band}: " if loop.attrs.band else ""
+    step = f" step {loop.step}" if loop.step > 1 else ""
+    bounds = f"{_bound('max', loop.lower)}..{_bound('min', loop.upper)}"
+    return f"{band}for {loop.name} in {bounds}{step}{''.join(_marks(loop))}"
+
+
+def _bound(name: str, exprs: tuple[AffineExpr, ...]) -> str:
+    if len(exprs) == 1:
+        return str(exprs[0])
+    return f"{name}({', '.join(map(str, exprs))})"
+
+
+def _marks(loop: For) -> Iterator[str]:
+    attrs = loop.attrs
+    if attrs.reduction:
+        yield "  reduction"
+    if attrs.pipeline_ii is not None:
+        yield f"  pipeline II={attrs.pipeline_ii}" + (" rewind" if attrs.rewind else "")
+    if attrs.unroll is not None:
+        yield f"  unroll {attrs.unroll or 'all'}"
+    if attrs.parallel:
+        yield "  parallel"
