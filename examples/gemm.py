@@ -63,9 +63,10 @@ def main() -> None:
 def show(console, title, schedule, a, b, folder):
     """Compile one version; print its loops and report, run it, write its files; return it."""
     console.print(Rule(title))
-    console.print(schedule.get_loops())
-    for step in schedule.history:
-        console.print(f"  {step}")
+    console.print(str(schedule), markup=False)
+    for step in schedule.history():
+        console.print(f"s.{step}", markup=False)
+    console.print()
     with working(console, "compiling to hardware"):
         rtl = schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
         paths = rtl.write(folder)

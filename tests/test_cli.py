@@ -91,7 +91,7 @@ def test_simulate_compares_hardware_with_the_cpu_build(kernels: Path) -> None:
 def test_an_error_in_a_kernel_is_shown_without_a_traceback(kernels: Path) -> None:
     result = run("report", "kernels.py:not_a_kernel")
     assert result.exit_code == 1
-    assert "kernels.py:22:5: error: " in result.stderr
+    assert "kernels.py:23:5: error: " in result.stderr
     assert "Traceback" not in result.output
     assert result.stdout == ""
 
