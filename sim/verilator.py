@@ -6,6 +6,7 @@ kernel then costs one run of Verilator and of the compiler, and nothing the seco
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from allo_rtl.errors import SimulationError, ToolError
 from allo_rtl.sim.tools import (
     build_cached,
     find_cxx,
+    find_tool,
     run_tool,
     tool_environment,
     verilator_bin,
@@ -143,3 +145,34 @@ def _fingerprint(trace: WaveFormat | None) -> str:
     """Everything but the sources that a compiled file depends on."""
     cxx = find_cxx()
     return "\0".join([_tool_versions(cxx), cxx, *_compiler_flags(trace)])
+
+
+_COCOTB_RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_dpi.o", "verilated_threads.o")
+
+
+def place_cocotb_runtime(build_dir: Path) -> None:
+    """Put Verilator's compiled runtime where make will look for it in a cocotb build.
+
+    It is the same for every kernel (built without waves) and most of the work of a build.
+    """
+
+    def build(folder: Path) -> None:
+        (folder / "design.v").write_text("module empty(input wire clk); endmodule\n")
+        (folder / "main.cpp").write_text("")
+        verilate = [str(verilator_bin()), "--cc", "--exe", "--vpi", "--no-timing", "-Mdir", "."]
+        verilate += ["--prefix", "Vtop", "design.v", "main.cpp"]
+        env = tool_environment()
+        run_tool(verilate, what="verilator", cwd=folder, env=env)
+        make = [find_tool("make"), "-f", "Vtop.mk", "VM_TRACE=0", *_COCOTB_RUNTIME]
+        run_tool(make, what="make", cwd=folder, env=env)
+        for path in folder.iterdir():
+            if path.name not in _COCOTB_RUNTIME:
+                path.unlink()
+
+    env = tool_environment()
+    key = ["cocotb runtime", _fingerprint(None), env["CXXFLAGS"], env["MAKEFLAGS"]]
+    runtime = build_cached("\0".join(key), build)
+    build_dir.mkdir(parents=True, exist_ok=True)
+    for name in _COCOTB_RUNTIME:
+        if not (build_dir / name).exists():
+            shutil.copyfile(runtime / name, build_dir / name)

@@ -1,0 +1,178 @@
+"""A kernel's ports in cocotb: clock, reset, handshake, and memories behind its array ports.
+
+Tests look at signals and change them at the falling edge, in the middle of a cycle.  What is
+read there is what the coming rising edge sees, and what is written there is in time for it.
+The ports: start is taken in a cycle in which ready is 1, that is cycle 0 of a run; the run's
+work is in cycles 1 to ``cycles``; done is 1 in the cycle after, and all results are in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.handle import HierarchyObject
+from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+
+type Value = int | list[int]
+"""A scalar or the elements of an array, row-major; all as unsigned bit patterns."""
+
+CLOCK_NS = 10
+
+
+def number(signal: Any) -> int:
+    """A signal's value, unsigned; 0 for a signal that the kernel does not have."""
+    return 0 if signal is None else int(signal.value)
+
+
+class Memory:
+    """A synchronous RAM behind one port group of a kernel.
+
+    The word at the read address comes one cycle after read enable; it is the old one when the
+    same cycle writes it, and stays while read enable is 0.
+
+    Attributes:
+        words: what the memory holds; may be changed at any falling edge.
+        writes: number of words written by the kernel so far.
+    """
+
+    def __init__(
+        self, dut: HierarchyObject, name: str, depth: int, *, read: bool, write: bool
+    ) -> None:
+        self.words = [0] * depth
+        self.writes = 0
+        self._clk = dut.clk
+        address = depth > 1
+        self._ren = getattr(dut, f"{name}_ren") if read else None
+        self._raddr = getattr(dut, f"{name}_raddr") if read and address else None
+        self._rdata = getattr(dut, f"{name}_rdata") if read else None
+        self._wen = getattr(dut, f"{name}_wen") if write else None
+        self._waddr = getattr(dut, f"{name}_waddr") if write and address else None
+        self._wdata = getattr(dut, f"{name}_wdata") if write else None
+
+    async def serve(self) -> None:
+        """Answer the kernel for ever; start this as a task."""
+        while True:
+            await FallingEdge(self._clk)
+            await ReadOnly()  # what a test changes at this edge has arrived
+            reading, writing = number(self._ren), number(self._wen)
+            raddr = number(self._raddr) if reading else 0
+            waddr, wdata = (number(self._waddr), number(self._wdata)) if writing else (0, 0)
+            await RisingEdge(self._clk)
+            if reading:  # a pipeline may read ahead, past the end
+                self._rdata.value = self.words[raddr] if raddr < len(self.words) else 0
+            if writing:
+                self.words[waddr] = wdata
+                self.writes += 1
+
+
+class Array:
+    """An array argument or result: the memories of its banks, and where each element is."""
+
+    def __init__(self, dut: HierarchyObject, description: Mapping[str, Any]) -> None:
+        read, write = description["read"], description["write"]
+        self.banks = [
+            Memory(dut, name, description["depth"], read=read, write=write)
+            for name in description["banks"] if read or write
+        ]
+        self.places = list(zip(description["bank"], description["address"], strict=True))
+
+    @property
+    def values(self) -> list[int]:
+        """The elements, row-major."""
+        return [self.banks[bank].words[address] for bank, address in self.places]
+
+    @values.setter
+    def values(self, values: list[int]) -> None:
+        if self.banks:
+            for (bank, address), value in zip(self.places, values, strict=True):
+                self.banks[bank].words[address] = value
+
+
+class Kernel:
+    """A kernel under test: ``dut`` and the description of its ports.
+
+    Attributes:
+        arrays: array arguments and results by name.
+        cases: inputs, expected outputs and expected cycles, from the description.
+    """
+
+    def __init__(self, dut: HierarchyObject, description: Path) -> None:
+        data = json.loads(description.read_text())
+        self.dut = dut
+        self.cases: list[dict[str, Any]] = data["cases"]
+        self.arrays = {name: Array(dut, a) for name, a in data["arrays"].items()}
+        self._scalars: list[str] = data["scalars"]
+        self._results: list[str] = data["results"]
+
+    async def power_up(self) -> None:
+        """Start the clock and the memories, and reset; returns at a falling edge."""
+        self.dut.start.value = 0
+        for name in self._scalars:
+            getattr(self.dut, name).value = 0
+        Clock(self.dut.clk, CLOCK_NS, unit="ns").start()
+        for array in self.arrays.values():
+            for memory in array.banks:
+                cocotb.start_soon(memory.serve())
+        await self.cycle()
+        await self.reset()
+
+    async def cycle(self) -> None:
+        """Go to the middle of the next cycle."""
+        await FallingEdge(self.dut.clk)
+
+    async def reset(self) -> None:
+        """Apply the reset for one cycle; returns in the cycle after it."""
+        self.dut.rst.value = 1
+        await self.cycle()
+        self.dut.rst.value = 0
+
+    def load_scalars(self, inputs: Mapping[str, Value]) -> None:
+        """Drive the scalar arguments; they are taken together with start."""
+        for name in self._scalars:
+            getattr(self.dut, name).value = inputs[name]
+
+    def load_arrays(self, inputs: Mapping[str, Any]) -> None:
+        """Put the arguments into the memories, and zeros where there are none."""
+        for name, array in self.arrays.items():
+            array.values = inputs.get(name, [0] * len(array.places))
+
+    async def start(self, inputs: Mapping[str, Value]) -> None:
+        """Load the arguments and start a run; returns in its cycle 1."""
+        assert self.dut.ready.value == 1
+        self.load_arrays(inputs)
+        self.load_scalars(inputs)
+        self.dut.start.value = 1
+        await self.cycle()
+        self.dut.start.value = 0
+
+    async def until_done(self, limit: int = 1_000_000) -> int:
+        """From cycle 1 of a run to the cycle with done; the run's length in cycles."""
+        for cycles in range(1, limit + 1):
+            await self.cycle()
+            if self.dut.done.value == 1:
+                return cycles
+        raise AssertionError(f"not done after {limit} cycles")
+
+    def outputs(self) -> dict[str, Value]:
+        """Scalar results, and all arrays as they are now."""
+        found: dict[str, Value] = {name: array.values for name, array in self.arrays.items()
+                                   if array.banks}
+        return found | {name: int(getattr(self.dut, name).value) for name in self._results}
+
+    def check(self, case: Mapping[str, Any], cycles: int | None = None) -> None:
+        """Compare outputs, and the run's length where it is known, with what a case expects."""
+        found = self.outputs()
+        for name, expected in case["outputs"].items():
+            assert found[name] == expected, f"{name}: {found[name]} instead of {expected}"
+        if cycles is not None and case["cycles"] is not None:
+            assert cycles == case["cycles"]
+
+    @property
+    def writes(self) -> int:
+        """Number of words the kernel has written to its arrays."""
+        return sum(memory.writes for array in self.arrays.values() for memory in array.banks)

@@ -1,0 +1,125 @@
+"""Tests of the kernel @kernel@: its Verilog, driven port by port in cocotb.
+
+Run ``pytest`` in this folder.  With WAVES=1 in the environment the run leaves dump.vcd here.
+The functions with @cocotb.test() run inside the simulator; add your own beside them.
+"""
+
+import os
+from pathlib import Path
+
+import cocotb
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+from kernel_bench import Kernel
+
+HERE = Path(__file__).resolve().parent
+KERNEL = "@kernel@"
+
+
+async def powered_up(dut) -> Kernel:
+    kernel = Kernel(dut, HERE / f"{KERNEL}.json")
+    await kernel.power_up()
+    return kernel
+
+
+@cocotb.test()
+async def single_runs(dut):
+    """Every case by itself: outputs, cycles, one done, and ready again."""
+    kernel = await powered_up(dut)
+    for case in kernel.cases:
+        await kernel.start(case["inputs"])
+        kernel.check(case, cycles=await kernel.until_done())
+        await kernel.cycle()
+        assert dut.done.value == 0
+        assert dut.ready.value == 1
+
+
+@cocotb.test()
+async def back_to_back(dut):
+    """The next start comes in a run's last cycle, so that no cycle is lost between runs."""
+    kernel = await powered_up(dut)
+    cases = (kernel.cases * 3)[:3]
+    await kernel.start(cases[0]["inputs"])
+    for now, following in zip(cases, [*cases[1:], None], strict=True):
+        cycles = 1
+        while dut.ready.value == 0:
+            await kernel.cycle()
+            cycles += 1
+        if following:
+            kernel.load_scalars(following["inputs"])
+            dut.start.value = 1
+        await kernel.cycle()
+        assert dut.done.value == 1
+        kernel.check(now, cycles)
+        dut.start.value = 0
+        if following:  # its cycle 1 is the cycle with done: its arrays must be in place now
+            kernel.load_arrays(following["inputs"])
+
+
+@cocotb.test()
+async def start_held_high(dut):
+    """With start always 1, runs follow each other; each is complete and none is lost."""
+    kernel = await powered_up(dut)
+    case = kernel.cases[0]
+    await kernel.start(case["inputs"])
+    dut.start.value = 1
+    for _ in range(3):
+        kernel.check(case, cycles=await kernel.until_done())
+        kernel.load_arrays(case["inputs"])
+    dut.start.value = 0  # the run that started with the last done still comes to its end
+    kernel.check(case, cycles=await kernel.until_done())
+    await kernel.cycle()
+    assert dut.done.value == 0
+    assert dut.ready.value == 1
+
+
+@cocotb.test()
+async def reset_in_mid_run(dut):
+    """Reset stops a run in any cycle: no write and no done after it, and the next run is right."""
+    kernel = await powered_up(dut)
+    case = kernel.cases[0]
+    await kernel.start(case["inputs"])
+    cycles = await kernel.until_done()
+    for stop_in in sorted({1, (cycles + 1) // 2, cycles}):
+        await kernel.start(case["inputs"])
+        for _ in range(stop_in - 1):
+            await kernel.cycle()
+        await kernel.reset()
+        writes = kernel.writes
+        for _ in range(min(cycles, 100) + 2):
+            assert dut.done.value == 0
+            assert dut.ready.value == 1
+            await kernel.cycle()
+        assert kernel.writes == writes
+        await kernel.start(case["inputs"])
+        kernel.check(case, cycles=await kernel.until_done())
+
+
+def test_@kernel@(monkeypatch):
+    """Compile the Verilog with cocotb's runner and run the tests above in it."""
+    from allo_rtl.sim.tools import tool_environment
+    from allo_rtl.sim.verilator import place_cocotb_runtime
+
+    for name, value in tool_environment().items():
+        monkeypatch.setenv(name, value)
+    waves = "WAVES" in os.environ
+    build_dir = HERE / ("sim_build_waves" if waves else "sim_build")
+    if not waves:
+        place_cocotb_runtime(build_dir)  # saves compiling it for every kernel
+    monkeypatch.syspath_prepend(HERE)
+    runner = get_runner("verilator")
+    runner.build(
+        sources=[HERE / f"{KERNEL}.v"],
+        hdl_toplevel=KERNEL,
+        build_dir=build_dir,
+        build_args=["-Wno-fatal", "-Wno-lint", "--no-timing"],
+        timescale=("1ns", "1ps"),
+        waves=waves,
+    )
+    results = runner.test(
+        hdl_toplevel=KERNEL, test_module=Path(__file__).stem, test_dir=HERE, waves=waves,
+        results_xml=str(HERE / "results.xml"),
+    )
+    tests, failures = get_results(results)
+    assert tests > 0
+    assert failures == 0
