@@ -35,6 +35,7 @@ from allo_rtl.ir.ops import (
     Value,
 )
 from allo_rtl.ir.types import Int, UInt, bool_, index, int8, int16, int32
+from allo_rtl.sim import cpu
 from allo_rtl.sim.cpu import compile_cpu
 from allo_rtl.sim.marshal import numpy_dtype
 
@@ -538,29 +539,19 @@ def test_modules_live_side_by_side():
     assert [k(6) for k in kernels] == [6, [6, 6, 6]]
 
 
-def gemm(size):
-    a, b, c = (Value(int32[size, size], n) for n in "abc")
-
-    def step(i, j, k):
-        x = Load(result=Value(int32), array=a, index=(of(i), of(k)))
-        y = Load(result=Value(int32), array=b, index=(of(k), of(j)))
-        z = Load(result=Value(int32), array=c, index=(of(i), of(j)))
-        p = Binary(kind=BinaryKind.MUL, result=Value(int32), lhs=x.result, rhs=y.result)
-        s = Binary(kind=BinaryKind.ADD, result=Value(int32), lhs=z.result, rhs=p.result)
-        return x, y, z, p, s, Store(value=s.result, array=c, index=(of(i), of(j)))
-
-    def rows(i):
-        return (loop(0, size, 1, lambda k: (loop(0, size, 1, lambda j: step(i, j, k)),)),)
-
-    return module(Func(name="gemm", args=(a, b, c), results=(), body=(loop(0, size, 1, rows),)))
-
-
-def test_gemm_against_numpy():
-    rng = np.random.default_rng(0)
-    a, b, c = (rng.integers(-(2**31), 2**31, (24, 24), np.int32) for _ in range(3))
-    expected = c + a @ b
-    compile_cpu(gemm(24))(a, b, c)
-    assert np.array_equal(c, expected)
+def test_large_modules_compile_at_a_lower_level(monkeypatch):
+    """An unrolled a[i + 1] = a[i + 1] * 3 // a[i]."""
+    monkeypatch.setattr(cpu, "_LARGE", 100)
+    size = 50
+    a, three = Value(int32[size], "a"), Constant(result=Value(int32), value=3)
+    ops = [three]
+    for i in range(size - 1):
+        x, y = (Load(result=Value(int32), array=a, index=(const(k),)) for k in (i, i + 1))
+        p = Binary(kind=BinaryKind.MUL, result=Value(int32), lhs=y.result, rhs=three.result)
+        q = Binary(kind=BinaryKind.FLOORDIV, result=Value(int32), lhs=p.result, rhs=x.result)
+        ops += [x, y, p, q, Store(value=q.result, array=a, index=(const(i + 1),))]
+    array = np.random.default_rng(1).integers(-1000, 1000, size, np.int32)
+    agree(module(Func(name="f", args=(a,), results=(), body=tuple(ops))), array)
 
 
 def test_wide_dot_product():
