@@ -1,0 +1,110 @@
+"""Reads MLIR text of func, affine, scf, arith and memref as a module of the loop IR.
+
+Both forms of MLIR are read, the written one and the generic one, with the attributes the printer
+writes.  In text without them integers are signed; an operation that asks for another sign than
+its operand has (``divui``, ``extui``, ``cmpi ult`` ...) gets a cast of the same width, which
+costs nothing.  Places of operations are places in this text.
+"""
+
+from __future__ import annotations
+
+from allo_rtl.errors import ParseError, SourceLoc
+from allo_rtl.ir.mlir_build import Build, build_function
+from allo_rtl.ir.mlir_lexer import Source
+from allo_rtl.ir.mlir_pretty import Operations
+from allo_rtl.ir.mlir_syntax import Dense, FunctionType, RawOp, Symbol
+from allo_rtl.ir.mlir_types import Signature, with_signs, with_unsigned
+from allo_rtl.ir.ops import Call, Func, Global, Module
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType, IntegerType
+from allo_rtl.ir.verify import verify_module
+
+
+def parse_module(text: str, filename: str = "<mlir>") -> Module:
+    """The module that the text describes.
+
+    The top is the function that ``allo.top`` of the module names, or the last one.
+
+    Raises:
+        ParseError: the text is not MLIR of these dialects, or uses what the loop IR has not
+            (values carried by loops, several blocks, arrays of unknown size).
+        IRError: the module is ill-formed.
+    """
+    source = Source(text, filename)
+    ops = Operations(source).top()
+    attrs = {}
+    if len(ops) == 1 and ops[0].name in ("module", "builtin.module"):
+        attrs, ops = ops[0].attrs, ops[0].regions[0].ops
+    module = _module(source, ops, attrs.get("allo.top"))
+    verify_module(module)
+    return module
+
+
+def _module(source: Source, ops: list[RawOp], top: object) -> Module:
+    globals_ = {o.attrs["sym_name"]: _global(source, o) for o in ops if o.name == "memref.global"}
+    raws = {o.attrs["sym_name"]: o for o in ops if o.name == "func.func"}
+    for op in ops:
+        if op.name not in ("memref.global", "func.func"):
+            message = f"{op.name} stands where a function or a memref.global is expected"
+            raise source.error(op.token, message)
+    signatures = {name: _signature(raw) for name, raw in raws.items()}
+    build = Build(source, globals_, signatures)
+    funcs = _callees_first([build_function(build, raw) for raw in raws.values()])
+    if not funcs:
+        raise ParseError("the text has no function", loc=SourceLoc(source.filename, 1))
+    name = top if isinstance(top, str) else top.name if isinstance(top, Symbol) else funcs[-1].name
+    return Module(funcs=tuple(funcs), top=name, globals=tuple(globals_.values()))
+
+
+def _signature(raw: RawOp) -> Signature:
+    kind = raw.attrs.get("function_type")
+    outs = kind.outs if isinstance(kind, FunctionType) else raw.outs
+    ins = tuple(t for _, t in raw.regions[0].args)
+    return Signature(
+        with_signs(ins, str(raw.attrs.get("itypes", ""))),
+        with_signs(outs, str(raw.attrs.get("otypes", ""))),
+    )
+
+
+def _callees_first(funcs: list[Func]) -> list[Func]:
+    """In the order of the text but for callees, which move in front of their first caller."""
+    by_name = {f.name: f for f in funcs}
+    order: dict[str, Func] = {}
+    started: set[str] = set()
+
+    def visit(func: Func) -> None:
+        if func.name in started:
+            return
+        started.add(func.name)
+        for op in walk(func.body):
+            if isinstance(op, Call) and op.callee in by_name:
+                visit(by_name[op.callee])
+        order[func.name] = func
+
+    for func in funcs:
+        visit(func)
+    return list(order.values())
+
+
+def _global(source: Source, raw: RawOp) -> Global:
+    array = with_unsigned(raw.attrs["type"], "unsigned" in raw.attrs)
+    dense = raw.attrs.get("initial_value")
+    if not isinstance(array, ArrayType) or not isinstance(dense, Dense):
+        raise source.error(raw.token, "a memref.global needs an array type and dense<...> data")
+    data = _elements(array, dense)
+    if len(data) != array.size:
+        found = f"{array} has {array.size} elements, the data has {len(data)}"
+        raise source.error(raw.token, found)
+    return Global(name=raw.attrs["sym_name"], type=array, data=data)
+
+
+def _elements(array: ArrayType, dense: Dense) -> tuple[int, ...]:
+    element = array.element
+    data = dense.data
+    if isinstance(data, bytes):
+        # MLIR writes long constants as little-endian bytes, a whole number of them an element.
+        size = -(-element.bits // 8)
+        starts = range(0, len(data), size)
+        data = tuple(int.from_bytes(data[i : i + size], "little") for i in starts)
+    wrapped = tuple(element.wrap(x) if isinstance(element, IntegerType) else x for x in data)
+    return wrapped * array.size if len(wrapped) == 1 else wrapped

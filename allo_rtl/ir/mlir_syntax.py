@@ -1,0 +1,377 @@
+"""The syntax of MLIR: operations in one shape, whichever form they were written in.
+
+:class:`RawOp` is MLIR's generic form: a name, operands, attributes, regions and types, with the
+names of values not yet looked up.  This module reads types, attributes, affine maps and the
+generic form; :mod:`allo_rtl.ir.mlir_pretty` the written form of each operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.mlir_lexer import Source, Token, Tokens
+from allo_rtl.ir.ops import Value
+from allo_rtl.ir.types import (
+    ArrayType,
+    DimPartition,
+    Int,
+    Partition,
+    ScalarType,
+    Type,
+    UInt,
+    index,
+)
+
+type Operand = Callable[[], AffineExpr]
+
+UNIT = True
+"""What an attribute without a value is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A use of a value, by its name with the ``%``."""
+
+    name: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class AffineMap:
+    """Expressions over ``dims``; the values in them are placeholders for the operands."""
+
+    dims: tuple[Value, ...]
+    results: tuple[AffineExpr, ...]
+
+    def at(self, operands: list[AffineExpr]) -> tuple[AffineExpr, ...]:
+        """The expressions with operands in the places of the dimensions."""
+        env = dict(zip(self.dims, operands, strict=True))
+        return tuple(e.substitute(env.get) for e in self.results)
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """The elements of a constant array; one element stands for all."""
+
+    data: tuple[int, ...] | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A name with ``@`` (kept without it)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionType:
+    """Types of operands and results."""
+
+    ins: tuple[Type, ...]
+    outs: tuple[Type, ...]
+
+
+@dataclass(slots=True)
+class Region:
+    """One block: its arguments and operations."""
+
+    args: list[tuple[Ref, Type]]
+    ops: list[RawOp]
+
+
+@dataclass(slots=True)
+class RawOp:
+    """An operation as written; ``results`` are (name, how many values)."""
+
+    name: str
+    token: Token
+    results: list[tuple[str, int]] = field(default_factory=list)
+    operands: list[Ref] = field(default_factory=list)
+    attrs: dict[str, Any] = field(default_factory=dict)
+    regions: list[Region] = field(default_factory=list)
+    ins: tuple[Type, ...] = ()
+    outs: tuple[Type, ...] = ()
+
+
+class Syntax(Tokens):
+    """Reads types, attributes and affine maps."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.aliases: dict[str, Any] = {}
+
+    # Types
+
+    def type(self) -> Type:
+        """A type; plain integers come out signed."""
+        word = self.here
+        if self.at("index"):
+            self.take()
+            return index
+        if self.at("memref", "tensor"):
+            return self.array_type()
+        digits = word.text.lstrip("siu")
+        prefix = word.text[: len(word.text) - len(digits)]
+        if word.kind == "word" and prefix in ("i", "si", "ui") and digits.isdigit() and int(digits):
+            self.take()
+            return UInt(int(digits)) if prefix == "ui" else Int(int(digits))
+        raise self.unexpected("a type (an integer such as i32, index or memref<...>)")
+
+    def array_type(self) -> ArrayType:
+        """``memref<4x8xi32, layout>``, also as a tensor."""
+        self.take()
+        shape = self.dimensions()
+        element = self.type()
+        if not isinstance(element, ScalarType) or 0 in shape:
+            raise self.unexpected("an array of scalars with constant dimensions of 1 or more")
+        array = ArrayType(element, shape)
+        if self.accept(","):
+            token = self.here
+            layout = self.attribute()
+            if not isinstance(layout, AffineMap) or len(layout.dims) != len(shape):
+                raise self.source.error(token, "the layout is not an affine_map of the array")
+            array = self.partitioned(array, layout, token)
+        self.expect(">")
+        return array
+
+    def partitioned(self, array: ArrayType, layout: AffineMap, token: Token) -> ArrayType:
+        """The partition whose layout is this map: the smallest factor that gives it."""
+        rank = array.rank
+        if len(layout.results) == rank and all(
+            e.as_value is d for e, d in zip(layout.results, layout.dims, strict=True)
+        ):
+            return array
+        parts: list[DimPartition | None] = []
+        if len(layout.results) == 2 * rank:
+            for n, dim in enumerate(layout.dims):
+                wanted = (layout.results[n], layout.results[rank + n])
+                parts.extend(_dim_partition(array, n, dim, wanted))
+        if len(parts) != rank:
+            raise self.source.error(
+                token,
+                "the layout map is not a partition",
+                "(bank of each dimension..., address of each dimension...), each pair one of "
+                "(0, d), (d, 0), (d mod f, d floordiv f) or (d floordiv n, d mod n)",
+            )
+        return ArrayType(array.element, array.shape, tuple(parts))
+
+    def types(self) -> tuple[Type, ...]:
+        """``type`` or ``(type {attributes}, ...)``."""
+        if not self.at("("):
+            return (self.type(),)
+        self.take()
+        return tuple(self.listed(")", self.type_and_attrs))
+
+    def type_and_attrs(self) -> Type:
+        found = self.type()
+        self.optional_attrs()
+        return found
+
+    def function_type(self) -> FunctionType:
+        ins = self.types()
+        self.expect("->")
+        return FunctionType(ins, self.types())
+
+    # Attributes
+
+    def attr_dict(self) -> dict[str, Any]:
+        """``{name = attribute, unit}``."""
+        self.expect("{")
+        return dict(self.listed("}", self.named_attribute))
+
+    def named_attribute(self) -> tuple[str, Any]:
+        if self.here.kind not in ("word", "string"):
+            raise self.unexpected("an attribute's name")
+        name = self.take().text.strip('"')
+        return name, self.attribute() if self.accept("=") else UNIT
+
+    def optional_attrs(self) -> dict[str, Any]:
+        return self.attr_dict() if self.at("{") else {}
+
+    def attribute(self) -> object:
+        """An attribute as a Python value; the type after an integer is read over."""
+        token = self.here
+        match token.kind, token.text:
+            case "string", _:
+                return self.string()
+            case "symbol", _:
+                return self.symbol()
+            case "alias", _:
+                return self.alias()
+            case ("number", _) | ("punct", "-"):
+                value = self.integer()
+                if self.accept(":"):
+                    self.type()
+                return value
+            case "word", "true" | "false":
+                return self.take().text == "true"
+            case "word", "unit":
+                self.take()
+                return UNIT
+            case "word", "affine_map":
+                return self.affine_map()
+            case "word", "dense":
+                return self.dense()
+            case "word", "array":
+                return self.typed_array()
+            case "punct", "[":
+                self.take()
+                return self.listed("]", self.attribute)
+            case "punct", "{":
+                return self.attr_dict()
+            case "punct", "(":
+                return self.function_type()
+        return self.type()
+
+    def string(self) -> str:
+        return self.take().text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+
+    def symbol(self) -> Symbol:
+        return Symbol(self.expect_kind("symbol", "a name with '@'").text[1:].strip('"'))
+
+    def alias(self) -> object:
+        token = self.take()
+        if self.accept("<"):
+            # An attribute of a dialect, such as #arith.overflow<none>: none of them matter here.
+            self.listed(">", self.take)
+            return token.text
+        if token.text not in self.aliases:
+            raise self.source.error(token, f"'{token.text}' is not defined")
+        return self.aliases[token.text]
+
+    def integer(self) -> int:
+        sign = -1 if self.accept("-") else 1
+        token = self.expect_kind("number", "an integer")
+        try:
+            return sign * int(token.text, 0)
+        except ValueError:
+            raise self.source.error(token, f"'{token.text}' is not an integer") from None
+
+    def typed_array(self) -> list[Any]:
+        """``array<i32: 1, 2>``."""
+        self.take()
+        self.expect("<")
+        self.type()
+        if self.accept(">"):
+            return []
+        self.expect(":")
+        return self.listed(">", self.attribute)
+
+    def dense(self) -> Dense:
+        """``dense<3>``, ``dense<[[1, 2], [3, 4]]>`` or bytes in hexadecimal."""
+        self.take()
+        self.expect("<")
+        if self.here.kind == "string":
+            token = self.take()
+            text = token.text.strip('"')
+            try:
+                data: tuple[int, ...] | bytes = bytes.fromhex(text.removeprefix("0x"))
+            except ValueError:
+                raise self.source.error(token, "these are no bytes in hexadecimal") from None
+        else:
+            data = tuple(_flat(self.attribute()))
+        self.expect(">")
+        if self.accept(":"):
+            self.type()
+        return Dense(data)
+
+    # Affine maps
+
+    def affine_map(self) -> AffineMap:
+        """``affine_map<(d0)[s0] -> (d0 + s0)>``; symbols follow the dimensions."""
+        self.expect("affine_map")
+        self.expect("<")
+        env: dict[str, Value] = {}
+        self.map_names("(", ")", env)
+        if self.at("["):
+            self.map_names("[", "]", env)
+        self.expect("->")
+        results = self.affine_list("(", ")", lambda: self.map_operand(env))
+        self.expect(">")
+        return AffineMap(tuple(env.values()), tuple(results))
+
+    def map_names(self, opening: str, closing: str, env: dict[str, Value]) -> None:
+        self.expect(opening)
+        for token in self.listed(closing, lambda: self.expect_kind("word", "a dimension's name")):
+            env[token.text] = Value(index, token.text)
+
+    def map_operand(self, env: dict[str, Value]) -> AffineExpr:
+        token = self.expect_kind("word", "a dimension, an integer or '('")
+        if token.text not in env:
+            raise self.source.error(token, f"'{token.text}' is no dimension of this map")
+        return AffineExpr.of(env[token.text])
+
+    def affine_list(self, opening: str, closing: str, operand: Operand) -> list[AffineExpr]:
+        """Affine expressions in brackets; ``operand`` reads what stands for a value."""
+        self.expect(opening)
+        return self.listed(closing, lambda: self.affine_sum(operand))
+
+    def affine_sum(self, operand: Operand) -> AffineExpr:
+        total = self.affine_product(operand)
+        while self.at("+", "-"):
+            sign = 1 if self.take().text == "+" else -1
+            total = total + self.affine_product(operand) * sign
+        return total
+
+    def affine_product(self, operand: Operand) -> AffineExpr:
+        expr = self.affine_unit(operand)
+        while self.at("*", "floordiv", "ceildiv", "mod"):
+            sign = self.take()
+            expr = self.affine_scale(sign, expr, self.affine_unit(operand))
+        return expr
+
+    def affine_scale(self, sign: Token, expr: AffineExpr, by: AffineExpr) -> AffineExpr:
+        if sign.text == "*" and (expr.is_constant or by.is_constant):
+            return expr * by.const if by.is_constant else by * expr.const
+        if sign.text == "*" or not by.is_constant or by.const < 1:
+            allowed = "a constant factor" if sign.text == "*" else "a constant of 1 or more"
+            raise self.source.error(sign, f"this '{sign.text}' is not affine", allowed)
+        if sign.text == "mod":
+            return expr.mod(by.const)
+        if sign.text == "floordiv":
+            return expr.floordiv(by.const)
+        return -(-expr).floordiv(by.const)
+
+    def affine_unit(self, operand: Operand) -> AffineExpr:
+        if self.accept("-"):
+            return -self.affine_unit(operand)
+        if self.here.kind == "number":
+            return AffineExpr.constant(self.integer())
+        if self.accept("("):
+            inner = self.affine_sum(operand)
+            self.expect(")")
+            return inner
+        return operand()
+
+
+def _flat(data: object) -> list[int]:
+    if isinstance(data, list):
+        return [x for part in data for x in _flat(part)]
+    return [int(data)] if isinstance(data, int) else []
+
+
+def _dim_partition(
+    array: ArrayType, dim: int, value: Value, wanted: tuple[AffineExpr, AffineExpr]
+) -> list[DimPartition | None]:
+    """The partition of one dimension that splits its subscript so, in a list; [] for none."""
+    extent = array.shape[dim]
+    for part in (None, *_candidates(extent, wanted)):
+        trial = array.with_partition(dim, part)
+        if Layout(trial).split(dim, AffineExpr.of(value)) == wanted:
+            return [part]
+    return []
+
+
+def _candidates(extent: int, wanted: tuple[AffineExpr, AffineExpr]) -> list[DimPartition]:
+    found = [DimPartition(Partition.Complete, extent)]
+    for expr in wanted:
+        for atom, _ in expr:
+            if not isinstance(atom, Value):
+                n = atom.divisor
+                found.append(DimPartition(Partition.Cyclic, n))
+                found.append(DimPartition(Partition.Block, -(-extent // n)))
+    return found
