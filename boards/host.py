@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import secrets
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import serial
 
+from allo_rtl.boards.line import Line
 from allo_rtl.boards.protocol import (
-    GAP_SECONDS,
     MAGIC,
     READ_BYTES,
-    REPLY_SYNC,
-    REQUEST_SYNC,
     SYSTEM,
     VERSION,
     WRITE_BYTES,
     Command,
-    Status,
     System,
     Target,
-    encode,
     interface_hash,
     targets,
 )
@@ -36,15 +30,6 @@ from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
 from allo_rtl.sim.marshal import Raw, Signature, Words, call_with_numpy, int_of_word, word_count
-
-ATTEMPTS = 4
-"""How often a request is sent before the host gives up."""
-
-_POLL_SECONDS = 0.05
-
-
-class _Retry(Exception):
-    """An attempt that failed in a way that another may repair."""
 
 
 class Host:
@@ -78,19 +63,11 @@ class Host:
         timeout: float = 2.0,
         run_timeout: float = 60.0,
     ) -> None:
-        self._port, self._interface, self._baud = port, interface, baud
-        self._timeout, self._run_timeout = timeout, run_timeout
+        self._interface, self._run_timeout = interface, run_timeout
         self._targets = targets(interface)
-        self._sequence = secrets.randbelow(256)
         self._token: int | None = None
         self._cycles: int | None = None
-        try:
-            self._serial = serial.Serial(
-                port, baud, timeout=_POLL_SECONDS, write_timeout=timeout, exclusive=True
-            )
-        except (OSError, ValueError) as error:
-            hint = "is the board plugged in, and may this user open the port?"
-            raise HostError(f"the port {port} cannot be opened: {error}", hint=hint) from error
+        self._line = Line(port, baud, timeout)
         try:
             self._identify()
         except HostError:
@@ -110,7 +87,7 @@ class Host:
 
     def close(self) -> None:
         """Close the port; the board keeps its state."""
-        self._serial.close()
+        self._line.close()
 
     @property
     def cycles(self) -> int | None:
@@ -127,28 +104,15 @@ class Host:
         ports = self._interface
         params = tuple((p.name, p.type) for p in ports.args)
         signature = Signature(ports.name, params, tuple(p.type for p in ports.results))
-        try:
-            return call_with_numpy(signature, args, self._run)
-        except HostError:
-            self._token = None  # what the board holds now is not known
-            raise
+        return call_with_numpy(signature, args, self._run)
 
     def _run(self, raw: list[Raw]) -> list[Raw]:
         """One run: arguments to the board, start, wait, results back."""
-        token = self._token or self._reset()
-        for port, value in zip(self._interface.args, raw, strict=True):
-            if isinstance(port, ArrayPort):
-                assert isinstance(value, np.ndarray)
-                self._write_array(port, value)
-            else:
-                assert isinstance(value, int)
-                self._write_scalar(port, value)
-        for port in self._interface.results:
-            if isinstance(port, ArrayPort):
-                self._write_array(port, _zeros(port.type))
-        self._token = _new_token()
-        self._ask(Command.START, _u32(token) + _u32(self._token), 0)
-        cycles = self._wait()
+        old, new = self._token or self._reset(), _new_token()
+        self._token = None  # what the board holds is known again when all went well
+        self._write_arguments(raw)
+        self._line.ask(Command.START, _u32(old) + _u32(new))
+        cycles = self._wait(new)
         for port, value in zip(self._interface.args, raw, strict=True):
             if isinstance(port, ArrayPort) and isinstance(value, np.ndarray) and _written(port):
                 value[...] = self._read_array(port)
@@ -157,56 +121,63 @@ class Host:
             for p in self._interface.results
         ]
         # The same token still: nothing restarted the board while its results were read.
-        self._state()
-        self._cycles = cycles
+        self._state(new)
+        self._token, self._cycles = new, cycles
         return results
+
+    def _write_arguments(self, raw: list[Raw]) -> None:
+        """Arguments and, for array results, zeros: all that a run can read."""
+        for port, value in zip(self._interface.args, raw, strict=True):
+            if isinstance(port, ScalarPort):
+                assert isinstance(value, int)
+                self._write_scalar(port, value)
+            else:
+                assert isinstance(value, np.ndarray)
+                self._write_array(port, value)
+        for port in self._interface.results:
+            if isinstance(port, ArrayPort):
+                self._write_array(port, _zeros(port.type))
 
     def _identify(self) -> None:
         """Check that the right bitstream answers."""
         magic, version, low, high = _split(self._read(SYSTEM, System.MAGIC, 4))
         if magic != MAGIC or version != VERSION:
             raise HostError(
-                f"what answers on {self._port} is no board of this version of allo_rtl",
+                f"what answers on {self._line.port} is no board of this version of allo_rtl",
                 hint="build the bitstream again and program it",
             )
         if low | high << 32 != interface_hash(self._interface):
             raise HostError(
-                f"the board on {self._port} holds another kernel than '{self._interface.name}' "
-                "as it is now",
+                f"the board on {self._line.port} holds another kernel than "
+                f"'{self._interface.name}' as it is now",
                 hint="program the bitstream that was built from this kernel and schedule",
             )
 
     def _reset(self) -> int:
         token = _new_token()
-        self._ask(Command.RESET, _u32(token), 0)
+        self._line.ask(Command.RESET, _u32(token))
         return token
 
-    def _wait(self) -> int:
+    def _wait(self, token: int) -> int:
         """Wait for the run's end; its length in cycles."""
         deadline = time.monotonic() + self._run_timeout
         while True:
-            busy, cycles = self._state()
+            busy, cycles = self._state(token)
             if not busy:
                 return cycles
             if time.monotonic() > deadline:
                 raise HostError(
-                    f"the run of '{self._interface.name}' on {self._port} did not finish within "
-                    f"{self._run_timeout:g} s",
+                    f"the run of '{self._interface.name}' on {self._line.port} did not finish "
+                    f"within {self._run_timeout:g} s",
                     hint="give run_timeout= more seconds if that was too few",
                 )
 
-    def _state(self) -> tuple[bool, int]:
+    def _state(self, expected: int) -> tuple[bool, int]:
         """(whether a run goes on, its cycles); checks that the board is still ours."""
         token, busy, low, high = _split(self._read(SYSTEM, System.TOKEN, 4))
-        if token != self._token:
-            raise self._lost()
+        if token != expected:
+            raise self._line.lost()
         return bool(busy), low | high << 32
-
-    def _lost(self) -> HostError:
-        return HostError(
-            f"the board on {self._port} was restarted or used by another program during the call",
-            hint="call again",
-        )
 
     def _write_array(self, port: ArrayPort, words: Words) -> None:
         layout = Layout(port.type)
@@ -238,84 +209,15 @@ class Host:
         """Store words from address 0 on; one row of bytes a word, low byte first."""
         for address, count in _chunks(len(rows), WRITE_BYTES // target.word_bytes):
             data = np.ascontiguousarray(rows[address : address + count, ::-1]).tobytes()
-            self._ask(Command.WRITE, _head(target, address, len(data)) + data, 0)
+            self._line.ask(Command.WRITE, _head(target, address, len(data)) + data)
 
     def _read(self, target: Target, start: int, count: int) -> bytes:
         """Fetch words, low byte first."""
         parts = []
         for offset, words in _chunks(count, READ_BYTES // target.word_bytes):
             size = words * target.word_bytes
-            parts.append(self._ask(Command.READ, _head(target, start + offset, size), size))
+            parts.append(self._line.ask(Command.READ, _head(target, start + offset, size), size))
         return b"".join(parts)
-
-    def _ask(self, command: Command, payload: bytes, expected: int) -> bytes:
-        """Send a request until it is answered; the reply's payload, of ``expected`` bytes."""
-        seconds = self._timeout / ATTEMPTS + 10 * (len(payload) + expected + 20) / self._baud
-        problem = ""
-        for _ in range(ATTEMPTS):
-            self._sequence = (self._sequence + 1) % 256
-            try:
-                self._serial.write(encode(REQUEST_SYNC, self._sequence, command, payload))
-                return self._receive(expected, time.monotonic() + seconds)
-            except _Retry as error:
-                problem = str(error) or problem
-            except OSError as error:
-                hint = "is the board still plugged in?"
-                raise HostError(f"the port {self._port} failed: {error}", hint=hint) from error
-        if problem:
-            raise HostError(
-                f"the link on {self._port} is disturbed: {problem} ({ATTEMPTS} attempts)",
-                hint="check the cable and the baud rate",
-            )
-        raise HostError(
-            f"no answer from {self._port} within {self._timeout:g} s",
-            hint="is the bitstream loaded, and is this the board's serial port?",
-        )
-
-    def _receive(self, expected: int, deadline: float) -> bytes:
-        """The payload of the reply to the request sent last; skips noise and late replies."""
-        while True:
-            if self._take(1, deadline)[0] != REPLY_SYNC:
-                continue
-            header = self._take(4, deadline)
-            length = int.from_bytes(header[2:], "little")
-            if length > READ_BYTES + SYSTEM.word_bytes and length != expected:
-                self._drain()
-                raise _Retry("a reply with an impossible length came")
-            rest = self._take(length + 4, deadline)
-            if zlib.crc32(header + rest[:length]) != int.from_bytes(rest[length:], "little"):
-                self._drain()
-                raise _Retry("a reply with a wrong check sum came")
-            if header[1] == Status.CORRUPT:
-                self._drain()
-                raise _Retry("the board received requests with a wrong check sum")
-            if header[0] == self._sequence:
-                return self._accept(header[1], rest[:length], expected)
-
-    def _accept(self, status: int, payload: bytes, expected: int) -> bytes:
-        if status == Status.OK and len(payload) == expected:
-            return payload
-        if status in (Status.LOST, Status.BUSY):
-            raise self._lost()
-        raise HostError(
-            f"the board on {self._port} refused a request (status {status}, {len(payload)} bytes)",
-            hint="build the bitstream again and program it",
-        )
-
-    def _take(self, count: int, deadline: float) -> bytes:
-        """Exactly ``count`` bytes; _Retry when they are not there in time."""
-        data: bytes = self._serial.read(count)
-        while len(data) < count:
-            if time.monotonic() > deadline:
-                raise _Retry("replies stop half way" if data else "")
-            data += self._serial.read(count - len(data))
-        return data
-
-    def _drain(self) -> None:
-        """Throw away what arrives until the line is quiet, and the board ready for a request."""
-        while self._serial.read(4096):
-            pass
-        time.sleep(GAP_SECONDS)
 
 
 def _new_token() -> int:
