@@ -23,9 +23,10 @@ from typing import Any
 
 from allo_rtl.errors import BuildError
 
-KINDS = ("add", "mul", "cmp", "eq", "logic", "shift", "select", "minmax")
-"""Kinds of operation: add (also sub, neg), mul, cmp (<, <=, >, >=), eq (also !=), logic (and, or,
-xor, not), shift (by a variable amount), select (two-way), minmax."""
+KINDS = ("add", "mul", "mul_low", "cmp", "eq", "logic", "shift", "select", "minmax")
+"""Kinds of operation: add (also sub, neg), mul (whole product), mul_low (product as wide as its
+operands, which is faster and smaller), cmp (<, <=, >, >=), eq (also !=), logic (and, or, xor, not;
+one LUT), shift (by a variable amount), select (two-way), minmax."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,27 @@ class Area:
 
 @dataclass(frozen=True)
 class MuxDelay:
-    """``ways·log2(ways) + bits·log2(bits) + constant``: tree depth and select fan-out."""
+    """``ways·log2(ways) + bits·log2(bits) + constant``: tree depth and fan-out of the index."""
 
     ways: float
     bits: float
     constant: float
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """A way to use the chip's multiplier blocks: operands of up to these widths cost ``blocks``.
+
+    ``wide`` and ``narrow`` are widths of signed operands.
+    """
+
+    wide: int
+    narrow: int
+    blocks: int
+
+    def fits(self, w1: int, w2: int) -> bool:
+        """Whether a product of operands this wide is made at once."""
+        return max(w1, w2) <= self.wide and min(w1, w2) <= self.narrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +91,36 @@ class DelayModel:
     Attributes:
         family: name of the family.
         source: "fitted" to place and route, or "estimate".
+        estimates: kinds whose numbers are estimates although the rest is fitted, and why.
         register_ns: what any register-to-register path pays: clock to output, one wire, set-up.
         ram_read_ns: clock to data of a synchronous RAM read, beyond ``register_ns``.
         ram_address_ns: reaching a RAM's inputs instead of a register, beyond ``register_ns``.
-        dsp_operand_bits: largest signed operands of one multiplier block; (0, 0) without any.
-        dsp_minimum_bits: operands narrower than this are multiplied in LUTs.
+        multipliers: the multiplier blocks, smallest first; none on some families.
+        dsp_signed: blocks multiply signed operands only, so that unsigned pieces of a wide
+            operand are one bit narrower.
+        dsp_minimum: products of narrower operands, or with fewer bits, are made of LUTs:
+            (operand bits, product bits).
+        mux_luts_per_bit: LUTs of a multiplexer, per bit and way beyond the first.
     """
 
     family: str
     source: str
+    estimates: dict[str, str]
     register_ns: float
     ram_read_ns: float
     ram_address_ns: float
-    dsp_operand_bits: tuple[int, int]
-    dsp_minimum_bits: int
+    multipliers: tuple[Multiplier, ...]
+    dsp_signed: bool
+    dsp_minimum: tuple[int, int]
     delays: dict[str, tuple[Segment, ...]]
     areas: dict[str, tuple[Area, ...]]
     mux_delay: MuxDelay
+    mux_luts_per_bit: float
 
     def delay(self, kind: str, bits: int) -> float:
         """Combinational ns of one operation of ``kind`` (see KINDS) on ``bits`` >= 1 bits.
 
-        For "mul" ``bits`` is the wider operand and the whole product is made at once.
+        For "mul" and "mul_low" ``bits`` is the wider operand, and all is made in one go.
         """
         return _segment(self.delays, kind, bits).at(bits)
 
@@ -109,35 +134,43 @@ class DelayModel:
     def mul_stage_ns(self, w1: int, w2: int) -> float:
         """Combinational ns of one partial product of a ``w1`` × ``w2`` multiplication.
 
-        That is what remains of a multiplier split into blocks with registers between the blocks
-        and the additions of their results.  Without blocks it is the whole product.
+        That is what remains of a multiplier cut into blocks, with registers before and behind
+        each block and the sums made in later cycles.  Without blocks it is the whole product.
         """
-        block = max(self.dsp_operand_bits)
         bits = max(w1, w2)
-        return self.delay("mul", min(bits, block) if block else bits)
+        return self.delay("mul", min(bits, self.multipliers[0].narrow) if self.multipliers else bits)
 
     def luts(self, kind: str, bits: int) -> int:
         """LUTs of one operation of ``kind`` on ``bits`` bits (beside its multiplier blocks)."""
         return max(0, round(_segment(self.areas, kind, bits).at(bits)))
 
+    def mux_luts(self, ways: int, bits: int) -> int:
+        """LUTs to choose one of ``ways`` words of ``bits`` bits by a binary index."""
+        return ceil(self.mux_luts_per_bit * (ways - 1) * bits) if ways > 1 else 0
+
     def dsps(self, w1: int, w2: int, result: int | None = None) -> int:
         """Multiplier blocks of a ``w1`` × ``w2`` product of which ``result`` low bits are used.
 
-        ``result`` is ``w1 + w2`` unless given.  Operands are cut into pieces one bit narrower
-        than a block's signed operand, but for the topmost; pieces above ``result`` are not made.
+        ``result`` is ``w1 + w2`` unless given.  Operands wider than the largest block are cut;
+        partial products that lie above ``result`` are not made.
         """
-        if min(w1, w2) < self.dsp_minimum_bits or not all(self.dsp_operand_bits):
-            return 0
         width = w1 + w2 if result is None else result
-        wide, narrow = self.dsp_operand_bits
-        first, second = _offsets(max(w1, w2), wide), _offsets(min(w1, w2), narrow)
-        return sum(i + j < width for i in first for j in second)
+        operand_bits, product_bits = self.dsp_minimum
+        if not self.multipliers or min(w1, w2) < operand_bits or width < product_bits:
+            return 0
+        block = next((m for m in self.multipliers if m.fits(w1, w2)), self.multipliers[-1])
+        first = _offsets(max(w1, w2), block.wide, self.dsp_signed)
+        second = _offsets(min(w1, w2), block.narrow, self.dsp_signed)
+        return block.blocks * sum(i + j < width for i in first for j in second)
 
 
-def _offsets(width: int, block: int) -> range:
-    """Lowest bits of the pieces of an operand of ``width`` bits cut for blocks of ``block``."""
-    pieces = 1 if width <= block else 1 + ceil((width - block) / (block - 1))
-    return range(0, pieces * (block - 1), block - 1)
+def _offsets(width: int, block: int, signed: bool) -> range:
+    """Lowest bits of the pieces of an operand of ``width`` bits cut for blocks of ``block``.
+
+    The topmost piece may fill the block, also when the blocks are ``signed`` only.
+    """
+    step = block - signed
+    return range(0, max(step, ceil((width - block) / step + 1) * step), step)
 
 
 def _segment[S: (Segment, Area)](curves: dict[str, tuple[S, ...]], kind: str, bits: int) -> S:
@@ -181,16 +214,19 @@ def load(family: str) -> DelayModel:
 
 def model(content: dict[str, Any]) -> DelayModel:
     """The delay model written down in the ``content`` of a data file."""
-    wide, narrow = content["dsp_operand_bits"]
+    operand_bits, product_bits = content["dsp_minimum"]
     return DelayModel(
         family=content["family"],
         source=content["source"],
+        estimates=content["estimates"],
         register_ns=content["register_ns"],
         ram_read_ns=content["ram_read_ns"],
         ram_address_ns=content["ram_address_ns"],
-        dsp_operand_bits=(wide, narrow),
-        dsp_minimum_bits=content["dsp_minimum_bits"],
+        multipliers=tuple(Multiplier(*m) for m in content["multipliers"]),
+        dsp_signed=content["dsp_signed"],
+        dsp_minimum=(operand_bits, product_bits),
         delays={k: tuple(Segment(*s) for s in v) for k, v in content["delays"].items()},
         areas={k: tuple(Area(*s) for s in v) for k, v in content["luts"].items()},
         mux_delay=MuxDelay(*content["mux"]),
+        mux_luts_per_bit=content["mux_luts_per_bit"],
     )
