@@ -1,4 +1,14 @@
-"""allo_rtl: composable scheduling of Python kernels, lowered directly to RTL."""
+# ruff: noqa: E402 - the namespace is made whole first.
+"""allo_rtl: composable scheduling of Python kernels, lowered directly to RTL.
+
+    import allo_rtl as allo
+
+    s = allo.customize(kernel)         # a Schedule; its primitives change how the kernel runs
+    cpu = s.build()                    # a function on this machine
+    rtl = s.build(target="rtl")        # hardware, called alike (it runs in Verilator)
+
+Types are in :mod:`allo_rtl.ir.types`.
+"""
 
 from pathlib import Path
 
@@ -6,3 +16,11 @@ from pathlib import Path
 _root = Path(__file__).resolve().parent.parent
 if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
     __path__.append(str(_root))
+
+from allo_rtl.customize import customize
+from allo_rtl.errors import AlloError
+from allo_rtl.frontend.dsl import grid, reduction
+from allo_rtl.ir.types import Partition
+from allo_rtl.schedule.schedule import Schedule
+
+__all__ = ["AlloError", "Partition", "Schedule", "customize", "grid", "reduction"]

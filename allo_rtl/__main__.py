@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -26,6 +26,9 @@ from allo_rtl.hls.render import WIDTH, BoardRow, render_json, rich_boards, rich_
 from allo_rtl.ir.types import Index, IntegerType, ScalarType
 from allo_rtl.rtl.interface import ArrayPort, KernelInterface, Port
 from allo_rtl.sim.marshal import numpy_dtype
+
+if TYPE_CHECKING:
+    from allo_rtl.boards.bitstream import Bitstream
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -117,7 +120,7 @@ def build(
         with Console(stderr=True).status(f"{board}: starting") as status:
             bits = rtl.bitstream(
                 board, folder=output, clock_mhz=clock_mhz,
-                progress=lambda step: status.update(f"{board}: {step}"),
+                progress=status.update,
             )
         console().print(rich_boards([board_row(bits)]))
         typer.echo(bits.path)
@@ -141,7 +144,7 @@ def console() -> Console:
     return out if out.is_terminal else Console(highlight=False, width=WIDTH)
 
 
-def load(spec: str) -> Any:  # noqa: ANN401 - a Schedule
+def load(spec: str) -> allo.Schedule:
     """The Schedule that ``file.py:name`` names.
 
     Raises:
@@ -248,13 +251,13 @@ def compare(cpu: Callable[..., Any], rtl: Any, args: list[Any]) -> list[str]:  #
     ]
 
 
-def board_row(bits: Any) -> BoardRow:  # noqa: ANN401 - a Bitstream
+def board_row(bits: Bitstream) -> BoardRow:
     """A built bitstream as a row of the boards table."""
-    used = bits.utilisation
-    return BoardRow(
-        bits.board, used.get("LUT"), used.get("FF"), used.get("BRAM"), used.get("DSP"),
-        bits.fmax_mhz, bits.clock_mhz,
+    lut, ff, bram, dsp = (
+        (use.used, use.available) if (use := bits.utilisation.get(name)) else None
+        for name in ("LUT", "FF", "BRAM", "DSP")
     )
+    return BoardRow(bits.board, lut, ff, bram, dsp, bits.fmax_mhz, bits.clock_mhz)
 
 
 def main() -> None:

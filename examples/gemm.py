@@ -89,7 +89,7 @@ def build_boards(console, rtl):
     built = []
     for board in BOARDS:
         with working(console, board) as say:
-            built.append(rtl.bitstream(board, folder=OUT / board, progress=say))
+            built.append(rtl.bitstream(board, folder=OUT, progress=say))
     console.print(rich_boards([board_row(bits) for bits in built]))
     for bits in built:
         console.print(f"  wrote {bits.path}", soft_wrap=True)
@@ -99,11 +99,11 @@ def build_boards(console, rtl):
 def working(console: Console, what: str) -> Iterator:
     """Show that something is going on, and at its end how long it took.
 
-    Yields a function that takes the name of the step it has come to.
+    Yields a function that shows another text, of the step it has come to.
     """
     began = time.monotonic()
     with console.status(f"{what} ...") as status:
-        yield lambda step: status.update(f"{what}: {step} ...")
+        yield status.update
     console.print(f"{what}: {time.monotonic() - began:.1f} s")
 
 
