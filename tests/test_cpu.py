@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allo_rtl.errors import CallError
+from allo_rtl.errors import CallError, DTypeWarning
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare, evaluate
 from allo_rtl.ir.ops import (
@@ -526,6 +526,13 @@ def test_attributes_and_arguments():
     assert repr(kernel) == "CpuModule(f(a0: int8, a1: int8))"
     with pytest.raises(CallError, match=r"^f\(a0: int8, a1: int8\) takes 2 arguments, 1 were"):
         kernel(1)
+
+
+def test_the_warning_of_a_conversion_names_the_line_of_the_call():
+    func = Func(name="f", args=(Value(int8[2], "a"),), results=(), body=())
+    with pytest.warns(DTypeWarning) as caught:
+        compile_cpu(module(func))(np.zeros(2))
+    assert caught[0].filename == __file__
 
 
 def test_modules_live_side_by_side():
