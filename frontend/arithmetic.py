@@ -68,6 +68,8 @@ def binary(
         return b.binary(kind, left, _amount(b, left.type, right, loc), result, loc)
     if kind in _EXACT_FIRST:
         work = _exact_type(b, left, right)
+        if isinstance(result, Index) and within(b.interval(right), limits(index)):
+            work = index
         return b.convert(b.binary(kind, left, right, work, loc), result, loc)
     return b.binary(kind, left, right, result, loc)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.capture import capture
-from allo_rtl.frontend.context import Context
+from allo_rtl.frontend.context import Context, recursive
 from allo_rtl.frontend.infer import similar
 from allo_rtl.frontend.scope import LocalKernel, Scopes, Variable
 from allo_rtl.ir.ops import Func, Value
@@ -46,6 +46,8 @@ def find_callee(cx: Context, node: ast.Call) -> Callee:
 def _outer_callee(cx: Context, node: ast.Call) -> Callee:
     thing, text, loc = cx.outside(node.func), ast.unparse(node.func), cx.loc(node.func)
     if cx.missing(node.func):
+        if text == cx.kernel.name:
+            raise recursive(text, loc)
         kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
         raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, kernels))
     module = getattr(thing, "__module__", "") or ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ class Program:
             LanguageError: it calls itself.
         """
         if key not in self._names:
-            self._names[key] = name = _fresh(kernel.name, self._names.values())
+            taken = {*self._names.values(), *self.globals}
+            self._names[key] = name = _fresh(kernel.name, taken)
             self._active.append(name)
             before = len(self.errors)
             func = self.lower(self, kernel, name, outer)
@@ -63,9 +65,7 @@ class Program:
                 self.funcs[name] = func
         name = self._names[key]
         if name in self._active:
-            raise LanguageError(
-                f"the kernel '{name}' calls itself", loc=loc, hint="write the recursion as a loop"
-            )
+            raise recursive(name, loc)
         if name not in self.funcs:
             raise Cascade(f"the kernel '{name}' has errors")
         return self.funcs[name]
@@ -86,7 +86,8 @@ class Program:
 
     def constant(self, name: str, type_: ArrayType, data: tuple[int, ...]) -> Global:
         """A new constant array, called ``name`` or ``name_<n>`` where that is taken."""
-        made = Global(name=_fresh(name, self.globals), type=type_, data=data)
+        fresh = _fresh(name, {*self.globals, *self._names.values()})
+        made = Global(name=fresh, type=type_, data=data)
         self.globals[made.name] = made
         return made
 
@@ -103,14 +104,16 @@ class Program:
         return []
 
 
-def _fresh(name: str, taken: Sequence[str] | Any) -> str:  # noqa: ANN401 - any collection
-    names = set(taken)
-    count = 0
-    fresh = name
-    while fresh in names:
-        count += 1
-        fresh = f"{name}_{count}"
-    return fresh
+def recursive(name: str, loc: SourceLoc | None) -> LanguageError:
+    """The error for a kernel that calls itself."""
+    hint = "write the recursion as a loop"
+    return LanguageError(f"the kernel '{name}' calls itself", loc=loc, hint=hint)
+
+
+def _fresh(name: str, taken: Set[str]) -> str:
+    """``name``, or ``name_<n>`` with the first n that is free."""
+    numbered = (f"{name}_{n}" for n in count(1))
+    return next(n for n in chain([name], numbered) if n not in taken)
 
 
 @dataclass

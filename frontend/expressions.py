@@ -359,7 +359,7 @@ def _builtin(cx: Context, node: ast.Call, name: str) -> Operand:
         raise LanguageError(
             f"'{name}' takes {wanted} scalar{'s' * (wanted > 1)} here",
             loc=cx.loc(node),
-            hint=f"nest them: {name}(a, {name}(b, c))" if len(node.args) > 2 > 1 < wanted else None,
+            hint=f"nest them: {name}(a, {name}(b, c))" if wanted == 2 else None,
         )
     loc, operands = cx.loc(node), [scalar(cx, a) for a in node.args]
     if name == "int":

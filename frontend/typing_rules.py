@@ -30,13 +30,6 @@ def exact_common(a: ScalarType, b: ScalarType) -> IntegerType:
     return Int(max(t.width + (not t.signed) for t in (a, b)))
 
 
-def holding(low: int, high: int) -> IntegerType:
-    """The smallest integer type that holds every number of ``low`` ... ``high``."""
-    if low >= 0:
-        return UInt(max(1, high.bit_length()))
-    return Int(max(high.bit_length(), (-low - 1).bit_length()) + 1)
-
-
 def _both_index(a: ScalarType, b: ScalarType) -> bool:
     return isinstance(a, Index) and isinstance(b, Index)
 
