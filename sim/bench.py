@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+import allo_rtl
 from allo_rtl.errors import SimulationError, ToolError
 from allo_rtl.ir.layout import Layout
 from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, Port, ScalarPort
@@ -74,11 +76,14 @@ def write_bench(
         f"{name}.v": verilog,
         f"{name}.json": description + "\n",
         "kernel_bench.py": _template("kernel_bench.py"),
-        f"test_{name}.py": _template("test_kernel.py").replace("@kernel@", name),
+        f"test_{name}.py": _template("test_kernel.py").replace("KERNEL_NAME", name),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
-        (folder / file).write_text(text)
+        path = folder / file
+        # What did not change keeps its time, so that nothing is compiled again for it.
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
     return [folder / file for file in texts]
 
 
@@ -95,13 +100,20 @@ def run_bench(folder: Path) -> tuple[int, int]:
     command = [sys.executable, "-m", "pytest", "-q", "--rootdir", ".", "-c", "/dev/null", "."]
     failure: ToolError | None = None
     try:
-        run_tool(command, what="the bench", cwd=folder)
+        run_tool(command, what="the bench", cwd=folder, env=_environment())
     except ToolError as error:
         failure = error
     if not results.exists():
         raise SimulationError(f"no test of the bench in {folder} ran: {failure}")
     tests, failures = get_results(results)
     return int(tests), int(failures)
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a process that is to import the same allo_rtl as this one."""
+    root = str(Path(allo_rtl.__file__).resolve().parent.parent)
+    path = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def _template(name: str) -> str:

@@ -82,8 +82,8 @@ def tool_environment() -> dict[str, str]:
     - CXXFLAGS does not define VL_TIME_CONTEXT, which the wheel's own launcher does: with it
       cocotb hangs at time 0.
     - MAKEFLAGS repairs two settings of the wheel's makefile that come from the machine it was
-      built on (the precompiled header's flag and the path of Python), asks for -O1, and drops
-      the jobserver of a make around us.
+      built on (the precompiled header's flag and the path of Python), asks for -O1, passes CXX
+      on, and drops the jobserver of a make around us.
     """
     env = {k: v for k, v in os.environ.items() if k not in ("MFLAGS", "MAKELEVEL", "GNUMAKEFLAGS")}
     python_dir = os.path.dirname(sys.executable)
@@ -92,6 +92,8 @@ def tool_environment() -> dict[str, str]:
     env["CXXFLAGS"] = "-std=c++20"
     python = sys.executable.replace(" ", "\\ ")
     env["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={python} OPT_FAST=-O1"
+    if cxx := env.get("CXX"):
+        env["MAKEFLAGS"] += f" CXX={cxx} LINK={cxx}"
     return env
 
 

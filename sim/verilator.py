@@ -6,6 +6,7 @@ kernel then costs one run of Verilator and of the compiler, and nothing the seco
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from functools import cache
 from pathlib import Path
@@ -174,5 +175,6 @@ def place_cocotb_runtime(build_dir: Path) -> None:
     runtime = build_cached("\0".join(key), build)
     build_dir.mkdir(parents=True, exist_ok=True)
     for name in _COCOTB_RUNTIME:
-        if not (build_dir / name).exists():
-            shutil.copyfile(runtime / name, build_dir / name)
+        target = build_dir / name
+        if not target.exists() or not filecmp.cmp(runtime / name, target, shallow=False):
+            shutil.copyfile(runtime / name, target)

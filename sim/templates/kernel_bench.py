@@ -15,7 +15,7 @@ from typing import Any
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.handle import HierarchyObject
+from cocotb.handle import HierarchyObject, LogicArrayObject, LogicObject
 from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
 
 type Value = int | list[int]
@@ -24,7 +24,7 @@ type Value = int | list[int]
 CLOCK_NS = 10
 
 
-def number(signal: Any) -> int:
+def number(signal: LogicObject | LogicArrayObject | None) -> int:
     """A signal's value, unsigned; 0 for a signal that the kernel does not have."""
     return 0 if signal is None else int(signal.value)
 

@@ -1,4 +1,4 @@
-"""Tests of the kernel @kernel@: its Verilog, driven port by port in cocotb.
+"""Tests of the kernel KERNEL_NAME: its Verilog, driven port by port in cocotb.
 
 Run ``pytest`` in this folder.  With WAVES=1 in the environment the run leaves dump.vcd here.
 The functions with @cocotb.test() run inside the simulator; add your own beside them.
@@ -8,22 +8,24 @@ import os
 from pathlib import Path
 
 import cocotb
+import pytest
+from cocotb.handle import HierarchyObject
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 from kernel_bench import Kernel
 
 HERE = Path(__file__).resolve().parent
-KERNEL = "@kernel@"
+KERNEL = "KERNEL_NAME"
 
 
-async def powered_up(dut) -> Kernel:
+async def powered_up(dut: HierarchyObject) -> Kernel:
     kernel = Kernel(dut, HERE / f"{KERNEL}.json")
     await kernel.power_up()
     return kernel
 
 
 @cocotb.test()
-async def single_runs(dut):
+async def single_runs(dut: HierarchyObject) -> None:
     """Every case by itself: outputs, cycles, one done, and ready again."""
     kernel = await powered_up(dut)
     for case in kernel.cases:
@@ -35,7 +37,7 @@ async def single_runs(dut):
 
 
 @cocotb.test()
-async def back_to_back(dut):
+async def back_to_back(dut: HierarchyObject) -> None:
     """The next start comes in a run's last cycle, so that no cycle is lost between runs."""
     kernel = await powered_up(dut)
     cases = (kernel.cases * 3)[:3]
@@ -57,7 +59,7 @@ async def back_to_back(dut):
 
 
 @cocotb.test()
-async def start_held_high(dut):
+async def start_held_high(dut: HierarchyObject) -> None:
     """With start always 1, runs follow each other; each is complete and none is lost."""
     kernel = await powered_up(dut)
     case = kernel.cases[0]
@@ -74,7 +76,7 @@ async def start_held_high(dut):
 
 
 @cocotb.test()
-async def reset_in_mid_run(dut):
+async def reset_in_mid_run(dut: HierarchyObject) -> None:
     """Reset stops a run in any cycle: no write and no done after it, and the next run is right."""
     kernel = await powered_up(dut)
     case = kernel.cases[0]
@@ -95,7 +97,7 @@ async def reset_in_mid_run(dut):
         kernel.check(case, cycles=await kernel.until_done())
 
 
-def test_@kernel@(monkeypatch):
+def test_KERNEL_NAME(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile the Verilog with cocotb's runner and run the tests above in it."""
     from allo_rtl.sim.tools import tool_environment
     from allo_rtl.sim.verilator import place_cocotb_runtime
