@@ -98,9 +98,12 @@ def constant_int(kernel: Kernel, node: ast.expr) -> int:
         case ast.Name() | ast.Attribute():
             if (number_ := as_int(resolve(kernel, node))) is not None:
                 return number_
+    text, known = ast.unparse(node), [n for n, v in kernel.names.items() if as_int(v) is not None]
+    is_name = isinstance(node, ast.Name)
     raise LanguageError(
-        f"'{ast.unparse(node)}' is not a constant integer",
+        f"'{text}' is not a constant integer",
         loc=kernel.source.loc(node),
+        hint=similar(text, known) if is_name else None,
         allowed="integer literals, outer Python ints, and + - * // % ** << >> of them",
     )
 

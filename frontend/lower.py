@@ -13,6 +13,7 @@ from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
+from allo_rtl.frontend.declarations import call_result
 from allo_rtl.frontend.infer import annotation, result_types
 from allo_rtl.frontend.scope import Cascade, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import assigned_names, block
@@ -181,7 +182,8 @@ def _given(cx: Context, parts: list[ast.expr]) -> list[tuple[Value | Operand, as
     given: list[tuple[Value | Operand, ast.expr]] = []
     for part in parts:
         array = ex.array(cx, part)
-        given.append((array.value if array else ex.scalar(cx, part), part))
+        one = array.value if array else call_result(cx, part) or ex.scalar(cx, part)
+        given.append((one, part))
     return given
 
 

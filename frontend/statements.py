@@ -189,8 +189,10 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
     given: list[Value | Operand] = []
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:
-            operand = ex.scalar(cx, part)
-            given.append(Operand(operand.type, cx.builder.value(operand, cx.loc(part))))
+            one = call_result(cx, part) or ex.scalar(cx, part)
+            if isinstance(one, Operand):
+                one = Operand(one.type, cx.builder.value(one, cx.loc(part)))
+            given.append(one)
     elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
         names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
         for out in ex.call(cx, value, names):
