@@ -77,7 +77,7 @@ def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tupl
         name=names[1], attrs=kept,
     )  # fmt: skip
     # A pipeline stays around the same work: the inner loop.
-    outer_attrs = replace(loop.attrs, pipeline_ii=None, rewind=False)
+    outer_attrs = replace(loop.attrs, pipeline_ii=None, ii_required=False, rewind=False)
     outer = replace(
         loop, iv=outer_iv, lower=(_ZERO,), upper=(AffineExpr.constant(-(-trips // factor)),),
         step=1, body=(inner,), name=names[0], attrs=outer_attrs,

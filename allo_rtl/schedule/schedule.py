@@ -270,10 +270,12 @@ class Schedule:
         place = self._find(axis)
         marks.check_unroll(place, factor)
         attrs = replace(place.loop.attrs, unroll=factor)
-        module = marks.mark(self.module, place, attrs)
-        self._commit(module, "unroll", (axis,), {"factor": factor})
+        kwargs = {"factor": factor} if factor else {}
+        self._commit(marks.mark(self.module, place, attrs), "unroll", (axis,), kwargs)
 
-    def pipeline(self, axis: Axis, initiation_interval: int = 1, rewind: bool = False) -> None:
+    def pipeline(
+        self, axis: Axis, initiation_interval: int | None = None, rewind: bool = False
+    ) -> None:
         """Start an iteration of a loop before the one before it has ended.
 
             cycle        0  1  2  3  4          cycle        0  1  2  3  4
@@ -281,12 +283,13 @@ class Schedule:
             iteration 1           #  #  ->      iteration 1     #  #  #
                                                 iteration 2        #  #  #
 
-        The loops inside are fully unrolled.  The interval asked for is a lower limit; the report
-        tells the one reached, and which dependence or memory port holds it up.
+        The loops inside are fully unrolled.  The report tells the interval reached, and which
+        dependence or memory port holds it up.
 
         Args:
             axis: the loop; those inside it have constant numbers of iterations.
-            initiation_interval: cycles from one iteration's start to the next one's, 1 or more.
+            initiation_interval: cycles from one iteration's start to the next one's, 1 or more;
+                a build that cannot reach it fails.  Without it, as few cycles as can be.
             rewind: start the next run of the loop without draining the pipeline.
 
         Raises:
@@ -294,11 +297,15 @@ class Schedule:
                 iterations, or the loop is inside a pipelined loop or contains one.
         """
         place = self._find(axis)
-        marks.check_pipeline(place, initiation_interval)
-        attrs = replace(place.loop.attrs, pipeline_ii=initiation_interval, rewind=bool(rewind))
-        module = marks.mark(self.module, place, attrs)
-        kwargs = {"initiation_interval": initiation_interval, "rewind": rewind}
-        self._commit(module, "pipeline", (axis,), kwargs)
+        named = initiation_interval is not None
+        interval = initiation_interval if initiation_interval is not None else 1
+        marks.check_pipeline(place, interval)
+        attrs = replace(
+            place.loop.attrs, pipeline_ii=interval, ii_required=named, rewind=bool(rewind)
+        )
+        given = {"initiation_interval": initiation_interval} if named else {}
+        kwargs = given | ({"rewind": rewind} if rewind else {})
+        self._commit(marks.mark(self.module, place, attrs), "pipeline", (axis,), kwargs)
 
     def parallel(self, axis: Axis) -> None:
         """Mark a loop whose iterations may all run at once.

@@ -1,0 +1,122 @@
+"""unroll and pipeline: marks on loops, and which are refused."""
+
+import pytest
+
+import allo_rtl as allo
+from allo_rtl.customize import customize
+from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.ops import LoopAttrs
+from allo_rtl.ir.rewrite import loops as all_loops
+from allo_rtl.ir.types import int32
+from allo_rtl.ir.verify import verify_module
+
+
+def gemm(A: int32[8, 6], B: int32[6, 10], C: int32[8, 10]):
+    for i, j, k in allo.grid(8, 10, 6):
+        C[i, j] += A[i, k] * B[k, j]
+
+
+def triangle(A: int32[8, 8]):
+    for i in range(8):
+        for j in range(i):
+            A[i, j] = j
+
+
+def marks(schedule, name):
+    loops = all_loops(schedule.top_func.body)
+    return next(loop.attrs for loop in loops if loop.name == name)
+
+
+def test_pipeline_marks_a_loop():
+    s = customize(gemm)
+    s.pipeline("j")
+    assert marks(s, "j") == LoopAttrs(pipeline_ii=1)
+    s.pipeline("j", initiation_interval=3, rewind=True)
+    assert marks(s, "j") == LoopAttrs(pipeline_ii=3, ii_required=True, rewind=True)
+    verify_module(s.module)
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1.5, True])
+def test_initiation_intervals_that_do_not_fit(interval):
+    with pytest.raises(ScheduleError) as caught:
+        customize(gemm).pipeline("j", initiation_interval=interval)
+    assert caught.value.message == f"the initiation interval of loop 'j' is {interval!r}"
+    assert caught.value.allowed == "a number of cycles, 1 or more"
+
+
+@pytest.mark.parametrize("axes", ["ik", "ki"])
+def test_a_pipeline_inside_a_pipeline_is_refused(axes):
+    s = customize(gemm)
+    s.pipeline(axes[0])
+    with pytest.raises(ScheduleError) as caught:
+        s.pipeline(axes[1])
+    assert caught.value.message == (
+        "loop 'k' is inside loop 'i'; only one of them can be pipelined, because the loops inside "
+        "a pipeline are fully unrolled"
+    )
+
+
+def test_what_a_pipeline_unrolls_must_have_a_constant_size():
+    s = customize(triangle)
+    with pytest.raises(ScheduleError) as caught:
+        s.pipeline("i")
+    assert caught.value.message == (
+        "loop 'i' cannot be pipelined: the loops inside it are fully unrolled, and the number of "
+        "iterations of loop 'j' is not constant"
+    )
+    assert caught.value.hint == "pipeline loop 'j' instead"
+    s.pipeline("j")
+
+
+def test_a_rewrite_may_not_break_a_pipeline():
+    s = customize(gemm)
+    s.pipeline("i")
+    before = s.module
+    with pytest.raises(ScheduleError, match=r"iterations of loop 'j\.inner' is not"):
+        s.split("j", 4)
+    assert s.module is before
+
+
+def test_unroll_marks_a_loop():
+    s = customize(gemm)
+    s.unroll("k")
+    s.unroll("j", 5)
+    s.unroll("i", factor=1)
+    assert [marks(s, name).unroll for name in "kji"] == [0, 5, 1]
+    verify_module(s.module)
+
+
+def test_unroll_factors_that_do_not_fit():
+    s = customize(gemm)
+    for factor in (-1, 7, True, 2.0):
+        with pytest.raises(ScheduleError) as caught:
+            s.unroll("k", factor)
+        assert caught.value.message == (
+            f"the factor of unroll is {factor!r}, and loop 'k' has 6 iterations"
+        )
+        assert caught.value.allowed == "a number of copies from 1 to 6, or 0 for all"
+    with pytest.raises(ScheduleError) as caught:
+        s.unroll("k", 4)
+    assert caught.value.message == (
+        "the factor of unroll is 4, which does not divide the 6 iterations of loop 'k'"
+    )
+    assert caught.value.allowed == "0, 1, 2, 3, 6"
+    assert caught.value.hint == "split the loop by 4 and unroll the inner one"
+
+
+def test_unroll_needs_a_constant_number_of_iterations():
+    with pytest.raises(ScheduleError) as caught:
+        customize(triangle).unroll("j")
+    assert caught.value.message == (
+        "unroll needs a constant number of iterations, which loop 'j' has not"
+    )
+
+
+def test_a_fully_unrolled_loop_has_nothing_to_pipeline():
+    s = customize(gemm)
+    s.unroll("k")
+    with pytest.raises(ScheduleError) as caught:
+        s.pipeline("k")
+    assert caught.value.message == (
+        "loop 'k' is fully unrolled, so there is nothing left to pipeline"
+    )

@@ -1,0 +1,280 @@
+"""split, reorder and fuse: what they make, and that it computes the same."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import allo_rtl as allo
+from allo_rtl.customize import customize
+from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.rewrite import loops as all_loops
+from allo_rtl.ir.types import int32
+from allo_rtl.ir.verify import verify_module
+
+
+def scale(A: int32[6, 7], B: int32[6, 7]):
+    for i, j in allo.grid(6, 7):
+        B[i, j] = A[i, j] * 3 + i * 10 + j
+
+
+def gemm(A: int32[5, 6], B: int32[6, 7], C: int32[5, 7]):
+    for i, j, k in allo.grid(5, 7, 6):
+        C[i, j] += A[i, k] * B[k, j]
+
+
+def stepped(A: int32[32]):
+    for i in range(3, 30, 4):
+        A[i] = A[i - 3] + i
+
+
+def triangle(A: int32[8, 8]):
+    for i in range(8):
+        for j in range(i):
+            A[i, j] = A[j, i] + 1
+
+
+def imperfect(A: int32[4, 4], B: int32[4]):
+    for i in range(4):
+        B[i] = i
+        for j in range(4):
+            A[i, j] = B[i]
+
+
+def run(schedule, seed=0):
+    """The arguments of the top function after a run on random data."""
+    verify_module(schedule.module)
+    rng = np.random.default_rng(seed)
+    args = [
+        rng.integers(-1000, 1000, a.array.shape).astype(np.int32) for a in schedule.top_func.args
+    ]
+    evaluate(schedule.module, args)
+    return [a.tolist() for a in args]
+
+
+def loop_names(schedule):
+    return [loop.name for loop in all_loops(schedule.top_func.body)]
+
+
+def test_split_by_a_divisor():
+    s = customize(scale)
+    expected = run(s)
+    s.split("i", 3)
+    assert s.show().splitlines()[1:] == [
+        "  S_i_j_0: for i.outer in 0..2",
+        "    for i.inner in 0..3",
+        "      for j in 0..7",
+        "        B[3*i.outer + i.inner, j] = ...",
+    ]
+    assert run(s) == expected
+
+
+def test_split_by_another_factor_has_a_shorter_last_block():
+    s = customize(scale)
+    expected = run(s)
+    s.split("j", 4)
+    assert s.show().splitlines()[2:4] == [
+        "    for j.outer in 0..2",
+        "      for j.inner in 0..min(4, -4*j.outer + 7)",
+    ]
+    assert run(s) == expected
+
+
+def test_split_of_a_loop_with_a_start_and_a_step():
+    s = customize(stepped)
+    expected = run(s)
+    s.split("i", 2)
+    assert "A[8*i.outer + 4*i.inner + 3] = ..." in s.show()
+    assert run(s) == expected
+
+
+def test_split_twice():
+    s = customize(scale)
+    expected = run(s)
+    s.split("j", 4)
+    s.split("i", 4)
+    with pytest.raises(ScheduleError) as caught:
+        s.split("j.inner", 2)
+    assert caught.value.message == (
+        "split needs constant bounds, but those of loop 'j.inner' are not"
+    )
+    assert run(s) == expected
+
+
+@pytest.mark.parametrize("factor", [0, 6, 7, -1, 2.0, True])
+def test_split_factors_that_do_not_fit(factor):
+    with pytest.raises(ScheduleError) as caught:
+        customize(scale).split("i", factor)
+    assert caught.value.message == (
+        f"the factor of split is {factor!r}, and loop 'i' has 6 iterations"
+    )
+    assert caught.value.allowed == "a number of iterations from 1 to 5"
+
+
+def test_split_needs_constant_bounds():
+    with pytest.raises(ScheduleError) as caught:
+        customize(triangle).split("j", 2)
+    assert caught.value.message == "split needs constant bounds, but those of loop 'j' are not"
+    assert caught.value.loc.text.strip() == "for j in range(i):"
+
+
+def test_split_moves_a_pipeline_inside_and_refuses_an_unrolled_loop():
+    s = customize(scale)
+    s.pipeline("j", initiation_interval=2)
+    s.split("j", 2)
+    assert "for j.outer in 0..4\n" in s.show()
+    assert "for j.inner in 0..min(2, -2*j.outer + 7)  pipeline II=2\n" in s.show()
+    s.unroll("i")
+    with pytest.raises(ScheduleError) as caught:
+        s.split("i", 2)
+    assert caught.value.hint == "split before unroll"
+
+
+def test_reorder_puts_loops_in_the_slots_they_take():
+    s = customize(gemm)
+    expected = run(s)
+    s.reorder("k", "i")
+    assert loop_names(s) == ["k", "j", "i"]
+    assert [name for name, _ in s.get_loops()] == ["S_i_j_k_0"]
+    assert run(s) == expected
+
+
+def test_reorder_of_split_loops():
+    s = customize(gemm)
+    expected = run(s)
+    s.split("j", 4)
+    s.reorder("k", "j.outer", "j.inner")
+    assert loop_names(s) == ["i", "k", "j.outer", "j.inner"]
+    assert run(s) == expected
+    with pytest.raises(ScheduleError) as caught:
+        s.reorder("j.inner", "j.outer")
+    assert caught.value.message == (
+        "the bounds of loop 'j.inner' depend on loop 'j.outer', which must stay outside it"
+    )
+
+
+def test_reorder_of_loops_that_are_not_a_perfect_nest():
+    with pytest.raises(ScheduleError) as caught:
+        customize(imperfect).reorder("j", "i")
+    assert caught.value.message == (
+        "loops 'j' and 'i' are not in one perfect nest: something stands between them, or beside "
+        "one of them"
+    )
+    assert caught.value.allowed == "loops of the nest j"
+
+
+def test_reorder_needs_two_different_loops():
+    with pytest.raises(ScheduleError, match=r"^reorder needs at least 2 loops$"):
+        customize(gemm).reorder("i")
+    with pytest.raises(ScheduleError) as caught:
+        customize(gemm).reorder("i", "i")
+    assert caught.value.message == "reorder is given the same loop twice"
+
+
+def test_fuse_makes_one_loop():
+    s = customize(scale)
+    expected = run(s)
+    handle = s.fuse("i", "j")
+    assert handle.name == "scale:S_i_j_0.i_j_fused"
+    assert s.show().splitlines()[1:] == [
+        "  S_i_j_0: for i_j_fused in 0..42",
+        "    B[(i_j_fused) floordiv 7, (i_j_fused) mod 7] = ...",
+    ]
+    assert run(s) == expected
+    s.split(handle, 6)
+    assert run(s) == expected
+
+
+def test_fuse_of_all_loops_and_of_the_inner_ones():
+    expected = run(customize(gemm))
+    for axes, name in [("ijk", "i_j_k_fused"), ("jk", "j_k_fused"), ("ij", "i_j_fused")]:
+        s = customize(gemm)
+        s.fuse(*axes)
+        assert name in loop_names(s)
+        assert run(s) == expected
+
+
+def test_fuse_of_loops_that_do_not_follow_one_another():
+    for axes, inner, outer in [("ik", "k", "i"), ("ji", "i", "j")]:
+        with pytest.raises(ScheduleError) as caught:
+            customize(gemm).fuse(*axes)
+        assert caught.value.message == (
+            f"loop {inner!r} is not directly inside loop {outer!r}, with nothing beside it"
+        )
+
+
+def test_fuse_needs_constant_bounds_and_unmarked_loops():
+    with pytest.raises(ScheduleError) as caught:
+        customize(triangle).fuse("i", "j")
+    assert caught.value.message == "fuse needs constant bounds, but those of loop 'j' are not"
+    s = customize(scale)
+    s.unroll("j")
+    with pytest.raises(ScheduleError) as caught:
+        s.fuse("i", "j")
+    assert caught.value.message == "loop 'j' is unrolled already"
+    assert caught.value.hint == "fuse before unroll"
+
+
+def test_a_name_that_is_gone_tells_what_replaced_it():
+    s = customize(gemm)
+    old = s.get_loops().S_i_j_k_0.i
+    s.split("i", 2)
+    s.fuse("j", "k")
+    with pytest.raises(ScheduleError) as caught:
+        s.pipeline(old)
+    assert str(caught.value) == (
+        "there is no loop 'i' in gemm any more: split('i', 2) replaced it\n"
+        "  allowed: i.outer, i.inner"
+    )
+    with pytest.raises(ScheduleError) as caught:
+        s.pipeline("k")
+    assert caught.value.message.endswith("fuse('j', 'k') replaced it")
+
+
+def test_loops_of_two_bands_do_not_mix():
+    def two(A: int32[4], B: int32[4]):
+        for i in range(4):
+            A[i] = i
+        for j in range(4):
+            B[j] = j
+
+    with pytest.raises(ScheduleError) as caught:
+        customize(two).reorder("i", "j")
+    assert caught.value.message == (
+        "reorder is given loops of different bands: two:S_i_0, two:S_j_1"
+    )
+
+
+BASE = customize(gemm)
+EXPECTED = run(BASE)
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_sequence_of_transforms_computes_the_same(data):
+    s = customize(BASE.module)
+    for _ in range(data.draw(st.integers(1, 4))):
+        names = loop_names(s)
+        try:
+            match data.draw(st.sampled_from(["split", "reorder", "fuse"])):
+                case "split":
+                    s.split(data.draw(st.sampled_from(names)), data.draw(st.integers(1, 4)))
+                case "reorder":
+                    s.reorder(*data.draw(st.permutations(names)))
+                case "fuse":
+                    first = data.draw(st.integers(0, len(names) - 1))
+                    s.fuse(*names[first : first + 2])
+        except ScheduleError:
+            continue
+    assert run(s) == EXPECTED
+
+
+def test_a_primitive_never_changes_the_module_it_is_given():
+    s = customize(gemm)
+    module, text = s.module, s.show()
+    s.split("i", 2)
+    s.fuse("j", "k")
+    assert customize(replace(module)).show() == text
