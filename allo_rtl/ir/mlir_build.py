@@ -61,6 +61,8 @@ class _Builder:
         self.signature = build.signatures[raw.attrs["sym_name"]]
         self.env: dict[str, Value | tuple[AffineExpr, ...]] = {}
         """What names stand for: a value, or affine expressions (several in a loop's bound)."""
+        self.names: list[str] = []
+        """Names that the block being filled defines."""
         self.constants: dict[Value, int] = {}
         self.out: list[Op] = []
         self.loc: SourceLoc | None = None
@@ -86,15 +88,24 @@ class _Builder:
 
     def block(self, region: Region) -> Block:
         outer, self.out = self.out, []
-        known = dict(self.env)
+        outer_names, self.names = self.names, []
         for raw in region.ops:
             self.loc = self.place(raw)
             self.op(raw)
-        self.env = known
+        for name in self.names:
+            del self.env[name]
+        self.names = outer_names
         block, self.out = tuple(self.out), outer
         return block
 
     # Values
+
+    def bind(self, name: str, thing: Value | tuple[AffineExpr, ...]) -> None:
+        """Let a name stand for something to the end of the block."""
+        if name in self.env:
+            raise ParseError(f"'{name}' is defined twice", loc=self.loc)
+        self.env[name] = thing
+        self.names.append(name)
 
     def lookup(self, ref: Ref) -> Value | tuple[AffineExpr, ...]:
         if ref.name not in self.env:
@@ -151,7 +162,7 @@ class _Builder:
             inner = Value(type)
             self.out.append(make(inner))
             self.out.append(Cast(result=result, operand=inner, loc=self.loc))
-        self.env[name] = result
+        self.bind(name, result)
         return result
 
     def result_names(self, raw: RawOp, count: int) -> list[tuple[str, int]]:
@@ -197,11 +208,11 @@ class _Builder:
         """Take an operation marked as part of an affine expression back into one."""
         name, _ = self.result_names(raw, 1)[0]
         if short == "constant":
-            self.env[name] = (AffineExpr.constant(raw.attrs["value"]),)
+            self.bind(name, (AffineExpr.constant(raw.attrs["value"]),))
         elif short in ("maxsi", "minsi"):
-            self.env[name] = tuple(e for ref in raw.operands for e in self.bounds(ref))
+            self.bind(name, tuple(e for ref in raw.operands for e in self.bounds(ref)))
         else:
-            self.env[name] = (self.fold_binary(raw, short),)
+            self.bind(name, (self.fold_binary(raw, short),))
 
     def fold_binary(self, raw: RawOp, short: str) -> AffineExpr:
         lhs, rhs = map(self.expr, raw.operands)
@@ -285,7 +296,7 @@ class _Builder:
         name, _ = self.result_names(raw, 1)[0]
         result = Value(type, str(raw.attrs.get("name", _hint(name))))
         self.out.append(Alloc(result=result, loc=self.loc))
-        self.env[name] = result
+        self.bind(name, result)
 
     def get_global(self, raw: RawOp) -> None:
         symbol = raw.attrs["name"]
@@ -362,7 +373,7 @@ class _Builder:
             self.result_names(raw, len(signature.results)), signature.results, strict=True
         ):
             outs.append(Value(type, _hint(name) if position == 0 else ""))
-            self.env[name] = outs[-1]
+            self.bind(name, outs[-1])
         self.out.append(Call(callee=callee, args=args, outs=tuple(outs), loc=self.loc))
 
     def return_(self, raw: RawOp) -> None:
@@ -414,6 +425,7 @@ def _hint(name: str) -> str:
 
 def _loop_attrs(attrs: dict[str, Any]) -> LoopAttrs:
     return LoopAttrs(
+        ii_required=bool(attrs.get("ii_required", False)),
         band=str(attrs.get("op_name", "")),
         reduction=bool(attrs.get("reduction", False)),
         pipeline_ii=attrs.get("pipeline_ii"),

@@ -5,27 +5,28 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from allo_rtl.errors import ParseError, SourceLoc
 
 _TOKEN = re.compile(
-    r"""(?P<skip>(?:\s+|//[^\n]*)+)
-      | (?P<value>%[\w$.-]+(?:\#\d+)?)
+    r"""(?:\s+|//[^\n]*)*
+      (?: (?P<value>%[\w$.-]+(?:\#\d+)?)
       | (?P<symbol>@(?:"[^"]*"|[A-Za-z_][\w$.]*))
       | (?P<alias>\#[A-Za-z_][\w$.]*)
       | (?P<block>\^[\w$.-]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*")
       | (?P<number>0x[0-9A-Fa-f]+|[0-9]+(?:\.[0-9]*(?:[eE][+-]?[0-9]+)?)?)
       | (?P<word>[A-Za-z_][\w$.]*)
-      | (?P<punct>->|::|[-+*=<>(){}\[\],:?!])""",
+      | (?P<punct>->|::|[-+*=<>(){}\[\],:?!])
+      | (?P<end>\Z)
+      | (?P<bad>.))""",
     re.VERBOSE | re.ASCII,
 )
 _DIMENSIONS = re.compile(r"\s*(?:\d+\s*x\s*)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of text: ``kind`` is a group of the grammar above or ``end``."""
 
     kind: str
@@ -39,13 +40,13 @@ class Source:
     def __init__(self, text: str, filename: str) -> None:
         self.text = text
         self.filename = filename
-        self.lines = [0, *(m.end() for m in re.finditer("\n", text))]
+        self.lines = [0, *(m.end() for m in re.finditer("\n", text)), len(text) + 1]
 
     def loc(self, start: int, length: int = 1) -> SourceLoc:
         """The place of ``length`` characters from an offset."""
-        line = bisect_right(self.lines, start)
-        first = self.lines[line - 1]
-        text = self.text[first:].split("\n", 1)[0]
+        line = min(bisect_right(self.lines, start), len(self.lines) - 1)
+        first, end = self.lines[line - 1], self.lines[line]
+        text = self.text[first : end - 1]
         col = start - first + 1
         return SourceLoc(self.filename, line, col, col + max(1, length), text)
 
@@ -63,18 +64,15 @@ class Tokens:
         self.here = self._read()
 
     def _read(self) -> Token:
-        text = self.source.text
-        match = _TOKEN.match(text, self.next_start)
-        if match and match.lastgroup == "skip":
-            self.next_start = match.end()
-            match = _TOKEN.match(text, self.next_start)
-        if match is None or match.lastgroup is None:
-            if self.next_start >= len(text):
-                return Token("end", "", len(text))
-            bad = Token("bad", text[self.next_start], self.next_start)
-            raise self.source.error(bad, f"{bad.text!r} starts nothing that MLIR has")
+        match = _TOKEN.match(self.source.text, self.next_start)
+        assert match is not None
+        assert match.lastgroup is not None
+        kind = match.lastgroup
+        token = Token(kind, match.group(kind), match.start(kind))
+        if kind == "bad":
+            raise self.source.error(token, f"{token.text!r} starts nothing that MLIR has")
         self.next_start = match.end()
-        return Token(match.lastgroup, match.group(), match.start())
+        return token
 
     def take(self) -> Token:
         """The next token, which is then behind."""

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 
 from allo_rtl.ir.affine import AffineExpr, Atom, FloorDiv, Mod
 from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.mlir_affine import affine_text, in_order
 from allo_rtl.ir.mlir_names import BINARY_NAMES, PREDICATE_NAMES
+from allo_rtl.ir.mlir_types import is_unsigned
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -136,7 +138,7 @@ class _Printer:
             return ""
         coordinates = [bank for bank, _ in pairs] + [address for _, address in pairs]
         names = {d: d.name for d in dims}
-        results = ", ".join(_affine_text(e, names, {}) for e in coordinates)
+        results = ", ".join(affine_text(e, names, {}) for e in coordinates)
         text = f"affine_map<({', '.join(names.values())}) -> ({results})>"
         return ", " + self.maps.setdefault(text, f"#map{len(self.maps) or ''}")
 
@@ -218,11 +220,11 @@ class _Printer:
             case Constant(value=value):
                 self.assign(result, f"arith.constant{_unsigned(result.type)} {value} : {kind}")
             case Binary():
-                name = BINARY_NAMES[op.kind, not _is_unsigned(result.type)]
+                name = BINARY_NAMES[op.kind, not is_unsigned(result.type)]
                 mark = "" if name.endswith("ui") else _unsigned(result.type)
                 self.assign(result, f"arith.{name} {uses}{mark} : {kind}")
             case Compare(lhs=lhs):
-                predicate = PREDICATE_NAMES[op.predicate, not _is_unsigned(lhs.type)]
+                predicate = PREDICATE_NAMES[op.predicate, not is_unsigned(lhs.type)]
                 self.assign(result, f"arith.cmpi {predicate}, {uses} : {self.type(lhs.type)}")
             case Select():
                 self.assign(result, f"arith.select {uses}{_unsigned(result.type)} : {kind}")
@@ -248,7 +250,7 @@ class _Printer:
 
     def access(self, op: Load | Store) -> None:
         if affine := self.is_affine(op.index):
-            places = [_affine_text(e, self.names, self.age) for e in op.index]
+            places = [affine_text(e, self.names, self.age) for e in op.index]
         else:
             places = [self.spell(e) for e in op.index]
         dialect = "affine" if affine else "memref"
@@ -320,7 +322,7 @@ class _Printer:
         """The expressions as a map of the values in them, with those values."""
         values = sorted({v for e in exprs for v in e.values}, key=self.age.__getitem__)
         names = {v: f"d{n}" for n, v in enumerate(values)}
-        results = ", ".join(_affine_text(e, names, self.age) for e in exprs)
+        results = ", ".join(affine_text(e, names, self.age) for e in exprs)
         dims = ", ".join(names.values())
         return f"affine_map<({dims}) -> ({results})>({self.uses(values)})"
 
@@ -337,7 +339,7 @@ class _Printer:
         """The expression in arith operations, each marked as part of one."""
         if (value := expr.as_value) is not None:
             return self.names[value]
-        names = [self.spell_term(a, c) for a, c in _in_order(expr, self.age)]
+        names = [self.spell_term(a, c) for a, c in in_order(expr, self.age)]
         if expr.const or not names:
             names.append(self.helper(f"arith.constant {{affine}} {expr.const}"))
         total = names[0]
@@ -365,48 +367,10 @@ class _Printer:
         )
 
 
-def _in_order(expr: AffineExpr, age: dict[Value, int]) -> list[tuple[Atom, int]]:
-    """Terms in the order of the text, which does not depend on how the values were made."""
-
-    def key(atom: Atom) -> tuple[object, ...]:
-        if isinstance(atom, FloorDiv | Mod):
-            inner = tuple((key(a), c) for a, c in _in_order(atom.numerator, age))
-            return (1 + isinstance(atom, Mod), atom.divisor, atom.numerator.const, inner)
-        return (0, age.get(atom, atom.uid))
-
-    return sorted(expr, key=lambda term: key(term[0]))
-
-
-def _affine_text(expr: AffineExpr, names: dict[Value, str], age: dict[Value, int]) -> str:
-    text = ""
-    for atom, factor in _in_order(expr, age):
-        size = abs(factor)
-        part = _atom_text(atom, names, age, inside=size != 1)
-        part += f" * {size}" if size != 1 else ""
-        if not text:
-            text = part if factor > 0 else f"-{part}"
-        else:
-            text += f" + {part}" if factor > 0 else f" - {part}"
-    if not text:
-        return str(expr.const)
-    if expr.const:
-        text += f" {'+' if expr.const > 0 else '-'} {abs(expr.const)}"
-    return text
-
-
-def _atom_text(atom: Atom, names: dict[Value, str], age: dict[Value, int], inside: bool) -> str:
-    if not isinstance(atom, FloorDiv | Mod):
-        return names[atom]
-    whole = _affine_text(atom.numerator, names, age)
-    if atom.numerator.as_value is None:
-        whole = f"({whole})"
-    text = f"{whole} {'floordiv' if isinstance(atom, FloorDiv) else 'mod'} {atom.divisor}"
-    return f"({text})" if inside else text
-
-
 def _loop_attrs(op: For) -> str:
     a = op.attrs
     parts = [
+        "ii_required" if a.ii_required else "",
         f'loop_name = "{op.name}"' if op.name else "",
         f'op_name = "{a.band}"' if a.band else "",
         "parallel" if a.parallel else "",
@@ -421,12 +385,8 @@ def _loop_attrs(op: For) -> str:
 
 def _unsigned(type: Type, *others: str) -> str:
     """An attribute list with ``unsigned`` if the type is, or '' when it is empty."""
-    parts = [*filter(None, others), *(["unsigned"] if _is_unsigned(type) else [])]
+    parts = [*filter(None, others), *(["unsigned"] if is_unsigned(type) else [])]
     return f" {{{', '.join(parts)}}}" if parts else ""
-
-
-def _is_unsigned(type: Type) -> bool:
-    return isinstance(type.element if isinstance(type, ArrayType) else type, UInt)
 
 
 def _sign(type: Type) -> str:
