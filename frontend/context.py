@@ -141,6 +141,11 @@ class Context:
 
     def outside(self, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
         """The Python object a name stands for outside the kernel, or MISSING."""
+        root: ast.expr = node
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if isinstance(root, ast.Name) and self.find(root.id) is not None:
+            return MISSING
         return resolve(self.kernel, node)
 
     def find(self, name: str) -> Binding | None:

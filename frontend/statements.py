@@ -54,7 +54,8 @@ def block(cx: Context, body: Sequence[ast.stmt]) -> None:
         except LanguageError as error:
             if not isinstance(error, Cascade):
                 cx.program.errors.append(error)
-            cx.scopes.broken |= assigned_names([node])
+            if not isinstance(node, ast.For | ast.If):  # What these declare ends with them.
+                cx.scopes.broken |= assigned_names([node])
 
 
 def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
