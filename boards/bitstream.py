@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.hdl import Elaboratable, Module
-from amaranth.lib import wiring
+from amaranth.lib import io, wiring
 
 from allo_rtl.boards.catalog import Board
 from allo_rtl.boards.catalog import board as find_board
@@ -135,8 +135,10 @@ class _Chip(Elaboratable):
         """Connect the serial port."""
         m = Module()
         m.submodules.top = self._top
-        uart = platform.request("uart", 0)
-        m.d.comb += [self._top.rx.eq(uart.rx.i), uart.tx.o.eq(self._top.tx)]
+        uart = platform.request("uart", 0, dir="-")
+        m.submodules.rx = rx = io.Buffer("i", uart.rx)
+        m.submodules.tx = tx = io.Buffer("o", uart.tx)
+        m.d.comb += [self._top.rx.eq(rx.i), tx.o.eq(self._top.tx)]
         return m
 
 

@@ -136,15 +136,15 @@ def _own_log(folder: Path, args: Sequence[str]) -> str:
 
 def _complaint(step: str, text: str, family: Family) -> str:
     """A failed step in words: what overflowed, else the tool's error lines, else its last ones."""
-    if full := _overflows(text, family):
+    if full := overflow(text, family):
         return f"{step} failed: the design is too large: {full}"
     lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in dict.fromkeys(lines) if re.match(r"\s*(ERROR|error)\b", line)]
+    errors = [line for line in dict.fromkeys(lines) if re.search(r"\bERROR\b|^\s*error\b", line)]
     return f"{step} failed:\n" + "\n".join((errors or lines)[-10:])
 
 
-def _overflows(text: str, family: Family) -> str:
-    """The resources of which the place-and-route log's table shows more used than there are."""
+def overflow(text: str, family: Family) -> str:
+    """Resources of which a place-and-route log shows more used than there are; "" for none."""
     names = {cell: kind for kind, cells in _CELLS[family].items() for cell in cells}
     table = re.findall(r"Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", text)
     over = [(names.get(c, c), u, a) for c, u, a in table if int(u) > int(a) > 0]

@@ -34,7 +34,7 @@ class UartReceiver(wiring.Component):
     """Bytes from a serial line.
 
     ``valid`` is 1 for one cycle with each byte in ``data``.  A byte without its stop bit and a
-    start bit shorter than half a bit are dropped.
+    start bit shorter than half a bit are dropped; after the former, the line has to rest first.
 
     Args:
         divisor: clock cycles a bit lasts, at least ``MIN_DIVISOR``.
@@ -69,6 +69,8 @@ class UartReceiver(wiring.Component):
                     m.next = "stop"
             with m.State("stop"), m.If(sample):
                 m.d.sync += self.valid.eq(line)
+                m.next = "rest"
+            with m.State("rest"), m.If(line):
                 m.next = "idle"
         return m
 

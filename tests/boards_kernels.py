@@ -102,3 +102,25 @@ class Dot(_Kernel):
             self.result_1_wdata.eq(self.words << 60),
         ]
         return m
+
+
+WAIT = KernelInterface("wait", args=(ScalarPort("x", UInt(32)),))
+"""Takes x + 1 cycles."""
+
+
+class Wait(_Kernel):
+    """The kernel of ``WAIT``."""
+
+    def __init__(self) -> None:
+        super().__init__(WAIT, 1)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        left = Signal(32)
+        m.d.comb += self.ready.eq(~self.active | (left == 0))
+        m.d.sync += [self.done.eq(self.active & (left == 0)), left.eq(left - 1)]
+        with m.If(self.active & (left == 0)):
+            m.d.sync += self.active.eq(0)
+        with m.If(self.start & self.ready):
+            m.d.sync += [self.active.eq(1), left.eq(self.x)]
+        return m
