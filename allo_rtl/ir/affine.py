@@ -5,7 +5,8 @@
 An atom is a :class:`~allo_rtl.ir.ops.Value` of index type, or ``e floordiv n`` or ``e mod n`` of
 another affine expression with a positive constant ``n`` (floor and Euclidean, as in MLIR).  Equal
 expressions in this form compare equal: terms are ordered, zero terms dropped, multiples of ``n``
-pulled out of ``floordiv`` and dropped from ``mod``.
+pulled out of ``floordiv`` and dropped from ``mod``, common factors divided out of both, and a
+division of a division, or a remainder of a remainder, made one where that is exact.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ class AffineExpr:
 
     @staticmethod
     def _from(terms: Mapping[Atom, int], const: int) -> AffineExpr:
-        kept = sorted(((a, c) for a, c in terms.items() if c), key=lambda t: _order(t[0]))
+        kept = [(a, c) for a, c in terms.items() if c]
+        if len(kept) > 1:
+            kept.sort(key=lambda term: _order(term[0]))
         return AffineExpr(tuple(kept), const)
 
     @cached_property
@@ -133,6 +137,12 @@ class AffineExpr:
         qc, rc = divmod(self.const, divisor)
         return AffineExpr._from(q, qc), AffineExpr._from(r, rc)
 
+    def _split_common(self, divisor: int) -> tuple[int, AffineExpr]:
+        """The common factor g of the terms and ``divisor``, and self divided by g, rounded down."""
+        common = gcd(divisor, *(c for _, c in self.terms))
+        terms = tuple((a, c // common) for a, c in self.terms)
+        return common, AffineExpr(terms, self.const // common)
+
     def floordiv(self, divisor: int) -> AffineExpr:
         """``self floordiv divisor``; divisor is 1 or more."""
         if divisor < 1:
@@ -142,7 +152,15 @@ class AffineExpr:
         quotient, rest = self._split_multiples(divisor)
         if rest.is_constant:
             return quotient
-        return quotient + AffineExpr(((FloorDiv(rest, divisor), 1),), 0)
+        common, inner = rest._split_common(divisor)
+        return quotient + inner._floor(divisor // common)
+
+    def _floor(self, divisor: int) -> AffineExpr:
+        atom, factor = self.terms[0]
+        if len(self.terms) == 1 and factor == 1 and isinstance(atom, FloorDiv):
+            whole = atom.numerator + self.const * atom.divisor
+            return whole.floordiv(atom.divisor * divisor)
+        return AffineExpr(((FloorDiv(self, divisor), 1),), 0)
 
     def mod(self, divisor: int) -> AffineExpr:
         """``self mod divisor``; divisor is 1 or more, the result is never negative."""
@@ -150,10 +168,21 @@ class AffineExpr:
             raise ValueError(f"mod needs a divisor of 1 or more, not {divisor}")
         if divisor == 1:
             return AffineExpr.constant(0)
-        rest = self._split_multiples(divisor)[1]
+        rest = self._without_mod(divisor)._split_multiples(divisor)[1]
         if rest.is_constant:
             return rest
-        return AffineExpr(((Mod(rest, divisor), 1),), 0)
+        common, inner = rest._split_common(divisor)
+        return AffineExpr(((Mod(inner, divisor // common), common),), rest.const % common)
+
+    def _without_mod(self, divisor: int) -> AffineExpr:
+        """An expression equal modulo ``divisor``, without remainders that do not matter then."""
+        result = AffineExpr.constant(self.const)
+        for atom, c in self.terms:
+            if isinstance(atom, Mod) and c * atom.divisor % divisor == 0:
+                result = result + atom.numerator._without_mod(divisor) * c
+            else:
+                result = result + AffineExpr(((atom, c),), 0)
+        return result
 
     def substitute(self, mapping: Callable[[Value], AffineExpr | None]) -> AffineExpr:
         """Replace values; ``mapping`` answers None for one that stays."""
