@@ -1,6 +1,9 @@
-"""Small helpers for calling kernels from numpy."""
+"""Small helpers: numpy types of wide integers, writing files."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,3 +17,20 @@ def get_np_struct_type(bits: int) -> np.dtype[np.void]:
     if bits < 1:
         raise ValueError(f"an integer has 1 bit or more, not {bits}")
     return np.dtype([(f"f{i}", np.uint8) for i in range(-(-bits // 8))])
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write text files into a folder (made when missing); gives their paths.
+
+    Each file appears whole or not at all; one whose text did not change keeps its time.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in texts.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            part = folder / f".{name}.part"
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        paths.append(path)
+    return paths

@@ -59,12 +59,13 @@ class CpuModule:
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - the kernel's own signature
         """Run the kernel on ints and numpy arrays; CallError when they do not fit it."""
-        return call_with_numpy(self._signature, args, self._run)
+        return call_with_numpy(self._signature, args, self.run_raw)
 
     def __repr__(self) -> str:
         return f"CpuModule({self._signature})"
 
-    def _run(self, raw: list[Raw]) -> list[Raw]:
+    def run_raw(self, raw: list[Raw]) -> list[Raw]:
+        """Run on raw arguments, arrays changed in place (see :mod:`allo_rtl.sim.marshal`)."""
         types = [t for _, t in self._signature.args]
         given = [_argument(t, r) for t, r in zip(types, raw, strict=True)]
         made = [to_storage(_blank(t), _element(t)) for t in self._signature.results]

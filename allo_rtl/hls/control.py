@@ -41,7 +41,7 @@ from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """Bounds of a loop as hardware sees them.
 
@@ -68,14 +68,14 @@ class Bounds:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Straight:
     """A region executed once."""
 
     region: Region
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sequential:
     """A loop whose iterations follow each other."""
 
@@ -85,7 +85,7 @@ class Sequential:
     body: tuple[Control, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Counter:
     """One counter of a pipelined nest."""
 
@@ -94,7 +94,7 @@ class Counter:
     bounds: Bounds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pipelined:
     """A flattened nest, outermost counter first; only a single counter may be dynamic."""
 
@@ -117,7 +117,7 @@ class Pipelined:
         return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Branch:
     """``then`` when the condition, a value of a region before, is 1."""
 
@@ -126,14 +126,14 @@ class Branch:
     orelse: tuple[Control, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Invoke:
     """A call of another function."""
 
     call: Call
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clear:
     """Zeroes an array."""
 
@@ -144,16 +144,18 @@ class Clear:
 type Control = Straight | Sequential | Pipelined | Branch | Invoke | Clear
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionControl:
     """A function as a control tree over its storage.
 
-    ``defined`` gives the node that makes each value some other region uses.
+    ``results`` are its scalar results, put out by the last region; ``defined`` gives the node
+    that makes each value some other region uses.
     """
 
     func: Func
     storage: Mapping[Value, ArrayStorage]
     body: tuple[Control, ...]
+    results: tuple[Value, ...]
     defined: Mapping[Value, Node]
 
 
@@ -166,12 +168,12 @@ def build_control(prepared: PreparedFunc, constants: Mapping[str, Global]) -> Fu
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
     drafts = builder.sequence(func.body)
-    finisher = _Finisher({v for v in func.returned if not isinstance(v.type, ArrayType)})
+    finisher = _Finisher(set(builder.results))
     body = finisher.sequence(drafts)
-    return FunctionControl(func, storage, body, finisher.defined)
+    return FunctionControl(func, storage, body, builder.results, finisher.defined)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Draft:
     """A region whose outputs are not known yet; becomes a Straight."""
 
@@ -181,7 +183,7 @@ class _Draft:
 type _Item = Control | _Draft | _PipelinedDraft | _LoopDraft | _BranchDraft
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _PipelinedDraft:
     counters: tuple[Counter, ...]
     builder: RegionBuilder
@@ -215,6 +217,7 @@ class _Builder:
         self.dirty = dirty
         self.intervals: dict[Value, Interval] = {}
         self.current: RegionBuilder | None = None
+        self.results: tuple[Value, ...] = ()
 
     def region(self) -> RegionBuilder:
         """The region that straight-line operations go to now."""
@@ -252,6 +255,9 @@ class _Builder:
                 case Alloc() if op.result in self.dirty:
                     self.flush(items)
                     items.append(Clear(op.result, self.storage[op.result].layout.depth))
+                case Return():
+                    scalars = [v for v in op.values if not isinstance(v.type, ArrayType)]
+                    self.results = tuple(self.alias(v, v.name) for v in scalars)
                 case _:
                     self.region().add((op,))
         self.flush(items)
@@ -259,10 +265,17 @@ class _Builder:
 
     def branch(self, op: If, items: list[_Item]) -> None:
         """A conditional with loops or calls inside."""
-        self.region().value(op.condition)
+        condition = self.alias(op.condition, "taken")
         self.flush(items)
         then, orelse = self.sequence(op.then), self.sequence(op.orelse)
-        items.append(_BranchDraft(op.condition, tuple(then), tuple(orelse)))
+        items.append(_BranchDraft(condition, tuple(then), tuple(orelse)))
+
+    def alias(self, value: Value, name: str) -> Value:
+        """A new value equal to another, put out by the region that ends just before its use."""
+        fresh = Value(value.type, name)
+        region = self.region()
+        region.values[fresh] = region.value(value)
+        return fresh
 
     def loop(self, op: For, items: list[_Item]) -> None:
         """A loop: pipelined with the perfect nest around it, or sequential."""
@@ -322,7 +335,7 @@ def _extreme(region: RegionBuilder, exprs: tuple[AffineExpr, ...], kind: Kind) -
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _LoopDraft:
     loop: For
     interval: Interval
@@ -330,7 +343,7 @@ class _LoopDraft:
     body: tuple[_Item, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _BranchDraft:
     condition: Value
     then: tuple[_Item, ...]

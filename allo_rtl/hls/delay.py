@@ -137,8 +137,8 @@ class DelayModel:
         That is what remains of a multiplier cut into blocks, with registers before and behind
         each block and the sums made in later cycles.  Without blocks it is the whole product.
         """
-        bits = max(w1, w2)
-        return self.delay("mul", min(bits, self.multipliers[0].narrow) if self.multipliers else bits)
+        block = self.multipliers[0].narrow if self.multipliers else max(w1, w2)
+        return self.delay("mul", min(max(w1, w2), block))
 
     def luts(self, kind: str, bits: int) -> int:
         """LUTs of one operation of ``kind`` on ``bits`` bits (beside its multiplier blocks)."""

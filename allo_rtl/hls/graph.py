@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.node import COMPARISONS, Kind, Node, Number
+from allo_rtl.hls.node import COMPARISONS, Kind, Node, Number, disjoint
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
 from allo_rtl.ir.evaluate import eval_binary, eval_compare
@@ -19,6 +19,23 @@ from allo_rtl.ir.types import Index, UInt
 
 BIT = UInt(1)
 INDEX = Index()
+
+
+_MAX_DIGITS = 3
+"""Products by constants with more non-zero digits than this stay multiplications."""
+
+
+def signed_digits(value: int) -> list[tuple[int, int]]:
+    """Canonical signed digits of a number: (shift, +1 or -1), no two of them adjacent."""
+    digits, shift = [], 0
+    while value:
+        if value & 1:
+            digit = 2 - (value & 3)
+            digits.append((shift, digit))
+            value -= digit
+        value >>= 1
+        shift += 1
+    return digits
 
 
 class Graph:
@@ -176,7 +193,14 @@ class Graph:
         if b.value > 0 and b.value & (b.value - 1) == 0:
             amount = self.const(b.value.bit_length() - 1, type)
             return self.make(Kind.SHL, type, a, amount, loc=loc)
-        return None
+        digits = signed_digits(b.value)
+        if len(digits) > _MAX_DIGITS:
+            return None
+        total = self.const(0, type)
+        for shift, sign in sorted(digits, key=lambda d: -d[1]):  # a positive one first
+            term = self.make(Kind.SHL, type, a, self.const(shift, type), loc=loc)
+            total = self.make(Kind.ADD if sign > 0 else Kind.SUB, type, total, term, loc=loc)
+        return total
 
     def _divide_by_constant(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
         """Division of a number of known range by a positive constant: a shift or reciprocal."""
@@ -209,6 +233,8 @@ class Graph:
     def _identity(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
         if a.is_const and kind in (Kind.ADD, Kind.AND, Kind.OR, Kind.XOR):
             a, b = b, a
+        if kind is Kind.ADD and disjoint(a, b) and not (b.is_const and b.value == 0):
+            return self.make(Kind.OR, type, a, b)  # wires only
         if not b.is_const:
             return None
         if b.value == 0:

@@ -71,7 +71,7 @@ class Bank:
     index: int
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Node:
     """One operation.
 
@@ -95,6 +95,10 @@ class Node:
     name: str = ""
     loc: SourceLoc | None = None
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
+
+    def __repr__(self) -> str:
+        detail = self.name or (str(self.value) if self.is_const else "")
+        return f"<{self.kind.value} {detail} #{self.serial}>"
 
     @property
     def is_const(self) -> bool:
@@ -126,6 +130,28 @@ def topological(roots: Iterable[Node]) -> list[Node]:
             else:
                 order.append(node)
     return order
+
+
+def trailing_zeros(node: Node) -> int:
+    """How many low bits of the node's number are certainly 0."""
+    match node.kind:
+        case Kind.CONST:
+            return (node.value & -node.value).bit_length() - 1 if node.value else node.type.bits
+        case Kind.SHL if node.operands[1].is_const:
+            return trailing_zeros(node.operands[0]) + node.operands[1].value
+        case Kind.ADD | Kind.SUB | Kind.OR | Kind.XOR:
+            return min(trailing_zeros(o) for o in node.operands)
+        case Kind.MUL:
+            return sum(trailing_zeros(o) for o in node.operands)
+    return 0
+
+
+def disjoint(a: Node, b: Node) -> bool:
+    """Whether no bit can be 1 in both numbers, because one lies below the other's low zeros."""
+    def below(x: Node, y: Node) -> bool:
+        return 0 <= x.range[0] and x.range[1] < 1 << trailing_zeros(y)
+
+    return below(a, b) or below(b, a)
 
 
 def full_range(type: Number) -> Interval:

@@ -19,6 +19,10 @@ from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.widths import Shape
 
 
+_MAX_ROUNDS = 64
+"""Rounds of moving sinks later before an interval is given up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """``cycle(dst) >= cycle(src) + delay - distance * ii``; distance in iterations."""
@@ -49,6 +53,7 @@ class OpSchedule:
     length: int
     ii: int | None
     critical_ns: float
+    stable: frozenset[Node] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ class Problem:
     """What is to be scheduled.
 
     ``nodes`` in topological order; ``port_inputs(bank)`` is the number of accesses that share a
-    memory's port, whose multiplexer lies in the way of addresses and data.
+    memory's port, whose multiplexer lies in the way of addresses and data.  ``stable`` nodes keep
+    their value throughout the region, as constants and inputs do.
     """
 
     nodes: Sequence[Node]
@@ -64,12 +70,16 @@ class Problem:
     shapes: Mapping[Node, Shape]
     operators: Operators
     port_inputs: Callable[[Bank], int]
-    registered_reads: frozenset[Bank] = frozenset()
+    stable: frozenset[Node] = frozenset()
     units: Mapping[Node, Unit] = field(init=False)
 
     def __post_init__(self) -> None:
         units = {n: self.operators.unit(n, self.shapes) for n in self.nodes}
         object.__setattr__(self, "units", units)
+
+    def is_free(self, node: Node) -> bool:
+        """Whether a node is there in every cycle."""
+        return node.is_free or node in self.stable
 
 
 def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
@@ -79,7 +89,7 @@ def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
     forward = [e for e in problem.edges if not e.distance]
     order = _priority_order(problem, forward)
     limit = 2 * sum(u.latency + 2 for u in problem.units.values()) + len(problem.nodes) + 8
-    while True:
+    for _ in range(_MAX_ROUNDS):
         placed = _place(problem, order, forward, floor, ii)
         moved = False
         for edge in back:
@@ -92,6 +102,7 @@ def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
                 moved = True
         if not moved:
             return placed
+    return None
 
 
 def _latency(problem: Problem, node: Node) -> int:
@@ -149,10 +160,9 @@ class _Placement:
 
     def arrival(self, node: Node, floor: int) -> tuple[int, float]:
         """Cycle and ns within it at which all operands are there."""
-        cycle = max([floor, *(self.ready[o] for o in node.operands if not o.is_free)])
-        late = [
-            self.offset[o] for o in node.operands if not o.is_free and self.ready[o] == cycle
-        ]
+        timed = [o for o in node.operands if not self.problem.is_free(o)]
+        cycle = max([floor, *(self.ready[o] for o in timed)])
+        late = [self.offset[o] for o in timed if self.ready[o] == cycle]
         return cycle, max(late, default=0.0)
 
     def put(self, node: Node, floor: int) -> None:
@@ -208,9 +218,9 @@ def _place(
         for edge in before.get(node, ()):
             least = max(least, state.start[edge.src] + edge.delay)
         state.put(node, least)
-    used = [n for n in order if not n.is_free]
+    used = [n for n in order if not problem.is_free(n)]
     length = max((max(state.start[n], state.ready[n]) + 1 for n in used), default=1)
     return OpSchedule(
         state.start, state.ready, state.offset, problem.units, problem.shapes, length, ii,
-        state.critical + problem.operators.model.register_ns,
+        state.critical + problem.operators.model.register_ns, problem.stable,
     )

@@ -8,7 +8,7 @@ from math import ceil, log2
 
 from allo_rtl.hls import delay
 from allo_rtl.hls.delay import DelayModel
-from allo_rtl.hls.node import DIVISIONS, Kind, Node
+from allo_rtl.hls.node import DIVISIONS, Kind, Node, disjoint
 from allo_rtl.hls.widths import Shape
 from allo_rtl.target import Device
 
@@ -80,7 +80,7 @@ class Operators:
     def _is_wiring(self, node: Node) -> bool:
         if node.kind in (Kind.SHL, Kind.SHR, Kind.AND):
             return any(o.is_const for o in node.operands)
-        return False
+        return node.kind is Kind.OR and disjoint(*node.operands)
 
     def _multiplier(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """The shallowest pipelining whose every stage fits the clock.
@@ -113,8 +113,15 @@ class Operators:
         return Unit(stages + 2, sign, 0.0, f"div {width}", steps=steps)
 
 
+def limb_offsets(width: int, limb: int) -> list[int]:
+    """Lowest bits of the pieces of a number of ``width`` bits; the topmost may have limb + 1."""
+    if not limb:
+        return [0]
+    return [0, *range(limb, width - 1, limb)]
+
+
 def _partial_products(w1: int, w2: int, result: int, limb: int) -> int:
     """Products of limbs that reach the low ``result`` bits."""
     return sum(
-        a + b < result for a in range(0, w1, limb) for b in range(0, w2, limb)
+        a + b < result for a in limb_offsets(w1, limb) for b in limb_offsets(w2, limb)
     )

@@ -27,7 +27,6 @@ from allo_rtl.ir.ops import (
     If,
     Load,
     Op,
-    Return,
     Select,
     Store,
     Value,
@@ -35,7 +34,7 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.types import Index, IntegerType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Region:
     """The dataflow of a straight-line piece of a function.
 
@@ -162,7 +161,7 @@ class RegionBuilder:
             case Alloc():
                 self._allocate(op)
                 return
-            case GetGlobal() | Return():
+            case GetGlobal():
                 return
             case _:
                 raise AssertionError(f"{type(op).__name__} is not straight-line code")

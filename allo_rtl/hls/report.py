@@ -87,3 +87,8 @@ class KernelReport:
     memories: tuple[MemoryReport, ...]
     units: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        from allo_rtl.hls.render import render_table
+
+        return render_table(self)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From timed designs to Amaranth components and Verilog."""

@@ -1,0 +1,92 @@
+"""Dependences between the memory nodes of a region, as scheduling constraints.
+
+A read takes its word at the end of the cycle in which it starts, a write is done at the end of
+its cycle and is not seen by a read in that same cycle.  So a read may start one cycle after the
+write it must see, and a write may share a cycle with the read that must not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.op_schedule import Edge
+from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
+from allo_rtl.ir.ops import For, Load, Op, Store
+
+_READS = (Kind.READ, Kind.REG_READ)
+
+
+def _delay(src: Node, dst: Node) -> int:
+    return 0 if src.kind in _READS else 1
+
+
+def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
+    banks: dict[Bank, list[Node]] = {}
+    for node in nodes:
+        if node.bank is not None:
+            banks.setdefault(node.bank, []).append(node)
+    return {b: sorted(group, key=lambda n: n.order) for b, group in banks.items()}
+
+
+def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
+    """Constraints of a region executed once at a time."""
+    edges = []
+    for group in _by_bank(nodes).values():
+        for src, dst in combinations(group, 2):
+            if _both_read(src, dst) or _differ(src, dst):
+                continue
+            edges.append(Edge(src, dst, _delay(src, dst)))
+    return edges
+
+
+def _both_read(a: Node, b: Node) -> bool:
+    return a.kind in _READS and b.kind in _READS
+
+
+def _differ(a: Node, b: Node) -> bool:
+    """Whether two accesses of one bank certainly touch different words."""
+    if not (isinstance(a.access, Load | Store) and isinstance(b.access, Load | Store)):
+        return False
+    pairs = zip(a.access.index, b.access.index, strict=True)
+    return any((x - y).is_constant and (x - y).const for x, y in pairs)
+
+
+def pipelined_edges(nodes: Sequence[Node], loops: Sequence[For]) -> list[Edge]:
+    """Constraints of the body of a flattened nest, with those into later iterations."""
+    known: dict[Op, Access] = {a.op: a for a in accesses((loops[0],))}
+    edges = []
+    for group in _by_bank(nodes).values():
+        if any(n.kind in (Kind.REG_READ, Kind.REG_WRITE) for n in group):
+            edges += _register_edges(group)
+            continue
+        for a, b in combinations(group, 2):
+            if not _both_read(a, b):
+                edges += _pair_edges(a, b, known, loops)
+    return edges
+
+
+def _register_edges(group: Sequence[Node]) -> list[Edge]:
+    edges = []
+    for src, dst in combinations(group, 2):
+        read, write = (src, dst) if src.kind is Kind.REG_READ else (dst, src)
+        edges += [Edge(read, write, 0), Edge(write, read, 1, distance=1)]
+    return edges
+
+
+def _pair_edges(
+    a: Node, b: Node, known: Mapping[Op, Access], loops: Sequence[For]
+) -> list[Edge]:
+    """``a`` stands before ``b`` in the text."""
+    assert a.access is not None
+    assert b.access is not None
+    first, second = known[a.access], known[b.access]
+    edges = []
+    if a.access is not b.access and same_iteration(first, second, loops):
+        edges.append(Edge(a, b, _delay(a, b)))
+    for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
+        distance = carried_distance(x, y, loops)
+        if distance is not None:
+            edges.append(Edge(src, dst, _delay(src, dst), distance))
+    return edges

@@ -1,0 +1,177 @@
+"""How many cycles a control tree takes, exactly, where that does not depend on data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from allo_rtl.hls.control import (
+    Bounds,
+    Branch,
+    Clear,
+    Control,
+    Invoke,
+    Pipelined,
+    Sequential,
+    Straight,
+)
+from allo_rtl.hls.node import COMPARISONS, Kind, Node
+from allo_rtl.hls.op_schedule import OpSchedule
+from allo_rtl.hls.region import Region
+from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.ops import BinaryKind, Predicate, Value
+
+CALL_OVERHEAD = 1
+"""Cycles between reaching a call and the callee's first cycle (its arguments are registered)."""
+
+type Environment = Mapping[Value, int]
+
+
+def least(controls: Sequence[Control]) -> int:
+    """A lower bound of the cycles of a sequence, 0 when it may take none."""
+    return sum(_least(c) for c in controls)
+
+
+def _least(control: Control) -> int:
+    match control:
+        case Straight() | Clear() | Invoke():
+            return 1
+        case Branch(then=a, orelse=b):
+            return min(least(a), least(b))
+        case Sequential(bounds=bounds):
+            return 1 if bounds.is_constant else 0
+        case Pipelined(counters=counters):
+            return 1 if all(c.bounds.is_constant for c in counters) else 0
+
+
+def padding(controls: Sequence[Control]) -> int:
+    """Cycles added to a loop's or function's body so that it never takes none: 0 or 1."""
+    return 0 if least(controls) else 1
+
+
+class Latency:
+    """Latency of the controls of one function.
+
+    Args:
+        schedules: the operation schedule of each region.
+        defined: the node that makes each value used across regions.
+        callees: latency of the functions it calls, None where it depends on data.
+    """
+
+    def __init__(
+        self,
+        schedules: Mapping[Region, OpSchedule],
+        defined: Mapping[Value, Node],
+        callees: Mapping[str, int | None],
+    ) -> None:
+        self._schedules = schedules
+        self._defined = defined
+        self._callees = callees
+
+    def body(self, controls: Sequence[Control], env: Environment) -> int | None:
+        """Cycles of a loop's or function's body, with its padding."""
+        total = self.sequence(controls, env)
+        return None if total is None else total + padding(controls)
+
+    def sequence(self, controls: Sequence[Control], env: Environment) -> int | None:
+        """Cycles of controls one after the other; None when that depends on data."""
+        total = 0
+        for control in controls:
+            cycles = self.control(control, env)
+            if cycles is None:
+                return None
+            total += cycles
+        return total
+
+    def control(self, control: Control, env: Environment) -> int | None:
+        """Cycles of one control, with the counters of the loops around it in ``env``."""
+        match control:
+            case Straight(region=region):
+                return self._schedules[region].length
+            case Clear(depth=depth):
+                return depth
+            case Invoke(call=call):
+                inner = self._callees[call.callee]
+                return None if inner is None else inner + CALL_OVERHEAD
+            case Branch(condition=condition, then=then, orelse=orelse):
+                return self._branch(condition, then, orelse, env)
+            case Pipelined():
+                return self._pipelined(control, env)
+            case Sequential():
+                return self._loop(control, env)
+
+    def _branch(
+        self, condition: Value, then: Sequence[Control], orelse: Sequence[Control],
+        env: Environment,
+    ) -> int | None:
+        taken = self.value(condition, env)
+        if taken is not None:
+            return self.sequence(then if taken else orelse, env)
+        a, b = self.sequence(then, env), self.sequence(orelse, env)
+        return a if a == b else None
+
+    def _trip(self, bounds: Bounds, env: Environment) -> int | None:
+        if bounds.is_constant:
+            return bounds.trip
+        assert isinstance(bounds.lower, Value)
+        assert isinstance(bounds.last, Value)
+        low, high = self.value(bounds.lower, env), self.value(bounds.last, env)
+        if low is None or high is None:
+            return None
+        return max(0, -(-(high - low) // bounds.step))
+
+    def _pipelined(self, control: Pipelined, env: Environment) -> int | None:
+        trip = 1
+        for counter in control.counters:
+            part = self._trip(counter.bounds, env)
+            if part is None:
+                return None
+            trip *= part
+        schedule = self._schedules[control.region]
+        assert schedule.ii is not None
+        return (trip - 1) * schedule.ii + schedule.length if trip else 0
+
+    def _loop(self, control: Sequential, env: Environment) -> int | None:
+        trip = self._trip(control.bounds, env)
+        if trip is None:
+            return None
+        each = self.body(control.body, env)
+        if each is not None:
+            return trip * each
+        low = control.bounds.lower
+        first = low if isinstance(low, int) else self.value(low, env)
+        assert first is not None
+        total = 0
+        for k in range(trip):
+            inner = {**env, control.loop.iv: first + k * control.bounds.step}
+            cycles = self.body(control.body, inner)
+            if cycles is None:
+                return None
+            total += cycles
+        return total
+
+    def value(self, value: Value, env: Environment) -> int | None:
+        """The number of a value when it follows from the counters alone."""
+        if value in env:
+            return env[value]
+        return self._number(self._defined[value], env) if value in self._defined else None
+
+    def _number(self, node: Node, env: Environment) -> int | None:
+        if node.is_const:
+            return node.value
+        if node.kind is Kind.INPUT and node.source is not None:
+            return self.value(node.source, env)
+        if node.kind in (Kind.READ, Kind.REG_READ, Kind.COUNTER):
+            return None
+        parts = [self._number(o, env) for o in node.operands]
+        known = [p for p in parts if p is not None]
+        return _apply(node, known) if len(known) == len(parts) else None
+
+
+def _apply(node: Node, numbers: list[int]) -> int:
+    if node.kind in COMPARISONS:
+        return eval_compare(Predicate(node.kind.value), *numbers)
+    if node.kind is Kind.SELECT:
+        return numbers[1] if numbers[0] else numbers[2]
+    if node.kind is Kind.CAST:
+        return eval_cast(node.type, numbers[0])
+    return eval_binary(BinaryKind(node.kind.value), node.type, *numbers)

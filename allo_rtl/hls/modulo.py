@@ -1,0 +1,96 @@
+"""The initiation interval of a pipelined loop: from its lower bound upward."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from allo_rtl.errors import BuildError
+from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
+from allo_rtl.ir.ops import For
+
+_PORT = {Kind.READ: "read", Kind.WRITE: "written"}
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The operation schedule of a pipelined loop, and why its interval is not smaller."""
+
+    schedule: OpSchedule
+    limit: str
+
+
+def resource_bound(nodes: Sequence[Node]) -> tuple[int, Bank | None, Kind | None]:
+    """Cycles one iteration needs of its busiest memory port, and which that is."""
+    uses = Counter((n.bank, n.kind) for n in nodes if n.kind in _PORT)
+    if not uses:
+        return 1, None, None
+    (bank, kind), count = max(uses.items(), key=lambda item: item[1])
+    return count, bank, kind
+
+
+def pipeline(problem: Problem, loop: For) -> PipelineResult:
+    """Schedule a pipelined loop at the smallest interval from the asked one on.
+
+    Raises BuildError when the user named an interval and it is impossible.
+    """
+    goal = loop.attrs.pipeline_ii or 1
+    least, bank, kind = resource_bound(problem.nodes)
+    if least > goal and loop.attrs.ii_required:
+        raise _impossible(loop, goal, _port_limit(least, bank, kind), least)
+    ii = max(goal, least)
+    while (found := schedule(problem, ii)) is None:
+        ii += 1
+    if ii > goal and loop.attrs.ii_required:
+        raise _impossible(loop, goal, _recurrence_limit(found, problem.edges), ii)
+    if ii == 1:
+        return PipelineResult(found, "one iteration a cycle")
+    if ii == least > goal:
+        return PipelineResult(found, _port_limit(least, bank, kind))
+    if ii > goal:
+        return PipelineResult(found, _recurrence_limit(found, problem.edges))
+    return PipelineResult(found, "as asked")
+
+
+def _impossible(loop: For, goal: int, reason: str, possible: int) -> BuildError:
+    return BuildError(
+        f"loop {loop.name!r} cannot start an iteration every {_cycles(goal)}: {reason}",
+        loc=loop.loc,
+        allowed=f"an initiation interval of {possible} or more",
+        hint="leave initiation_interval out to get the smallest possible one",
+    )
+
+
+def _cycles(count: int) -> str:
+    return "cycle" if count == 1 else f"{count} cycles"
+
+
+def _port_limit(least: int, bank: Bank | None, kind: Kind | None) -> str:
+    assert bank is not None
+    assert kind is not None
+    word = _PORT[kind]
+    return (
+        f"{bank.array.name} is {word} {least} times per iteration through one port; "
+        f"partition {bank.array.name}"
+    )
+
+
+def _recurrence_limit(found: OpSchedule, edges: Sequence[Edge]) -> str:
+    """The dependence into a later iteration with the least slack."""
+    assert found.ii is not None
+    ii = found.ii
+    back = [e for e in edges if e.distance]
+
+    def slack(edge: Edge) -> int:
+        return found.start[edge.dst] + edge.distance * ii - found.start[edge.src] - edge.delay
+
+    tight = min(back, key=lambda e: (slack(e), e.distance))
+    taken = found.start[tight.src] + tight.delay - found.start[tight.dst]
+    place = f" at {tight.src.loc.short}" if tight.src.loc else ""
+    name = tight.src.name or "a value"
+    return (
+        f"recurrence: {name}, written{place}, is used {tight.distance} iteration"
+        f"{'s' if tight.distance > 1 else ''} later; that takes {_cycles(taken)}"
+    )

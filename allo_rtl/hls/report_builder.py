@@ -1,0 +1,141 @@
+"""From a timed design to its report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Sequential
+from allo_rtl.hls.design import Design, FunctionDesign
+from allo_rtl.hls.node import MEMORY, Kind, Node
+from allo_rtl.hls.op_schedule import OpSchedule
+from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
+from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
+from allo_rtl.ir.ops import Value
+
+_SYMBOLS = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
+
+
+def build_report(design: Design) -> KernelReport:
+    """The report of a design."""
+    critical = max(
+        (s.critical_ns for f in design.functions for s in f.schedules.values()), default=0.0
+    )
+    notes = [
+        f"{f.name}: {array.name} is zeroed first, which takes "
+        f"{f.control.storage[array].layout.depth} cycles"
+        for f in design.functions
+        for array in f.cleared
+    ]
+    period = 1000.0 / design.clock_mhz
+    if critical > period:
+        notes.append(
+            f"the slowest step is estimated at {critical:.1f} ns; "
+            f"{design.clock_mhz:g} MHz allows {period:.1f} ns"
+        )
+    return KernelReport(
+        kernel=design.top.name,
+        device=design.device.name,
+        clock_mhz=design.clock_mhz,
+        latency=design.top.latency,
+        critical_ns=critical,
+        loops=tuple(r for f in reversed(design.functions) for r in _loops(f, f.control.body, 0)),
+        memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),
+        units=_units(design),
+        notes=tuple(notes),
+    )
+
+
+def _loops(
+    function: FunctionDesign, controls: Sequence[Control], nesting: int
+) -> Iterator[LoopReport]:
+    for control in controls:
+        match control:
+            case Pipelined():
+                yield _pipelined(function, control, nesting)
+            case Sequential(body=body):
+                yield _sequential(function, control, nesting)
+                yield from _loops(function, body, nesting + 1)
+            case Branch(then=then, orelse=orelse):
+                yield from _loops(function, then, nesting)
+                yield from _loops(function, orelse, nesting)
+            case Clear():
+                pass
+
+
+def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> LoopReport:
+    schedule = function.schedules[control.region]
+    return LoopReport(
+        name=", ".join(c.loop.name for c in control.counters),
+        func=function.name,
+        nesting=nesting,
+        trip=control.trip,
+        ii=schedule.ii,
+        depth=schedule.length,
+        latency=function.timing.control(control, {}),
+        limit=function.limits[control.region],
+        loc=control.loop.loc,
+        chart=_chart(control.region.nodes(), schedule),
+    )
+
+
+def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> LoopReport:
+    depth = function.timing.body(control.body, {})
+    inner = any(isinstance(c, Sequential | Pipelined) for c in control.body)
+    if inner:
+        limit = "not pipelined: its body has loops of its own"
+    else:
+        limit = "not pipelined: each iteration waits for the one before; pipeline it"
+    return LoopReport(
+        name=control.loop.name,
+        func=function.name,
+        nesting=nesting,
+        trip=control.bounds.trip,
+        ii=None,
+        depth=depth,
+        latency=function.timing.control(control, {}),
+        limit=limit,
+        loc=control.loop.loc,
+    )
+
+
+def _chart(nodes: Sequence[Node], schedule: OpSchedule) -> tuple[ChartRow, ...]:
+    """The operations that take hardware, in order of their cycles."""
+    rows = []
+    for node in nodes:
+        if not (schedule.units[node].name or node.kind in MEMORY):
+            continue
+        start = schedule.start[node]
+        end = max(start, schedule.ready[node]) + (0 if node.kind is Kind.READ else 1)
+        rows.append(ChartRow(_label(node), node.kind.value, start, max(start + 1, end), node.loc))
+    return tuple(sorted(rows, key=lambda r: (r.start, r.end)))
+
+
+def _label(node: Node) -> str:
+    if node.bank is not None:
+        return f"{_SYMBOLS[node.kind]} {node.name}"
+    return node.kind.value
+
+
+def _units(design: Design) -> tuple[tuple[str, int], ...]:
+    count = Counter(
+        s.units[node].name
+        for f in design.functions
+        for region, s in f.schedules.items()
+        for node in region.nodes()
+        if s.units[node].name
+    )
+    return tuple(sorted(count.items()))
+
+
+def _memories(function: FunctionDesign) -> Iterator[MemoryReport]:
+    for array, storage in function.control.storage.items():
+        yield _memory(function, array, storage)
+
+
+def _memory(function: FunctionDesign, array: Value, storage: ArrayStorage) -> MemoryReport:
+    kind = {StorageKind.PORT: "port"}.get(storage.kind, storage.kind.value)
+    return MemoryReport(
+        array.name or "array", function.name, kind,
+        storage.layout.banks, storage.layout.depth, word_bits(array.array),
+    )

@@ -1,0 +1,56 @@
+"""The whole compiler on one page.
+
+    Python function ─ frontend ─▶ loop IR ─ schedule primitives ─▶ loop IR
+        ├─ build_cpu ──▶ LLVM ──▶ a function on this machine
+        └─ build_rtl ──▶ prepare ─▶ control tree ─▶ operation schedule   (allo_rtl.hls)
+                     ──▶ Amaranth ─▶ Verilog                             (allo_rtl.rtl)
+                     ──▶ Verilator, bitstreams                           (allo_rtl.sim, .boards)
+
+Each step reads what the one before it made.  The verifier runs at every boundary of the loop IR.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from allo_rtl.errors import BuildError
+from allo_rtl.hls.design import build_design
+from allo_rtl.ir.ops import Module
+from allo_rtl.ir.verify import verify_module
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.sim.cpu import CpuModule, compile_cpu
+from allo_rtl.target import device as find_device
+
+DEFAULT_DEVICE = "ecp5-85"
+DEFAULT_CLOCK_MHZ = 50.0
+
+
+def build_cpu(module: Module) -> CpuModule:
+    """Compile a module for this machine: the golden model."""
+    verify_module(module)
+    return compile_cpu(module)
+
+
+def build_rtl(
+    module: Module,
+    *,
+    device: str = DEFAULT_DEVICE,
+    clock_mhz: float = DEFAULT_CLOCK_MHZ,
+    trace: Path | str | None = None,
+) -> RtlModule:
+    """Compile a module to RTL.
+
+    Args:
+        module: the (scheduled) loop IR.
+        device: name of a device of :mod:`allo_rtl.target`, whose delays decide what is chained.
+        clock_mhz: the clock to chain operations for.
+        trace: file for waveforms of every call (VCD or FST).
+
+    Raises:
+        BuildError: unknown device, or a loop that cannot be built as asked.
+    """
+    if not clock_mhz > 0:
+        raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
+    verify_module(module)
+    design = build_design(module, find_device(device), float(clock_mhz))
+    return RtlModule(design, trace=Path(trace) if trace is not None else None)

@@ -1,0 +1,159 @@
+"""The datapath of one region: every node in its cycle, with the registers between cycles.
+
+In a region executed once at a time a value that is used later than the cycle it appears in is
+kept in one register; in a pipelined loop it travels along a chain of registers, one for each
+cycle, because the next iteration's value follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from amaranth.hdl import Const, Module, Signal, Value
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.node import DIVISIONS, Kind, Node
+from allo_rtl.hls.op_schedule import OpSchedule
+from allo_rtl.hls.region import Region
+from allo_rtl.ir.ops import Value as IrValue
+from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
+
+
+class Names:
+    """Signal names that are unique in a module and tell the source line."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+
+    def __call__(self, base: str) -> str:
+        count = self._taken.get(base, 0)
+        self._taken[base] = count + 1
+        return base if not count else f"{base}_{count}"
+
+
+def located(signal: Signal, loc: SourceLoc | None) -> Signal:
+    """The signal, carrying the kernel's line into the Verilog's ``src`` attribute."""
+    if loc is not None:
+        signal.src_loc = (loc.file.rsplit("/", 1)[-1], loc.line)
+    return signal
+
+
+class Datapath:
+    """Builds the signals of one region.
+
+    Args:
+        m: the module to build into.
+        active: for each cycle of the region, whether an iteration is in it.
+        inputs: the signal of a value held outside the region (or of a loop counter).
+        overlapped: whether iterations overlap (a pipelined loop).
+    """
+
+    def __init__(
+        self,
+        m: Module,
+        region: Region,
+        schedule: OpSchedule,
+        active: Sequence[Value],
+        inputs: Callable[[IrValue], Value],
+        memories: Memories,
+        names: Names,
+        overlapped: bool,
+    ) -> None:
+        self._m = m
+        self._schedule = schedule
+        self._active = active
+        self._inputs = inputs
+        self._memories = memories
+        self._names = names
+        self._overlapped = overlapped
+        self._made: dict[Node, Value] = {}
+        self._kept: dict[tuple[Node, int], Signal] = {}
+        for node in region.nodes():
+            self._build(node)
+
+    def at(self, node: Node, cycle: int) -> Value:
+        """The node's value in a cycle of the region, no earlier than it is ready."""
+        if node.is_free or node in self._schedule.stable:
+            return self._made[node]
+        ready = self._schedule.ready[node]
+        assert cycle >= ready, f"{node} is used in cycle {cycle}, before {ready}"
+        if cycle == ready:
+            return self._made[node]
+        return self._delayed(node, cycle) if self._overlapped else self.held(node)
+
+    def held(self, node: Node) -> Value:
+        """The register that keeps a node's value until the region runs again."""
+        ready = self._schedule.ready[node]
+        key = (node, ready + 1)
+        if key not in self._kept:
+            self._kept[key] = register = self._register_like(node)
+            with self._m.If(self._active[ready]):
+                self._m.d.sync += register.eq(self._made[node])
+        return self._kept[key]
+
+    def _delayed(self, node: Node, cycle: int) -> Value:
+        key = (node, cycle)
+        if key not in self._kept:
+            before = self.at(node, cycle - 1)
+            self._kept[key] = register = self._register_like(node)
+            self._m.d.sync += register.eq(before)
+        return self._kept[key]
+
+    def _register_like(self, node: Node) -> Signal:
+        value = self._made[node]
+        base = value.name if isinstance(value, Signal) else "value"
+        register = Signal(value.shape(), name=self._names(f"{base}_q"), reset_less=True)
+        return located(register, node.loc)
+
+    def _build(self, node: Node) -> None:
+        start = self._schedule.start[node]
+        match node.kind:
+            case Kind.CONST:
+                self._made[node] = self._constant(node)
+            case Kind.INPUT | Kind.COUNTER:
+                assert node.source is not None
+                self._made[node] = self._inputs(node.source)
+            case Kind.REG_READ:
+                assert node.bank is not None
+                self._made[node] = self._memories.register(node.bank)
+            case Kind.READ:
+                assert node.bank is not None
+                address = self.at(node.operands[0], start)
+                self._made[node] = self._signal(
+                    node, self._memories.read(node.bank, self._active[start], address)
+                )
+            case Kind.WRITE | Kind.REG_WRITE:
+                self._write(node, start)
+            case _:
+                operands = [self.at(o, start) for o in node.operands]
+                self._made[node] = self._compute(node, operands)
+
+    def _constant(self, node: Node) -> Const:
+        shape = self._schedule.shapes[node]
+        return Const(node.value, shape_of(shape))
+
+    def _write(self, node: Node, start: int) -> None:
+        assert node.bank is not None
+        *place, data, enable = (self.at(o, start) for o in node.operands)
+        condition = self._active[start]
+        if not node.operands[-1].is_const:
+            condition = condition & enable
+        address = place[0] if place else Const(0, 1)
+        self._memories.write(node.bank, condition, address, data)
+
+    def _compute(self, node: Node, operands: list[Value]) -> Value:
+        shape, unit = self._schedule.shapes[node], self._schedule.units[node]
+        if node.kind is Kind.MUL:
+            value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
+        elif node.kind in DIVISIONS:
+            value = divide(self._m, node, unit, operands[0], operands[1], self._names)
+        else:
+            value = combinational(node, operands, shape.width)
+        return self._signal(node, value)
+
+    def _signal(self, node: Node, value: Value) -> Signal:
+        base = node.name or (f"{node.kind.value}_l{node.loc.line}" if node.loc else node.kind.value)
+        signal = Signal(shape_of(self._schedule.shapes[node]), name=self._names(base))
+        self._m.d.comb += signal.eq(value)
+        return located(signal, node.loc)

@@ -1,0 +1,179 @@
+"""Memories and registers of a function, and the multiplexers in front of their ports.
+
+The schedule guarantees that at most one access uses a port in a cycle, so addresses and data are
+chosen by an AND-OR of the accesses' conditions, and a port with one access has no choice to make.
+Reads never depend on a write of the same cycle: the RAM is not transparent, and the word a port
+has read stays until its next read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib.memory import Memory
+
+from allo_rtl.hls.node import Bank
+from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
+from allo_rtl.ir.ops import Value as IrValue
+
+
+@dataclass
+class _Port:
+    """Requests on one port: (condition, address, data)."""
+
+    requests: list[tuple[Value, Value, Value]] = field(default_factory=list)
+
+    def enable(self) -> Value:
+        """Whether any request is made in this cycle."""
+        return reduce(or_, (c for c, _, _ in self.requests), Const(0, 1))
+
+    def choose(self, part: int) -> Value:
+        """The address (1) or data (2) of the request that is made."""
+        if len(self.requests) == 1:
+            return self.requests[0][part]
+        return reduce(or_, (Mux(r[0], r[part], 0) for r in self.requests), Const(0, 1))
+
+
+@dataclass(frozen=True)
+class BankSignals:
+    """The signals of a memory that is outside: an argument's or result's port group."""
+
+    raddr: Signal | None
+    ren: Signal | None
+    rdata: Signal | None
+    waddr: Signal | None
+    wen: Signal | None
+    wdata: Signal | None
+
+
+class Memories:
+    """All arrays of one function module.
+
+    Args:
+        storage: how each array is stored.
+        outside: signals of each bank of the arrays that are ports.
+    """
+
+    def __init__(
+        self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals]
+    ) -> None:
+        self._storage = storage
+        self._outside = outside
+        self._names = _unique_names(storage)
+        self._reads: dict[Bank, _Port] = {}
+        self._writes: dict[Bank, _Port] = {}
+        self._rdata: dict[Bank, Signal] = {}
+        self._registers: dict[Bank, Signal] = {}
+
+    def name(self, bank: Bank) -> str:
+        """The signal name of a bank."""
+        base = self._names[bank.array]
+        return base if self._storage[bank.array].layout.banks == 1 else f"{base}_{bank.index}"
+
+    def _bits(self, bank: Bank) -> int:
+        return word_bits(bank.array.array)
+
+    def register(self, bank: Bank) -> Signal:
+        """The register of a bank of one word."""
+        if bank not in self._registers:
+            element = bank.array.array.element
+            shape = signed if getattr(element, "signed", False) else unsigned
+            self._registers[bank] = Signal(shape(self._bits(bank)), name=self.name(bank))
+        return self._registers[bank]
+
+    def read(self, bank: Bank, condition: Value, address: Value) -> Signal:
+        """Ask for a word; it is on the answered signal from the next cycle on."""
+        if bank not in self._rdata:
+            outside = self._outside.get(bank)
+            known = outside.rdata if outside else None
+            self._rdata[bank] = known if known is not None else Signal(
+                self._bits(bank), name=f"{self.name(bank)}_rdata"
+            )
+        self._reads.setdefault(bank, _Port()).requests.append((condition, address, Const(0)))
+        return self._rdata[bank]
+
+    def write(self, bank: Bank, condition: Value, address: Value, data: Value) -> None:
+        """Write a word (or a register) at the end of this cycle when the condition holds."""
+        self._writes.setdefault(bank, _Port()).requests.append((condition, address, data))
+
+    def build(self, m: Module) -> None:
+        """Make the memories and connect every request made so far."""
+        banks = dict.fromkeys([*self._registers, *self._reads, *self._writes])
+        for bank in banks:
+            match self._storage[bank.array].kind:
+                case StorageKind.REGISTERS:
+                    self._build_register(m, bank)
+                case StorageKind.PORT:
+                    self._build_port(m, bank)
+                case _:
+                    self._build_memory(m, bank)
+        self._tie_off(m)
+
+    def _build_register(self, m: Module, bank: Bank) -> None:
+        register = self.register(bank)
+        for condition, _, data in self._writes.get(bank, _Port()).requests:
+            with m.If(condition):
+                m.d.sync += register.eq(data)
+        if bank in self._reads:  # a callee reads it as if it were a RAM of one word
+            with m.If(self._reads[bank].enable()):
+                m.d.sync += self._rdata[bank].eq(register)
+
+    def _build_port(self, m: Module, bank: Bank) -> None:
+        outside = self._outside[bank]
+        if bank in self._reads:
+            self._drive(m, self._reads[bank], outside.ren, outside.raddr, None)
+        if bank in self._writes:
+            self._drive(m, self._writes[bank], outside.wen, outside.waddr, outside.wdata)
+
+    def _tie_off(self, m: Module) -> None:
+        """Port groups that are declared but not used stay idle."""
+        for bank, outside in self._outside.items():
+            if bank not in self._reads and outside.ren is not None:
+                m.d.comb += outside.ren.eq(0)
+            if bank not in self._writes and outside.wen is not None:
+                m.d.comb += outside.wen.eq(0)
+
+    def _drive(
+        self, m: Module, port: _Port, enable: Signal | None, address: Signal | None,
+        data: Signal | None,
+    ) -> None:
+        if enable is not None:
+            m.d.comb += enable.eq(port.enable())
+        if address is not None:
+            m.d.comb += address.eq(port.choose(1))
+        if data is not None:
+            m.d.comb += data.eq(port.choose(2))
+
+    def _build_memory(self, m: Module, bank: Bank) -> None:
+        storage, name = self._storage[bank.array], self.name(bank)
+        words = storage.contents(bank.index) if storage.kind is StorageKind.ROM else []
+        mask = (1 << self._bits(bank)) - 1
+        memory = Memory(
+            shape=unsigned(self._bits(bank)), depth=storage.layout.depth,
+            init=[w & mask for w in words],
+        )
+        m.submodules[f"{name}_memory"] = memory
+        if bank in self._reads:
+            port = memory.read_port(domain="sync")
+            self._drive(m, self._reads[bank], port.en, port.addr, None)
+            m.d.comb += self._rdata[bank].eq(port.data)
+        if bank in self._writes:
+            port = memory.write_port(domain="sync")
+            self._drive(m, self._writes[bank], port.en, port.addr, port.data)
+
+
+def _unique_names(storage: dict[IrValue, ArrayStorage]) -> dict[IrValue, str]:
+    names: dict[IrValue, str] = {}
+    taken: set[str] = set()
+    for value in storage:
+        base, n = value.name or "array", 1
+        name = base
+        while name in taken:
+            n += 1
+            name = f"{base}_{n}"
+        taken.add(name)
+        names[value] = name
+    return names

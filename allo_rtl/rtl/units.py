@@ -1,0 +1,193 @@
+"""Arithmetic units: what a node becomes in Amaranth.
+
+A combinational node is an expression.  Multipliers and dividers with a latency are pipelines that
+take operands every cycle; they have no enable and no reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+
+from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.operators import Unit, limb_offsets
+from allo_rtl.hls.widths import Shape
+
+type Namer = Callable[[str], str]
+
+
+def shape_of(shape: Shape) -> object:
+    """The Amaranth shape."""
+    return signed(shape.width) if shape.signed else unsigned(shape.width)
+
+
+def combinational(node: Node, operands: list[Value], width: int) -> Value:
+    """The expression of a node with latency 0; ``width`` is its result's, in bits."""
+    match node.kind:
+        case Kind.ADD:
+            return operands[0] + operands[1]
+        case Kind.SUB:
+            return operands[0] - operands[1]
+        case Kind.MUL:
+            return operands[0] * operands[1]
+        case Kind.AND:
+            return operands[0] & operands[1]
+        case Kind.OR:
+            return operands[0] | operands[1]
+        case Kind.XOR:
+            return operands[0] ^ operands[1]
+        case Kind.EQ:
+            return operands[0] == operands[1]
+        case Kind.NE:
+            return operands[0] != operands[1]
+        case Kind.LT:
+            return operands[0] < operands[1]
+        case Kind.LE:
+            return operands[0] <= operands[1]
+        case Kind.GT:
+            return operands[0] > operands[1]
+        case Kind.GE:
+            return operands[0] >= operands[1]
+        case Kind.MIN:
+            return Mux(operands[0] < operands[1], operands[0], operands[1])
+        case Kind.MAX:
+            return Mux(operands[0] > operands[1], operands[0], operands[1])
+        case Kind.SELECT:
+            return Mux(operands[0], operands[1], operands[2])
+        case Kind.CAST:
+            return operands[0]
+        case Kind.SHL | Kind.SHR:
+            return _shift(node, operands[0], operands[1], width)
+    raise AssertionError(f"{node.kind} has no expression")
+
+
+def _shift(node: Node, value: Value, amount: Value, width: int) -> Value:
+    """A shift by an amount read as unsigned; amounts of the type's width or more shift all out."""
+    bits, distance = node.type.bits, node.operands[1]
+    if distance.is_const:
+        return _shift_by(node.kind, value, distance.value & ((1 << distance.type.bits) - 1), bits)
+    reach = (bits - 1).bit_length()
+    raw = amount.as_unsigned()
+    short = raw[:reach]
+    # A negative amount of a signed type is a large unsigned one: all bits above count.
+    beyond = raw[reach:].any() if len(raw) > reach else Const(0)
+    if distance.range[0] >= 0 and distance.range[1] < bits:
+        beyond = Const(0)
+    elif bits & (bits - 1):
+        beyond = beyond | (short >= bits)
+    if node.kind is Kind.SHL:
+        return Mux(beyond, 0, (value << short)[:width])
+    fill = Mux(value[-1], -1, 0) if value.shape().signed else Const(0)
+    return Mux(beyond, fill, value >> short)
+
+
+def _shift_by(kind: Kind, value: Value, by: int, bits: int) -> Value:
+    if kind is Kind.SHL:
+        return value.shift_left(by) if by < bits else Const(0)
+    if value.shape().signed:
+        return value.shift_right(min(by, len(value) - 1))
+    return value.shift_right(by) if by < len(value) else Const(0)
+
+
+def multiply(m: Module, unit: Unit, a: Value, b: Value, width: int, name: Namer) -> Value:
+    """A multiplier of ``unit.latency`` cycles: the low ``width`` bits of the product, or more."""
+    if not unit.latency:
+        return a * b
+    left = unit.latency - 1
+    if unit.input_register:
+        a, b = _register(m, a, name("factor")), _register(m, b, name("factor"))
+        left -= 1
+    terms: list[Value] = [
+        _register(m, x * y, name("product")).shift_left(at)
+        for x, y, at in _limb_pairs(a, b, unit.limb, width)
+    ]
+    while left > 0:
+        sums = [reduce(add, terms[k : k + 2]) for k in range(0, len(terms), 2)]
+        terms = [_register(m, s[:width] if len(s) > width else s, name("sum")) for s in sums]
+        left -= 1
+    return reduce(add, terms)
+
+
+def _register(m: Module, value: Value, name: str) -> Signal:
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register
+
+
+def _limb_pairs(a: Value, b: Value, limb: int, width: int) -> list[tuple[Value, Value, int]]:
+    """(piece of a, piece of b, place of their product) for products below ``width``."""
+    return [
+        (x, y, i + j)
+        for i, x in _limbs(a, limb)
+        for j, y in _limbs(b, limb)
+        if i + j < width
+    ]
+
+
+def _limbs(value: Value, limb: int) -> list[tuple[int, Value]]:
+    """Pieces of a number; all but the topmost are unsigned, and that has the number's sign."""
+    *low, top = limb_offsets(len(value), limb)
+    last = value[top:].as_signed() if value.shape().signed else value[top:]
+    return [*((at, value[at : at + limb]) for at in low), (top, last)]
+
+
+def divide(
+    m: Module, node: Node, unit: Unit, a: Value, b: Value, name: Namer
+) -> Value:
+    """A pipelined restoring divider; see BinaryKind for the meaning of each kind.
+
+    One cycle takes absolute values, then each stage makes ``unit.steps`` quotient bits, and the
+    last cycle puts the signs back.
+    """
+    size = max(len(a), len(b))
+    num_neg = a[-1] if a.shape().signed else Const(0)
+    den_neg = b[-1] if b.shape().signed else Const(0)
+    num: Value = _magnitude(m, a, size, name("dividend"))
+    den: Value = _magnitude(m, b, size, name("divisor"))
+    flags: Value = _register(m, Cat(num_neg, den_neg, b == 0), name("signs"))
+    raw: Value = _register(m, a, name("raw"))
+    rest: Value = Const(0, size)
+    done = 0
+    while done < size:
+        count = min(unit.steps, size - done)
+        quotient, rest = _divide_steps(num, rest, den, count, size)
+        num, rest = _register(m, quotient, name("quotient")), _register(m, rest, name("rest"))
+        den, flags = _register(m, den, name("divisor")), _register(m, flags, name("signs"))
+        raw = _register(m, raw, name("raw"))
+        done += count
+    return _register(m, _signed_result(node, num, rest, den, flags, raw), name("result"))
+
+
+def _magnitude(m: Module, value: Value, size: int, name: str) -> Signal:
+    register = Signal(size, name=name, reset_less=True)
+    m.d.sync += register.eq(Mux(value[-1], -value, value) if value.shape().signed else value)
+    return register
+
+
+def _divide_steps(
+    num: Value, rest: Value, den: Value, count: int, size: int
+) -> tuple[Value, Value]:
+    """``count`` steps: the quotient grows at the low end of ``num`` as its high end is used."""
+    for _ in range(count):
+        shifted = Cat(num[-1], rest)
+        difference = shifted - den
+        enough = ~difference[size + 1]
+        rest = Mux(enough, difference[:size], shifted[:size])
+        num = Cat(enough, num[:-1])
+    return num, rest
+
+
+def _signed_result(
+    node: Node, quotient: Value, rest: Value, den: Value, flags: Value, raw: Value
+) -> Value:
+    num_neg, den_neg, by_zero = flags[0], flags[1], flags[2]
+    if node.kind is Kind.REM:
+        return Mux(by_zero, raw, Mux(num_neg, -rest, rest))
+    opposite = num_neg ^ den_neg
+    truncated = Mux(opposite, -quotient, quotient)
+    if node.kind is Kind.FLOORDIV:
+        truncated = truncated - (opposite & rest.any())
+    return Mux(by_zero, -1, truncated)

@@ -1,0 +1,150 @@
+"""A kernel compiled to RTL: its Verilog, its ports, its report, and a call that simulates it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from allo_rtl.hls.design import Design
+from allo_rtl.hls.chart import render_svg_report
+from allo_rtl.hls.render import render_json, render_table
+from allo_rtl.hls.report import KernelReport
+from allo_rtl.hls.report_builder import build_report
+from allo_rtl.rtl.interface import KernelInterface
+from allo_rtl.rtl.kernel import KernelComponent, emit_verilog
+from allo_rtl.sim.bench import Case, write_bench
+from allo_rtl.sim.cases import random_case
+from allo_rtl.sim.cosim import Simulation
+from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.utils import write_files
+
+if TYPE_CHECKING:
+    from allo_rtl.boards.bitstream import Bitstream
+
+
+class RtlModule:
+    """A kernel in hardware; made by ``schedule.build(target="rtl")``.
+
+    Calling it with numpy arrays, exactly as the CPU build, runs the Verilog in Verilator.
+
+    Attributes:
+        design: the timed design.
+        measured_cycles: length of the last simulated run in cycles, None before the first.
+        trace: the waveform file being written, or None.
+    """
+
+    def __init__(self, design: Design, *, trace: Path | None = None) -> None:
+        self.design = design
+        self.measured_cycles: int | None = None
+        self._trace = trace
+        self._signature = Signature.of(design.module.top_func)
+
+    @property
+    def name(self) -> str:
+        """The kernel's name: that of the Verilog top module."""
+        return self.design.top.name
+
+    @property
+    def predicted_cycles(self) -> int | None:
+        """Cycles of a run as scheduled, None when they depend on data."""
+        return self.design.top.latency
+
+    @property
+    def cycles(self) -> int | None:
+        """Cycles of the last run, or the prediction when there was none."""
+        return self.predicted_cycles if self.measured_cycles is None else self.measured_cycles
+
+    @cached_property
+    def interface(self) -> KernelInterface:
+        """The ports of the kernel."""
+        return self.component.interface
+
+    @cached_property
+    def component(self) -> KernelComponent:
+        """The kernel as an Amaranth component, to be used once in a design of your own.
+
+        Its members are the signals of :attr:`interface`; it lives in the domain ``sync``.
+        """
+        return KernelComponent(self.design)
+
+    @cached_property
+    def verilog(self) -> str:
+        """Verilog of the kernel and everything below it; the same text every time."""
+        return emit_verilog(self.design)
+
+    @cached_property
+    def _simulation(self) -> Simulation:
+        return Simulation(self.verilog, self.interface, trace=self._trace)
+
+    @property
+    def trace(self) -> Path | None:
+        """The waveform file, complete after every call; None without one."""
+        return self._simulation.trace
+
+    def report(self) -> KernelReport:
+        """Cycles, initiation intervals, memories and units; ``print(rtl.report())`` draws it."""
+        return build_report(self.design)
+
+    def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - the kernel's own signature
+        """Simulate a run; see :func:`allo_rtl.sim.marshal.call_with_numpy`."""
+        return call_with_numpy(self._signature, args, self._run)
+
+    def _run(self, args: list[Raw]) -> list[Raw]:
+        results, self.measured_cycles = self._simulation.run(args)
+        return results
+
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write the Verilog, the report and a cocotb bench with random data.
+
+        Files: ``<kernel>.v``, ``report.txt``, ``report.json``, ``report.svg``,
+        ``test_<kernel>.py`` and what it needs.  Existing files of these names are replaced.
+
+        Returns:
+            The paths written.
+        """
+        folder = Path(folder)
+        report = self.report()
+        texts = {
+            "report.txt": render_table(report) + "\n",
+            "report.json": render_json(report) + "\n",
+            "report.svg": render_svg_report(report),
+        }
+        paths = write_bench(folder, self.verilog, self.interface, self._cases())
+        return [*paths, *write_files(folder, texts)]
+
+    def _cases(self, count: int = 2, seed: int = 0) -> list[Case]:
+        """Random runs with their answers, for the bench."""
+        random = np.random.default_rng(seed)
+        cycles = self.predicted_cycles
+        return [random_case(self.design.module, random, cycles) for _ in range(count)]
+
+    def bitstream(
+        self,
+        board: str,
+        *,
+        folder: Path | str = "build",
+        clock_mhz: float | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> Bitstream:
+        """Build a bitstream with the kernel, its arrays in block RAM and a UART link.
+
+        Args:
+            board: "icebreaker", "ulx3s-85f" or "tang-nano-9k".
+            folder: where the files go, in a folder named after the board.
+            clock_mhz: the kernel's clock; the board's oscillator by default.
+            progress: called with a line of text at each step.
+
+        Raises:
+            ToolError: a tool is missing or failed (a design that does not fit, for example).
+        """
+        from allo_rtl.boards.bitstream import build_bitstream
+
+        component = KernelComponent(self.design)
+        return build_bitstream(
+            component, component.interface, board,
+            folder=Path(folder) / board, clock_mhz=clock_mhz, progress=progress,
+        )

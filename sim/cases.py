@@ -1,0 +1,92 @@
+"""Random test cases for a kernel, with the answers of the golden model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from allo_rtl.errors import AlloError
+from allo_rtl.ir.dependence import accesses
+from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.ops import For, Module
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, Type
+from allo_rtl.sim.bench import Case
+from allo_rtl.sim.cpu import compile_cpu
+from allo_rtl.sim.marshal import Raw, Words, from_words, to_words, word_count
+
+_LIMITS = (None, 1000, 8, 2, 1)
+"""How large random numbers may be, in the order tried for kernels whose control is data."""
+
+
+def random_case(module: Module, random: np.random.Generator, cycles: int | None = None) -> Case:
+    """A run on random arguments, with what the kernel makes of them.
+
+    A kernel whose subscripts or bounds are data could reach outside its arrays: it gets ever
+    smaller numbers until the evaluator, which checks every access, finds none that does.
+    """
+    types = [v.type for v in module.top_func.args]
+    if not depends_on_data(module):
+        cpu = compile_cpu(module)
+        return Case.of([random_raw(random, t) for t in types], cpu.run_raw, cycles)
+    for limit in _LIMITS:
+        inputs = [random_raw(random, t, limit) for t in types]
+        try:
+            return Case.of(inputs, lambda raw: run_evaluator(module, raw), cycles)
+        except AlloError as error:
+            last = error
+    raise last
+
+
+def depends_on_data(module: Module) -> bool:
+    """Whether a subscript or a loop bound of the module is not affine."""
+    for func in module.funcs:
+        if any(not a.affine for a in accesses(func.body, module)):
+            return True
+        ivs = {op.iv for op in walk(func.body) if isinstance(op, For)}
+        for op in walk(func.body):
+            if isinstance(op, For) and any(e.values - ivs for e in (*op.lower, *op.upper)):
+                return True
+    return False
+
+
+def random_raw(random: np.random.Generator, type: Type, limit: int | None = None) -> Raw:
+    """A random argument in raw form; its numbers are below ``limit`` and not negative if given."""
+    if isinstance(type, ArrayType):
+        return _random_words(random, type, limit)
+    assert isinstance(type, IntegerType | Index)
+    return type.wrap(int(random.integers(0, limit or 1 << 62)))
+
+
+def _random_words(random: np.random.Generator, type: ArrayType, limit: int | None) -> Words:
+    count = word_count(type.element)
+    words = np.zeros((type.size, count), np.uint64)
+    top = type.element.bits - 64 * (count - 1)
+    if limit is not None:
+        words[:, 0] = random.integers(0, min(limit, 1 << (type.element.bits - 1)) or 1, type.size)
+        return words
+    words[:] = random.integers(0, (1 << 64) - 1, words.shape, np.uint64, endpoint=True)
+    words[:, -1] &= np.uint64((1 << top) - 1)
+    return words
+
+
+def run_evaluator(module: Module, raw: list[Raw]) -> Sequence[Raw]:
+    """The evaluator on raw arguments, which it changes in place as a build would."""
+    types = [v.type for v in module.top_func.args]
+    args = [_lift(r, t) for r, t in zip(raw, types, strict=True)]
+    results = evaluate(module, args)
+    for old, new, type in zip(raw, args, types, strict=True):
+        if isinstance(type, ArrayType):
+            assert not isinstance(old, int)
+            assert not isinstance(new, int)
+            old[...] = to_words(new, type.element)
+    outs: list[Raw] = []
+    for result, type in zip(results, module.top_func.results, strict=True):
+        array = isinstance(type, ArrayType)
+        outs.append(to_words(result, type.element) if array else result)
+    return outs
+
+
+def _lift(raw: Raw, type: Type) -> np.ndarray | int:
+    return from_words(raw, type, object) if isinstance(type, ArrayType) else raw
