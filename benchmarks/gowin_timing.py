@@ -1,0 +1,119 @@
+"""Longest register-to-register path of a routed Gowin design.
+
+nextpnr 0.11 has delays for Gowin's wires, carry chains and flip-flops, but none for look-up
+tables, block memories and multipliers, so paths through these are missing from its report and the
+frequency it prints is far too high.  Here its SDF file (the routed design with wire delays) is
+completed with the delays of the chip database of apycula, which come from Gowin's own tools, and
+walked again.  Multipliers are not in that database either: theirs are estimates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib import resources
+
+from apycula.chipdb import load_chipdb
+
+# Delay of a multiplier block without its registers, in slowest look-up tables of its family.
+# There is no published figure; these are meant to be on the safe side (ECP5: about 4 ns).
+_MULTIPLIER_LUTS = {"MULT9X9": 6.0, "MULT18X18": 8.0, "MULT36X36": 12.0}
+_CLOCKS = frozenset({"CLK", "CLKA", "CLKB"})
+_MEMORIES = ("SP", "SDP", "DP", "pROM", "BSRAM")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Delays in ns of one chip and speed grade, by class of cell and arc, in Gowin's names."""
+
+    classes: dict[str, dict[str, float]]
+
+    def arc(self, cell: str, source: str, sink: str) -> float | None:
+        """Combinational ns from input ``source`` to output ``sink``; None: no such path."""
+        lut = self.classes["lut"]
+        inputs = dict(zip(("I0", "I1", "I2", "I3"), ("a_f", "b_f", "c_f", "d_f"), strict=True))
+        if re.fullmatch("LUT[1-4]", cell):
+            return lut[inputs[source]]
+        if cell.startswith("MUX2"):
+            return lut["m0_ofx0"] if source == "S0" else lut["fx_ofx1"]
+        if cell in _MULTIPLIER_LUTS:
+            return _MULTIPLIER_LUTS[cell] * max(lut.values())
+        return None
+
+    def launch(self, cell: str, sink: str) -> float | None:
+        """ns from the clock to output ``sink``; None: it is not a registered output."""
+        if cell.startswith("DFF") and sink == "Q":
+            return self.classes["dff"]["clk_qpos"]
+        if cell.startswith(_MEMORIES) and sink.startswith("DO"):
+            return self.classes["bram"]["clk_do_bypass"]  # "bypass": without output register
+        return None
+
+    def setup(self, cell: str, source: str) -> float | None:
+        """ns that input ``source`` must be steady before the clock; None: it may change."""
+        if source in _CLOCKS:
+            return None
+        if cell.startswith("DFF") and source != "Q":
+            return self.classes["dff"]["di_clksetpos" if source == "D" else "ce_clksetpos"]
+        if cell.startswith(_MEMORIES) and not source.startswith("DO"):
+            return self.classes["bram"]["clk_ad_set"]
+        return None
+
+
+@cache
+def cells(chip: str, grade: str) -> Cells:
+    """The delays in apycula's database of ``chip`` ("GW1N-9C") at ``grade`` ("C6/I5")."""
+    classes = load_chipdb(str(resources.files("apycula") / f"{chip}.msgpack.xz")).timing[grade]
+    return Cells({c: {arc: _worst(ns) for arc, ns in arcs.items()} for c, arcs in classes.items()})
+
+
+def _worst(value: float | Sequence[float]) -> float:
+    return max(value) if isinstance(value, Sequence) else value
+
+
+_CELL = re.compile(r'\(CELLTYPE "(.*?)"\)\s*\(INSTANCE (\S*?)\)(.*?)(?=\(CELLTYPE|\Z)', re.S)
+_WIRE = re.compile(r"\(INTERCONNECT (\S+)/(\S+) (\S+)/(\S+) \(\S*?:(\d+)\)")
+_PATH = re.compile(r"\(IOPATH (\S+) (\S+) \(\S*?:(\d+)\)")
+
+
+def longest_path(sdf: str, known: Cells) -> float:
+    """ns of the longest path in the design of the text ``sdf``, clock to set-up."""
+    kinds = {name: kind for kind, name, _ in _CELL.findall(sdf)}
+    pins: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    edges: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    for source, output, sink, pin, ps in _WIRE.findall(sdf):
+        edges[sink, pin][source, output] = int(ps) / 1000
+        pins[source][1].add(output)
+        pins[sink][0].add(pin)
+    for kind, name, body in _CELL.findall(sdf):
+        if kind == "ALU":  # the one combinational cell that nextpnr knows
+            for pin, output, ps in _PATH.findall(body):
+                edges[name, output][name, pin] = int(ps) / 1000
+    for name, (inputs, outputs) in pins.items():
+        for pin, output in ((i, o) for i in inputs for o in outputs):
+            if (ns := known.arc(kinds[name], pin, output)) is not None:
+                edges[name, output][name, pin] = ns
+    return _longest(edges, kinds, known)
+
+
+def _longest(
+    edges: dict[tuple[str, str], dict[tuple[str, str], float]],
+    kinds: dict[str, str],
+    known: Cells,
+) -> float:
+    """Longest way along ``edges`` (of each pin: the pins before it) between registers."""
+    arrival: dict[tuple[str, str], float] = {}
+    worst = 0.0
+    for name, pin in TopologicalSorter(edges).static_order():
+        if (start := known.launch(kinds[name], pin)) is not None:
+            arrival[name, pin] = start
+        before = edges.get((name, pin), {})
+        reached = [arrival[p] + ns for p, ns in before.items() if p in arrival]
+        if reached:
+            arrival[name, pin] = max(reached)
+            if (end := known.setup(kinds[name], pin)) is not None:
+                worst = max(worst, arrival[name, pin] + end)
+    return worst
