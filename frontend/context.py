@@ -144,8 +144,10 @@ class Context:
         root: ast.expr = node
         while isinstance(root, ast.Attribute):
             root = root.value
-        if isinstance(root, ast.Name) and self.find(root.id) is not None:
-            return MISSING
+        if isinstance(root, ast.Name):
+            inside = self.find(root.id) or self.scopes.find_outer(root.id)
+            if inside is not None:
+                return MISSING
         return resolve(self.kernel, node)
 
     def find(self, name: str) -> Binding | None:

@@ -133,6 +133,8 @@ def _results(cx: Context) -> tuple[Type, ...]:
     evaluated = cx.kernel.annotations.get("return")
     if isinstance(evaluated, Type):
         return (evaluated,)
+    if isinstance(evaluated, tuple) and all(isinstance(t, Type) for t in evaluated):
+        return evaluated
     return result_types(cx.kernel, cx.kernel.node.returns)
 
 

@@ -64,6 +64,11 @@ def compared(op, x, y):
     }[op]
 
 
+def kind(node):
+    """The type of an expression whose number may not be computed."""
+    return meaning(node, dict.fromkeys(VARIABLES, 1))[1]
+
+
 def meaning(node, env):
     """(number, type) of an expression."""
     match node:
@@ -85,13 +90,19 @@ def meaning(node, env):
             values = [meaning(n, env)[0] for n in (left, *rights)]
             pairs = zip(ops, values, values[1:], strict=False)
             return int(all(compared(type(o), x, y) for o, x, y in pairs)), BOOL
+        case ast.BoolOp(op=ast.And(), values=[guard, _]) if not meaning(guard, env)[0]:
+            return 0, BOOL
         case ast.BoolOp(op=op, values=parts):
             flags = [meaning(p, env)[0] != 0 for p in parts]
             return int(all(flags) if isinstance(op, ast.And) else any(flags)), BOOL
         case ast.IfExp(test=test, body=one, orelse=other):
-            (x, tx), (y, ty) = meaning(one, env), meaning(other, env)
-            result = rules.common_type(tx, ty)
-            return result.wrap(x if meaning(test, env)[0] else y), result
+            chosen, left_out = (one, other) if meaning(test, env)[0] else (other, one)
+            x, tx = meaning(chosen, env)
+            result = rules.common_type(tx, kind(left_out))
+            return result.wrap(x), result
+        case ast.Subscript(slice=at):
+            place = meaning(at, env)[0]  # The table has its subscripts; elsewhere it is not read.
+            return place if 0 <= place < 8 else None, Int(32)
         case ast.Call(func=ast.Name(id=name), args=[one]):
             x, t = meaning(one, env)
             return (Int(32).wrap(x), Int(32)) if name == "int" else (t.wrap(abs(x)), t)
@@ -102,6 +113,7 @@ def meaning(node, env):
     raise AssertionError(ast.dump(node))
 
 
+names = st.sampled_from(sorted(VARIABLES))
 leaves = st.sampled_from(sorted(VARIABLES)) | st.integers(0, 300).map(str)
 amounts = st.sampled_from(sorted(VARIABLES)) | st.integers(0, 40).map(str)
 operators = st.sampled_from(["+", "-", "*", "/", "//", "%", "&", "|", "^"])
@@ -121,6 +133,10 @@ def compound(inner):
         st.builds("({1} if {0} else {2})".format, inner, inner, inner),
         st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner),
         st.builds("{}({})".format, st.sampled_from(["abs", "int"]), inner),
+        st.builds("T[{} & 7]".format, inner),
+        st.builds("(T[{0}] if 0 <= {0} < 8 else {1})".format, names, inner),
+        st.builds("({2} if 0 > {0} or {0} >= 8 else {1} - T[{0}])".format, names, inner, inner),
+        st.builds("(0 <= {0} < 8 and T[{0}] == {1})".format, names, inner),
     )
 
 
