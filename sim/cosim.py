@@ -44,7 +44,7 @@ class Simulation:
     """
 
     trace: Path | None
-    """The waveform file, complete after every run; None without one."""
+    """The waveform file, or None; complete after :meth:`close` (VCD also after every run)."""
 
     def __init__(
         self, verilog: str, interface: KernelInterface, *, trace: Path | None = None

@@ -1,4 +1,4 @@
-"""Verilog to a shared library: Verilator, one C++ file, the compiler; all of it cached.
+"""Verilog to a shared library: Verilator, the C++ compiler, the linker; all of it cached.
 
 The runtime of Verilator is compiled once per machine (and once more per waveform format); a
 kernel then costs one run of Verilator and of the compiler, and nothing the second time.
@@ -7,7 +7,9 @@ kernel then costs one run of Verilator and of the compiler, and nothing the seco
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -27,12 +29,16 @@ from allo_rtl.sim.tools import (
 type WaveFormat = Literal["vcd", "fst"]
 
 _FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-w")
+_UNIT_BYTES = 250_000
+"""C++ text per compiler process, about; below it a second process costs more than it saves."""
+
 _LIBRARIES: dict[WaveFormat | None, tuple[str, ...]] = {
     None: (), "vcd": (), "fst": ("-llz4", "-lz"),
 }
 _VERILATE = (
     "--cc", "--prefix", "Vtop", "--no-timing", "-O3", "-Wno-fatal", "-Wno-lint",
     "--x-assign", "fast", "--x-initial", "fast", "--timescale", "1ns/1ns",
+    "--output-split", "8000",
 )
 
 
@@ -89,19 +95,33 @@ def _verilate(folder: Path, verilog: str, top: str, trace: WaveFormat | None) ->
 
 
 def _link(folder: Path, driver_cpp: str, trace: WaveFormat | None) -> None:
-    """Compile model and driver as one file: there is little of each, and headers are large."""
-    sources = sorted(p.name for p in folder.glob("Vtop*.cpp"))
     (folder / "driver.cpp").write_text(driver_cpp)
-    includes = "".join(f'#include "{name}"\n' for name in [*sources, "driver.cpp"])
-    (folder / "all.cpp").write_text(includes)
-    archive = _runtime(trace) / "libruntime.a"
-    run_tool(
-        [
-            find_cxx(), *_compiler_flags(trace), "-shared", "-I.", "all.cpp", str(archive),
-            *_LIBRARIES[trace], "-o", "model.so",
-        ],
-        what="the C++ compiler", cwd=folder,
-    )
+    sources = [*sorted(folder.glob("Vtop*.cpp")), folder / "driver.cpp"]
+    units = _compilation_units(sources, os.cpu_count() or 1)
+
+    def compile_unit(number: int) -> str:
+        unit = f"Vtop_unit{number}"
+        text = "".join(f'#include "{path.name}"\n' for path in units[number])
+        (folder / f"{unit}.cpp").write_text(text)
+        command = [find_cxx(), *_compiler_flags(trace), "-I.", "-c", f"{unit}.cpp"]
+        run_tool([*command, "-o", f"{unit}.o"], what="the C++ compiler", cwd=folder)
+        return f"{unit}.o"
+
+    with ThreadPoolExecutor(len(units)) as pool:
+        objects = list(pool.map(compile_unit, range(len(units))))
+    archive = str(_runtime(trace) / "libruntime.a")
+    command = [find_cxx(), "-shared", *objects, archive, *_LIBRARIES[trace], "-o", "model.so"]
+    run_tool(command, what="the linker", cwd=folder)
+
+
+def _compilation_units(sources: list[Path], jobs: int) -> list[list[Path]]:
+    """Sources to compile together: all when small, as headers take most of the time then."""
+    sizes = {path: path.stat().st_size for path in sources}
+    count = min(jobs, 1 + sum(sizes.values()) // _UNIT_BYTES)
+    units: list[list[Path]] = [[] for _ in range(count)]
+    for path in sorted(sources, key=lambda p: (-sizes[p], p.name)):
+        min(units, key=lambda unit: sum(sizes[p] for p in unit)).append(path)
+    return [unit for unit in units if unit]
 
 
 def _runtime(trace: WaveFormat | None) -> Path:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim_kernels import ADD_N, MEMORY, POKE, ROTATE, SCALARS, VADD, WIDE
 
-from allo_rtl.errors import CallError, SimulationError
+from allo_rtl.errors import CallError, SimulationError, ToolError
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.types import ArrayType, DimPartition, Int, Partition, int8
+from allo_rtl.sim import verilator
 from allo_rtl.sim.cosim import Simulation, element_positions
 from allo_rtl.sim.marshal import to_words
 
@@ -147,6 +148,17 @@ def test_verilog_that_is_wrong_shows_what_verilator_says():
         Simulation("module vadd(; endmodule", VADD[1])
 
 
+def test_a_missing_compiler_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ToolError) as error:
+        Simulation(*VADD)
+    assert str(error.value) == (
+        "the program 'g++' is missing: it is not on PATH\n"
+        "  hint: apt install g++ (or set CXX to another C++20 compiler)"
+    )
+
+
 def test_waveforms_have_the_source_names(tmp_path):
     simulation = Simulation(*VADD, trace=tmp_path / "waves.vcd")
     simulation.run([words([0] * 8) for _ in range(3)])
@@ -158,6 +170,14 @@ def test_waveforms_have_the_source_names(tmp_path):
     assert text.count("\n#") >= 2 * 13
 
 
+def test_waveforms_in_the_best_format_are_complete_when_closed(tmp_path):
+    simulation = Simulation(*VADD, trace=tmp_path / "waves")
+    simulation.run([words([0] * 8) for _ in range(3)])
+    simulation.close()
+    assert simulation.trace.suffix in (".vcd", ".fst")
+    assert simulation.trace.stat().st_size > 500
+
+
 def test_waveform_suffix_is_that_of_the_format(tmp_path, monkeypatch):
     from allo_rtl.sim import waves
 
@@ -167,6 +187,28 @@ def test_waveform_suffix_is_that_of_the_format(tmp_path, monkeypatch):
     monkeypatch.setattr(waves, "best_wave_format", lambda: "vcd")
     assert waves.choose_format(tmp_path / "a.fst") == ("vcd", tmp_path / "a.vcd")
     assert waves.choose_format(tmp_path / "a.b") == ("vcd", tmp_path / "a.b.vcd")
+
+
+def test_large_models_are_compiled_in_parts(tmp_path, monkeypatch):
+    runtime = verilator._runtime(None)  # in the usual cache
+    monkeypatch.setenv("ALLO_RTL_CACHE", str(tmp_path))
+    monkeypatch.setattr(verilator, "_runtime", lambda trace: runtime)
+    monkeypatch.setattr(verilator, "_UNIT_BYTES", 2000)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    a = words([1, 2, 255])
+    assert Simulation(*ROTATE).run([a]) == ([], 2)
+    assert ints(a) == [255, 1, 2]
+
+
+def test_parts_of_a_large_model_are_even(tmp_path, monkeypatch):
+    files = [tmp_path / name for name in "abc"]
+    for path, size in zip(files, (500, 900, 400), strict=True):
+        path.write_bytes(bytes(size))
+    a, b, c = files
+    assert verilator._compilation_units(files, 4) == [[b, a, c]]
+    monkeypatch.setattr(verilator, "_UNIT_BYTES", 1000)
+    assert verilator._compilation_units(files, 4) == [[b], [a, c]]
+    assert verilator._compilation_units(files, 1) == [[b, a, c]]
 
 
 PARTS = st.one_of(
