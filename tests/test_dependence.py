@@ -91,6 +91,24 @@ def test_remainders_and_quotients_are_exact():
     assert distance([i.mod(4)], [i.mod(4)], [I], [(0, 16, 1)]) == (4, 4)
 
 
+def test_the_digits_of_a_fused_counter():
+    # i counts a 4 x 3 x 2 nest; A[x, z + 1] = A[x, z] with y free.
+    x, z = i.floordiv(6), i.mod(2)
+    assert distance([x, z + 1], [x, z], [I], [(0, 24, 1)]) == (1, 1)
+    y = i.floordiv(2).mod(3)
+    assert distance([x, y + 1, z], [x, y, z], [I], [(0, 24, 1)]) == (2, None)
+    # 23 iterations do not fill the nest, and a start at 1 shifts its digits: exact all the same.
+    assert distance([x, y, z], [x, y, z], [I], [(0, 23, 1)]) == (None, None)
+    assert distance([x, y], [x, y], [I], [(1, 24, 1)]) == (1, 1)
+
+
+def test_a_row_major_address_is_taken_apart():
+    ranges = [(0, 32, 1), (0, 32, 1)]
+    assert distance([i * 32 + j], [i * 32 + j], [I, J], ranges) == (None, None)
+    assert distance([i * 32 + j + 32], [i * 32 + j], [I, J], ranges) == (32, None)
+    assert distance([i * 31 + j], [i * 31 + j], [I, J], ranges) == (1, 1)
+
+
 def test_a_value_from_outside_the_loop_is_the_same_number_in_every_iteration():
     n, m = AffineExpr.of(Value(index, "n")), AffineExpr.of(Value(index, "m"))
     assert distance([i + n], [i + n], [I], [(0, 8, 1)]) == (None, None)

@@ -9,18 +9,16 @@ a cell.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
 
-from allo_rtl.ir import polyhedra
+from allo_rtl.ir import polyhedra, uniform
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
-
-_FAR = 1 << 62
-"""More iterations than any loop has."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,9 @@ def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | No
     Args:
         src, dst: accesses in the body of the innermost of ``loops``, by
             :func:`accesses` of the whole nest or of that body alone.
-        loops: one loop, or a perfect nest taken as flattened, outermost first; all but the
-            outermost with constant trip counts.
+        loops: one loop, or a perfect nest taken as flattened, outermost first, with the
+            accesses inside; all but the outermost with constant trip counts (otherwise the
+            answer is 1 or None).
 
     Returns:
         The least distance, in iterations of the flattened nest (1 or more), over all pairs of
@@ -321,9 +320,12 @@ def _meet(pair: _Pair) -> bool:
 def _distance(pair: _Pair) -> int | None:
     """The least distance of iterations that share a cell; None when there are none."""
     constant = all(loop.trip_count is not None for loop in pair.loops[1:])
-    rows = _uniform_rows(pair)
-    if rows is not None and constant:
-        return _uniform_distance(rows, [loop.trip_count for loop in pair.loops])
+    if constant:
+        inner = {loop.iv for loop in (*pair.src_inner, *pair.dst_inner)}
+        with suppress(uniform.NotUniform):
+            return uniform.distance(
+                pair.src, pair.dst, pair.loops, _defined_in(pair.loops[0]), inner
+            )
     space = _Space(pair)
     if not constant:
         order = before(space.src, space.dst)
@@ -334,10 +336,10 @@ def _distance(pair: _Pair) -> int | None:
     apart = " + ".join(
         f"{w}*({d} - {s})" for w, s, d in zip(weights, space.src, space.dst, strict=True)
     )
-    inner = f"exists {', '.join(space.dims)} : " + " and ".join(
+    formula = f"exists {', '.join(space.dims)} : " + " and ".join(
         [*space.constraints, f"{unit}*t = {apart}", "t >= 1"]
     )
-    least = polyhedra.points(["t"], [inner]).dim_min_val(0)
+    least = polyhedra.points(["t"], [formula]).dim_min_val(0)
     return None if least.is_nan() else int(least.to_python())
 
 
@@ -347,73 +349,3 @@ def _strides(loops: Sequence[For]) -> list[int]:
     for loop in reversed(loops[1:]):
         strides.append(strides[-1] * (loop.trip_count or 1))
     return strides[::-1]
-
-
-# --- the common case, by hand: equal linear parts, one counter a subscript ------------------
-
-type _Row = tuple[int | None, int, int]
-"""(loop, coefficient, right side): coefficient * difference of that loop = right side."""
-
-
-def _uniform_rows(pair: _Pair) -> list[_Row] | None:
-    """One equation a subscript over the differences of the counters, in iterations.
-
-    None when some subscript is not of that shape.
-    """
-    varying = _defined_in(pair.loops[0])
-    ivs = {loop.iv: k for k, loop in enumerate(pair.loops)}
-    inner = {loop.iv for loop in (*pair.src_inner, *pair.dst_inner)}
-    rows: list[_Row] = []
-    for a, b in zip(pair.src, pair.dst, strict=True):
-        moving, gap = (a.values | b.values) & varying, a - b
-        if moving - inner - ivs.keys():
-            continue  # depends on data: no constraint
-        if moving & inner or gap.terms:
-            return None
-        if len(moving) > 1:
-            return None
-        iv = next(iter(moving), None)
-        if iv is None:
-            rows.append((None, 1, gap.const))
-        elif (factor := a.coefficient(iv)) and a.values - {iv} == (a - _times(iv, factor)).values:
-            rows.append((ivs[iv], factor * pair.loops[ivs[iv]].step, gap.const))
-        else:
-            return None
-    return rows
-
-
-def _times(iv: Value, factor: int) -> AffineExpr:
-    return AffineExpr.of(iv) * factor
-
-
-def _uniform_distance(rows: Iterable[_Row], trips: Sequence[int | None]) -> int | None:
-    reach = [_FAR if trip is None else trip - 1 for trip in trips]
-    fixed: dict[int, int] = {}
-    for loop, factor, right in rows:
-        if right % factor:
-            return None
-        steps = right // factor
-        if loop is None:
-            if steps:
-                return None
-        elif abs(steps) > reach[loop] or fixed.setdefault(loop, steps) != steps:
-            return None
-    strides = [1]
-    for r in reversed(reach[1:]):
-        strides.insert(0, strides[0] * (r + 1))
-    base = sum(strides[k] * steps for k, steps in fixed.items())
-    return _least_positive(
-        base, [(strides[k], reach[k]) for k in range(len(reach)) if k not in fixed]
-    )
-
-
-def _least_positive(base: int, free: Sequence[tuple[int, int]]) -> int | None:
-    """The least positive base + sum of stride * n with -reach <= n <= reach for each of free."""
-    if not free:
-        return base if base >= 1 else None
-    (stride, reach), rest = free[0], free[1:]
-    slack = sum(s * r for s, r in rest)
-    first = max(-reach, -((base + slack - 1) // stride))
-    last = min(reach, max(first, -((base - slack - 1) // stride)))
-    found = (_least_positive(base + n * stride, rest) for n in range(first, last + 1))
-    return min((f for f in found if f is not None), default=None)
