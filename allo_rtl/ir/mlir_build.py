@@ -179,6 +179,7 @@ class _Builder:
     # Operations
 
     def op(self, raw: RawOp) -> None:
+        self.check_parts(raw)
         self.check_types(raw)
         dialect, _, short = raw.name.rpartition(".")
         if "affine" in raw.attrs:
@@ -195,6 +196,22 @@ class _Builder:
         else:
             known = "the operations of func, affine, scf, arith and memref that kernels are made of"
             raise self.error(raw, f"'{raw.name}' is not an operation of a kernel", known)
+
+    def check_parts(self, raw: RawOp) -> None:
+        """Generic text may leave anything out; what a written form says is complete."""
+        short = raw.name.removeprefix("arith.")
+        default = (2, ()) if short in BINARY_KINDS else (1, ()) if short in CASTS else (0, ())
+        count, attrs = _PARTS.get(raw.name, default)
+        if len(raw.operands) < count:
+            found = f"{raw.name} needs {count} operands, {len(raw.operands)} are given"
+            raise self.error(raw, found)
+        for name, kind in attrs:
+            if not isinstance(raw.attrs.get(name), kind):
+                raise self.error(raw, f"{raw.name} needs the attribute {name}")
+        if len(raw.regions) != _REGIONS.get(raw.name, 0):
+            raise self.error(raw, f"{raw.name} has {len(raw.regions)} regions")
+        if raw.name in ("affine.for", "scf.for") and len(raw.regions[0].args) != 1:
+            raise self.error(raw, f"the block of {raw.name} needs one argument, its counter")
 
     def check_types(self, raw: RawOp) -> None:
         for ref, type in zip(raw.operands, raw.ins, strict=False):
@@ -299,10 +316,10 @@ class _Builder:
         self.bind(name, result)
 
     def get_global(self, raw: RawOp) -> None:
-        symbol = raw.attrs["name"]
-        item = self.build.globals.get(symbol.name) if isinstance(symbol, Symbol) else None
+        name = _symbol(raw.attrs["name"])
+        item = self.build.globals.get(name)
         if item is None:
-            raise self.error(raw, f"the module has no memref.global {raw.attrs['name']}")
+            raise self.error(raw, f"the module has no memref.global {name}")
         type = with_unsigned(raw.outs[0], is_unsigned(item.type))
         self.define(raw, type, lambda r: GetGlobal(result=r, name=item.name, loc=self.loc))
 
@@ -360,7 +377,7 @@ class _Builder:
         self.out.append(If(condition=condition, then=then, orelse=orelse, loc=loc))
 
     def call(self, raw: RawOp) -> None:
-        callee = raw.attrs["callee"].name
+        callee = _symbol(raw.attrs["callee"])
         signature = self.build.signatures.get(callee)
         if signature is None:
             raise self.error(raw, f"the module has no function {callee}")
@@ -387,6 +404,33 @@ class _Builder:
         if raw.operands:
             raise self.error(raw, "values that a block gives are not supported")
 
+
+_REGIONS = {"affine.for": 1, "scf.for": 1, "scf.if": 2}
+_MAP = (("map", AffineMap),)
+_PARTS: dict[str, tuple[int, tuple[tuple[str, type], ...]]] = {
+    "arith.constant": (0, (("value", int),)),
+    "arith.cmpi": (2, (("predicate", int),)),
+    "arith.select": (3, ()),
+    "affine.apply": (0, _MAP),
+    "memref.get_global": (0, (("name", Symbol),)),
+    "affine.load": (1, _MAP),
+    "memref.load": (1, ()),
+    "affine.store": (2, _MAP),
+    "memref.store": (2, ()),
+    "affine.for": (
+        0,
+        (
+            ("lowerBoundMap", AffineMap),
+            ("upperBoundMap", AffineMap),
+            ("step", int),
+            ("operandSegmentSizes", list),
+        ),
+    ),
+    "scf.for": (3, ()),
+    "scf.if": (1, ()),
+    "func.call": (0, (("callee", Symbol),)),
+}
+"""The least number of operands, and the attributes, that an operation cannot do without."""
 
 _BUILDERS: dict[str, Callable[[_Builder, RawOp], None]] = {
     "arith.constant": _Builder.constant,
@@ -415,6 +459,10 @@ def _in_sign(type: Type, unsigned: bool) -> Type:
     if isinstance(type, Index):
         return UInt(64) if unsigned else index
     return with_unsigned(type, unsigned)
+
+
+def _symbol(attribute: object) -> str:
+    return attribute.name if isinstance(attribute, Symbol) else str(attribute)
 
 
 def _hint(name: str) -> str:
