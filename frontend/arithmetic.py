@@ -70,7 +70,8 @@ def binary(
         work = _exact_type(b, left, right)
         if isinstance(result, Index) and within(b.interval(right), limits(index)):
             work = index
-        return b.convert(b.binary(kind, left, right, work, loc), result, loc)
+        done = _ranged(b, kind, left, right, b.binary(kind, left, right, work, loc))
+        return b.convert(done, result, loc)
     return b.binary(kind, left, right, result, loc)
 
 
@@ -112,6 +113,27 @@ def absolute(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
     negative = b.compare(Predicate.LT, operand, zero, operand.type, loc)
     minus = b.binary(BinaryKind.SUB, zero, operand, operand.type, loc)
     return b.select(negative, minus, operand, operand.type, loc)
+
+
+def _ranged(
+    b: Builder, kind: BinaryKind, left: Operand, right: Operand, done: Operand
+) -> Operand:
+    """An index result with the range it must have, so that a subscript can use it as it is."""
+    if not isinstance(done.type, Index) or done.value is None:
+        return done
+    (low, high), (other_low, other_high) = b.interval(left), b.interval(right)
+    match kind:
+        case BinaryKind.MIN:
+            bounds = min(low, other_low), min(high, other_high)
+        case BinaryKind.MAX:
+            bounds = max(low, other_low), max(high, other_high)
+        case BinaryKind.REM if right.constant:
+            most = abs(right.constant) - 1
+            bounds = max(low, -most) if low < 0 else 0, min(high, most) if high > 0 else 0
+        case _:
+            return done
+    b.ranges[done.value] = bounds
+    return Operand(done.type, done.value, AffineExpr.of(done.value))
 
 
 def _exact_type(b: Builder, left: Operand, right: Operand) -> ScalarType:
