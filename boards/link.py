@@ -5,7 +5,9 @@ See :mod:`allo_rtl.boards.protocol` for the frames.
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, unsigned
+from collections.abc import Iterable
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.hdl import Value as HdlValue
 from amaranth.lib import wiring
 from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
@@ -15,12 +17,15 @@ from amaranth.lib.wiring import In, Out
 from allo_rtl.boards.protocol import (
     HEAD_BYTES,
     MAGIC,
+    READ_BYTES,
     REPLY_SYNC,
     REQUEST_SYNC,
+    SYSTEM,
     VERSION,
     WRITE_BYTES,
     Command,
     Status,
+    Target,
 )
 
 CYCLE_BITS = 40
@@ -41,19 +46,24 @@ class Link(wiring.Component):
 
     Args:
         identity: the interface's hash, 64 bits.
-        word_bytes: bytes of the widest word, 4 or more.
+        targets: what READ and WRITE reach besides the system words.
         gap: cycles of silence after which a half request is forgotten.
     """
 
-    def __init__(self, identity: int, word_bytes: int, gap: int) -> None:
-        self._identity, self._word_bits, self._gap = identity, 8 * word_bytes, gap
-        self._data_bytes = max(WRITE_BYTES, word_bytes)
+    def __init__(self, identity: int, targets: Iterable[Target], gap: int) -> None:
+        reached = (SYSTEM, *targets)
+        self._identity, self._gap = identity, gap
+        self._word_bytes = max(t.word_bytes for t in reached)
+        self._data_bytes = max(WRITE_BYTES, self._word_bytes)
+        self._target_bits = max(t.number for t in reached).bit_length()
+        self._address_bits = max((t.depth - 1).bit_length() for t in reached)
+        word_bits = 8 * self._word_bytes
         super().__init__({
             "rx_data": In(8), "rx_valid": In(1),
             "tx_data": Out(8), "tx_valid": Out(1), "tx_ready": In(1),
-            "target": Out(16), "address": Out(32),
-            "write": Out(1), "wdata": Out(self._word_bits),
-            "read": Out(1), "rdata": In(self._word_bits),
+            "target": Out(self._target_bits), "address": Out(self._address_bits),
+            "write": Out(1), "wdata": Out(word_bits),
+            "read": Out(1), "rdata": In(word_bits),
             "start": Out(1), "reset": Out(1), "busy": In(1), "cycles": In(CYCLE_BITS),
         })  # fmt: skip
 
@@ -73,18 +83,24 @@ class Link(wiring.Component):
     def _declare(self, m: Module) -> None:
         """Registers, the frame buffer and the CRC, which both directions share."""
         self._sequence, self._command, self._length = Signal(8), Signal(8), Signal(16)
+        self._status, self._token = Signal(8), Signal(32)
+        # The first bytes of a payload; counters of what comes from it are as short as can be.
         self._head = Signal(8 * HEAD_BYTES)
-        self._size, self._bytes = self._head[48:64], self._head[64:80]
+        longest = max(READ_BYTES, HEAD_BYTES + self._data_bytes)
+        self._bytes = self._head[64:80][: longest.bit_length()]
+        self._size = self._head[48:64][: self._word_bytes.bit_length()]
         self._old, self._new = self._head[16:48], self._head[48:80]
-        # index: byte of the part at hand; offset: byte of the data; within: byte of the word
-        self._index, self._offset, self._within = Signal(16), Signal(16), Signal(16)
-        self._word, self._token = Signal(self._word_bits), Signal(32)
-        self._status, self._reply_length = Signal(8), Signal(16)
+        # Bytes left of this part of the frame, of the payload's head, of this word.
+        self._left = Signal(range(longest + 1))
+        self._head_left, self._word_left = Signal(range(HEAD_BYTES + 1)), Signal.like(self._size)
+        self._reply_length = Signal.like(self._left)
+        self._word = Signal.like(self.wdata)
         m.submodules.crc = self._crc = CRC32_ISO_HDLC(data_width=8).create()
         m.submodules.buffer = buffer = Memory(
             shape=unsigned(8), depth=self._data_bytes, init=[]
         )
         self._buffer_in, self._buffer_out = buffer.write_port(), buffer.read_port()
+        self._offset = Signal(range(self._data_bytes + 1))
         m.d.comb += [
             self.target.eq(self._head[:16]),
             self.address.eq(self._head[16:48]),
@@ -96,7 +112,8 @@ class Link(wiring.Component):
 
     def _next_word(self, m: Module) -> None:
         """Count the address up; a request's first one is in its head, and counts there."""
-        m.d.sync += self._head[16:48].eq(self._head[16:48] + 1)
+        address = self._head[16:48][: self._address_bits]
+        m.d.sync += [address.eq(address + 1), self._word_left.eq(self._size)]
 
     def _watch_silence(self, m: Module) -> None:
         """``_expired`` is 1 when no byte came for ``gap`` cycles."""
@@ -109,7 +126,7 @@ class Link(wiring.Component):
     def _receive(self, m: Module) -> None:
         """Take a request apart; the first 10 bytes of its payload go to ``_head``."""
         with m.State("hunt"):
-            m.d.sync += [self._index.eq(0), self._offset.eq(0), self._within.eq(0)]
+            m.d.sync += [self._left.eq(4), self._head_left.eq(HEAD_BYTES), self._offset.eq(0)]
             with m.If(self.rx_valid & (self.rx_data == REQUEST_SYNC)):
                 m.d.comb += self._crc.start.eq(1)
                 m.next = "header"
@@ -118,27 +135,30 @@ class Link(wiring.Component):
             with m.If(self.rx_valid):
                 header = Cat(self._sequence, self._command, self._length)
                 m.d.sync += header.eq(Cat(header[8:], self.rx_data))
-                self._count(m, 3, "length")
+                self._count(m, "length", 0)
         with m.State("length"):
+            m.d.sync += self._left.eq(self._length)
             with m.If(self._length > HEAD_BYTES + self._data_bytes):
                 m.next = "hunt"
             with m.Elif(self._length == 0):
+                m.d.sync += self._left.eq(4)
                 m.next = "trailer"
             with m.Else():
                 m.next = "payload"
         with m.State("payload"):
             self._take(m)
             with m.If(self.rx_valid):
-                with m.If(self._index < HEAD_BYTES):
+                with m.If(self._head_left != 0):
                     m.d.sync += self._head.eq(Cat(self._head[8:], self.rx_data))
+                    m.d.sync += self._head_left.eq(self._head_left - 1)
                 with m.Else():
                     m.d.comb += self._buffer_in.en.eq(1)
                     m.d.sync += self._offset.eq(self._offset + 1)
-                self._count(m, self._length - 1, "trailer")
+                self._count(m, "trailer", 4)
         with m.State("trailer"):
             self._take(m)
             with m.If(self.rx_valid):
-                self._count(m, 3, "check")
+                self._count(m, "check", 5)
 
     def _take(self, m: Module) -> None:
         """Feed the CRC with the byte at hand; give up after a long silence."""
@@ -146,18 +166,21 @@ class Link(wiring.Component):
         with m.If(self._expired & ~self.rx_valid):
             m.next = "hunt"
 
-    def _count(self, m: Module, last: HdlValue | int, following: str) -> None:
-        """Count a byte of this part of the frame; go on to ``following`` after the last."""
-        m.d.sync += self._index.eq(self._index + 1)
-        with m.If(self._index == last):
-            m.d.sync += self._index.eq(0)
+    def _count(self, m: Module, following: str, length: HdlValue | int) -> None:
+        """Count a byte of this part of the frame.
+
+        After the last go on to ``following``, a part of ``length`` bytes.
+        """
+        m.d.sync += self._left.eq(self._left - 1)
+        with m.If(self._left == 1):
+            m.d.sync += self._left.eq(length)
             m.next = following
 
     def _check(self, m: Module) -> None:
-        """Decide what to do, now that the whole request is here."""
+        """Decide what to do, now that the whole request is here; 5 bytes of reply are left."""
         with m.State("check"):
             m.d.sync += [self._status.eq(Status.INVALID), self._reply_length.eq(0)]
-            m.d.sync += self._offset.eq(0)
+            m.d.sync += [self._word_left.eq(self._size), self._offset.eq(0)]
             m.next = "reply"
             blocked = self.busy & (self.target != 0)
             with m.If(~self._crc.match_detected):
@@ -166,11 +189,10 @@ class Link(wiring.Component):
                 m.d.sync += self._status.eq(blocked * Status.BUSY)
                 with m.If(~blocked):
                     m.d.sync += self._reply_length.eq(self._bytes)
-            with m.Elif(
-                (self._command == Command.WRITE) & (self._length == self._bytes + HEAD_BYTES)
-            ):
+            with m.Elif((self._command == Command.WRITE) & (self._offset == self._bytes)):
                 m.d.sync += self._status.eq(blocked * Status.BUSY)
                 with m.If(~blocked):
+                    m.d.sync += self._left.eq(self._bytes)
                     m.next = "fetch"
             with m.Elif((self._command == Command.START) & (self._length == 8)):
                 self._start(m)
@@ -192,23 +214,22 @@ class Link(wiring.Component):
     def _write(self, m: Module) -> None:
         """Move words from the buffer to the board, high byte first."""
         with m.State("fetch"):
-            with m.If(self._offset == self._bytes):
-                m.d.sync += self._status.eq(Status.OK)
+            m.d.sync += self._left.eq(self._left - 1)
+            m.next = "shift"
+            with m.If(self._left == 0):
+                m.d.sync += self._left.eq(5)
                 m.next = "reply"
-            with m.Else():
-                m.next = "shift"
         with m.State("shift"):
             m.d.sync += [
                 self._word.eq(Cat(self._buffer_out.data, self._word[:-8])),
                 self._offset.eq(self._offset + 1),
-                self._within.eq(self._within + 1),
+                self._word_left.eq(self._word_left - 1),
             ]
             m.next = "fetch"
-            with m.If(self._within == self._size - 1):
+            with m.If(self._word_left == 1):
                 m.next = "store"
         with m.State("store"):
             m.d.comb += self.write.eq(1)
-            m.d.sync += self._within.eq(0)
             self._next_word(m)
             m.next = "fetch"
 
@@ -224,21 +245,24 @@ class Link(wiring.Component):
     def _reply(self, m: Module) -> None:
         """Send the reply's header and, after the words, its CRC."""
         length = self._reply_length
+        # By the number of bytes left: the last one first.
         header = Array(
-            [Const(REPLY_SYNC, 8), self._sequence, self._status, length[:8], length[8:]]
+            [0, length[8:], length[:8], self._status, self._sequence, REPLY_SYNC, 0, 0]
         )
         with m.State("reply"):
-            first = self._index == 0
-            self._send(m, header[self._index[:3]], ~first)
+            first = self._left == 5
+            self._send(m, header[self._left[:3]], ~first)
             m.d.comb += self._crc.start.eq(first)
             with m.If(self.tx_ready):
-                self._count(m, 4, "load")
-                with m.If((self._index == 4) & (length == 0)):
+                self._count(m, "load", length)
+                with m.If((self._left == 1) & (length == 0)):
+                    m.d.sync += self._left.eq(4)
                     m.next = "crc"
         with m.State("crc"):
-            self._send(m, self._crc.crc.word_select(self._index[:2], 8), 0)
+            # The low byte first: 4 left is byte 0.
+            self._send(m, self._crc.crc.word_select(~(self._left[:2] - 1)[:2], 8), 0)
             with m.If(self.tx_ready):
-                self._count(m, 3, "hunt")
+                self._count(m, "hunt", 4)
 
     def _send_words(self, m: Module) -> None:
         """Send the words of a READ, low byte first."""
@@ -246,25 +270,21 @@ class Link(wiring.Component):
             m.d.comb += self.read.eq(1)
             m.next = "loaded"
         with m.State("loaded"):
-            system = self._system_words()[self.address[:3]]
-            m.d.sync += self._within.eq(0)
+            m.d.sync += self._word.eq(Mux(self.target == 0, self._system_word(), self.rdata))
             self._next_word(m)
-            with m.If(self.target == 0):
-                m.d.sync += self._word.eq(system)
-            with m.Else():
-                m.d.sync += self._word.eq(self.rdata)
             m.next = "send"
         with m.State("send"):
             self._send(m, self._word[:8], 1)
             with m.If(self.tx_ready):
-                m.d.sync += [self._word.eq(self._word >> 8), self._within.eq(self._within + 1)]
-                with m.If(self._within == self._size - 1):
+                m.d.sync += self._word.eq(self._word >> 8)
+                m.d.sync += self._word_left.eq(self._word_left - 1)
+                with m.If(self._word_left == 1):
                     m.next = "load"
-                self._count(m, self._reply_length - 1, "crc")
+                self._count(m, "crc", 4)
 
-    def _system_words(self) -> Array:
+    def _system_word(self) -> HdlValue:
+        """The system word at the address."""
         low, high = self._identity & 0xFFFFFFFF, self._identity >> 32
         constants = [Const(v, 32) for v in (MAGIC, VERSION, low, high)]
-        return Array(
-            [*constants, self._token, self.busy, self.cycles[:32], self.cycles[32:]]
-        )
+        words = Array([*constants, self._token, self.busy, self.cycles[:32], self.cycles[32:]])
+        return words[self.address[:3]]

@@ -26,7 +26,8 @@ START replaces ``old`` by ``new`` and starts; when the token is ``new`` already 
 and when it is anything else it refuses (LOST), because the board was restarted or used by
 somebody else since the host filled its memories.
 
-While a run goes on, only the system words can be read.
+While a run goes on, only the system words can be read.  A READ or WRITE beyond the end of a
+target has no defined effect.
 """
 
 from __future__ import annotations
@@ -136,11 +137,6 @@ def interface_hash(interface: KernelInterface) -> int:
     lines += [f"{t}" for t in targets(interface).values()]
     digest = hashlib.sha256("\n".join(lines).encode()).digest()
     return int.from_bytes(digest[:8], "little")
-
-
-def word_bytes(interface: KernelInterface) -> int:
-    """Bytes of the widest word the link moves."""
-    return max(t.word_bytes for t in (SYSTEM, *targets(interface).values()))
 
 
 def encode(sync: int, sequence: int, code: int, payload: bytes = b"") -> bytes:

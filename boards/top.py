@@ -18,7 +18,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from allo_rtl.boards.link import CYCLE_BITS, Link
-from allo_rtl.boards.protocol import interface_hash, targets, word_bytes
+from allo_rtl.boards.protocol import interface_hash, targets
 from allo_rtl.boards.uart import UartReceiver, UartTransmitter
 from allo_rtl.rtl.interface import ArrayPort, BankPort, KernelInterface
 
@@ -78,11 +78,12 @@ class Top(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Put the parts together."""
         m = Module()
-        link = Link(interface_hash(self._interface), word_bytes(self._interface), self._gap)
+        reached = targets(self._interface)
+        link = Link(interface_hash(self._interface), reached.values(), self._gap)
         m.submodules.link = link
         self._serial(m, link)
         self._run_control(m, link)
-        numbers = {name: t.number for name, t in targets(self._interface).items()}
+        numbers = {name: t.number for name, t in reached.items()}
         values = self._ports(m, link, numbers)
         with m.Switch(link.target):
             for name, value in values.items():
