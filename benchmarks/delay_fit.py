@@ -128,11 +128,20 @@ def fit_family(family: Family, points: Sequence[Point]) -> dict[str, Any]:
     """
     alone = _Alone(points)
     wire = alone.wire(family)
-    pieces = {k: [(None, alone.rows(k, wire))] for k in (*SIMPLE, "logic", "select")}
+    pieces: dict[str, _Pieces] = {
+        k: [(None, alone.rows(k, wire))] for k in (*SIMPLE, "logic", "select")
+    }
     pieces |= {k: _split(alone.rows(k, wire), family.multipliers) for k in PRODUCTS}
-    delays = {k: [[limit, *_delays(rows)] for limit, rows in v] for k, v in pieces.items()}
+    # One LUT takes the same at any width; single levels are noisy, so the slowest counts.
+    level = max(ns for _, ns, _ in alone.rows("logic"))
+    delays: dict[str, list[list[Any]]] = {
+        k: [[limit, *_delays(rows)] for limit, rows in v] for k, v in pieces.items()
+    }
+    delays["logic"] = [[None, 0.0, 0.0, _round(level)]]
+    delays["select"] = [[None, *_delays(alone.rows("select"), level)]]
     # The result of a comparison fans out, and leaves a carry chain: not seen when it is alone.
-    delays["cmp"][0][3] = _round(delays["cmp"][0][3] + alone.compare_exit(wire))
+    limit, a, b, c = delays["cmp"][0]
+    delays["cmp"] = [[limit, a, b, _round(c + alone.compare_exit(wire))]]
     if family.dsp_ns is not None:
         delays |= {k: _estimated_product(family, delays["add"][0]) for k in PRODUCTS}
     muxes = [p for p in points if p.kind == "mux"]
@@ -154,6 +163,7 @@ def fit_family(family: Family, points: Sequence[Point]) -> dict[str, Any]:
 
 
 type _Rows = list[tuple[int, float, float]]
+type _Pieces = list[tuple[int | None, _Rows]]
 
 
 class _Alone:
@@ -196,13 +206,11 @@ class _Alone:
         return max(0.0, median([*before_select, *(ns - wire for ns in behind_add)]))
 
 
-def _split(
-    rows: _Rows, multipliers: Sequence[tuple[int, int, int]]
-) -> list[tuple[int | None, _Rows]]:
+def _split(rows: _Rows, multipliers: Sequence[tuple[int, int, int]]) -> _Pieces:
     """Rows of products by the block that makes them, the last with those that need several."""
     limits: list[int | None] = [narrow for _, narrow, _ in multipliers]
     lower = 0
-    found: list[tuple[int | None, _Rows]] = []
+    found: _Pieces = []
     for limit in [*limits, None]:
         inside = [r for r in rows if lower < r[0] and (limit is None or r[0] <= limit)]
         if inside:
@@ -211,10 +219,11 @@ def _split(
     return [*found[:-1], (None, found[-1][1])]
 
 
-def _delays(rows: _Rows) -> list[float]:
-    times = [max(r[1], 0.05) for r in rows]
+def _delays(rows: _Rows, least: float = 0.05) -> list[float]:
+    """``[a, b, c]`` of the rows, none below ``least`` ns."""
+    times = [max(r[1], least) for r in rows]
     # Half of the shortest is constant, so that one bit, which is not measured, is not free.
-    floor = min(times) / 2
+    floor = max(least, min(times) / 2)
     a, b, c = fit_delay([r[0] for r in rows], [t - floor for t in times])
     return [_round(a), _round(b), _round(c + floor)]
 
