@@ -15,7 +15,7 @@ from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
-from allo_rtl.frontend.scope import Binding, Cascade, LocalKernel, Scopes, Variable
+from allo_rtl.frontend.scope import Binding, Cascade, LocalKernel, Scalar, Scopes, Variable
 from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
@@ -192,6 +192,16 @@ class Context:
         outer = [k for k, v in self.kernel.names.items() if isinstance(v, int | np.ndarray)]
         hint = similar(name, [*self.scopes.names(), *outer])
         return LanguageError(f"unknown name '{name}'", loc=loc, hint=hint)
+
+    def need_constant(self, node: ast.expr) -> None:
+        """Refuse an expression that uses a variable of the kernel where a constant is needed."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(self.find(part.id), Variable | Scalar):
+                raise LanguageError(
+                    f"'{part.id}' is a variable of the kernel, and a constant is needed here",
+                    loc=self.loc(part),
+                    allowed="integer literals and outer Python ints",
+                )
 
     def missing(self, node: ast.expr) -> bool:
         """Whether an expression stands for no Python object."""

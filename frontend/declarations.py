@@ -31,6 +31,9 @@ def annotated(cx: Context, node: ast.AnnAssign) -> None:
             loc=cx.loc(node.target),
             hint="leave the annotation out of the assignment to an element",
         )
+    cx.need_constant(node.annotation)
+    if isinstance(node.value, ast.List):
+        cx.need_constant(node.value)
     type_ = annotation(cx.kernel, node.annotation)
     known = _same_variable(cx, node.target, type_)
     if isinstance(type_, ScalarType):

@@ -199,6 +199,7 @@ def _setting(cx: Context, node: ast.expr, true: int, least: int) -> int | None:
             return None
         case ast.Constant(value=True):
             return true
+    cx.need_constant(node)
     value = constant_int(cx.kernel, node)
     if value < least:
         raise LanguageError(
