@@ -325,6 +325,69 @@ def test_a_reorder_is_refused_exactly_when_it_turns_a_dependence_around(case):
     assert run(s) == expected
 
 
+# --- random programs: what is accepted computes the same ----------------------------------------
+
+STATEMENTS = [
+    "t = A[i, j]",
+    "t += A[j, i]",
+    "t = t * 3 + 1",
+    "A[i, j] = t",
+    "A[j, i] = B[i, j] + 1",
+    "B[i, j] = t",
+    "B[i, j] += A[i, j]",
+    "S[i] += t",
+    "S[j] *= A[i, j]",
+    "S[A[i, j] % 4] += 1",
+    "S[0] = t",
+    "if A[i, j] > 7:\n            t = j",
+    "for k in range(4):\n            row[k] = A[i, k] + j",
+    "for k in range(1, 4):\n            row[k] = row[k - 1] + A[k, j]",
+    "for k in range(4):\n            B[i, k] += row[3 - k]",
+    "bump(row)",
+]
+
+
+def bump(X: int32[4]):
+    for n in range(4):
+        X[n] = X[n] * 2 + 1
+
+
+def program(statements, declared_inside, used_after) -> str:
+    declare = ["t: int32 = 5", "row: int32[4] = 0"]
+    outside, inside = ([], declare) if declared_inside else (declare, [])
+    return "\n    ".join(
+        [
+            "def f(A: int32[4, 4], B: int32[4, 4], S: int32[4]):",
+            *outside,
+            "for i, j in allo.grid(4, 4):",
+            *(f"    {line}" for line in (*inside, *statements)),
+            *(["S[3] = t + row[1]"] if used_after and not declared_inside else []),
+        ]
+    )
+
+
+@given(
+    st.lists(st.sampled_from(STATEMENTS), min_size=1, max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_reorder_that_is_accepted_computes_the_same(statements, inside, after, blocked):
+    text = program(statements, inside, after)
+    s = customize(text, global_vars={"allo": allo, "int32": int32, "bump": bump})
+    expected = run(s)
+    try:
+        if blocked:
+            s.split("j", 2)
+            s.reorder("j.outer", "i")
+        else:
+            s.reorder("j", "i")
+    except IllegalScheduleError:
+        return
+    assert run(s) == expected
+
+
 # --- accumulations: whatever is taken for one gives the same in any order ----------------------
 
 TYPES = [int8, uint8, int16, Int(9), Int(17), UInt(7), int32]

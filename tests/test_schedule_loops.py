@@ -82,6 +82,21 @@ def test_names_with_dots_are_items():
     assert "for i.outer in 0..2  unroll 2" in s.show()
 
 
+def test_a_band_called_like_a_loop():
+    def k(A: int32[4]):
+        for i in allo.grid(4, name="i"):
+            A[i] = i
+
+    s = customize(k)
+    s.split("i", 2)
+    s.unroll("i.inner")
+    s.pipeline("k:i.i.outer")
+    assert s.show().splitlines()[1:3] == [
+        "  i: for i.outer in 0..2  pipeline II=1",
+        "    for i.inner in 0..2  unroll all",
+    ]
+
+
 def test_a_nest_inside_a_band_has_the_kernels_names():
     s = customize(stages_in_a_loop)
     loops = s.get_loops()

@@ -157,6 +157,14 @@ def test_the_same_dimension_twice(dim):
     )
 
 
+def test_a_complete_partition_may_be_asked_for_again():
+    s = customize(both)
+    s.partition(s.A)
+    module = s.module
+    s.partition("fill:X")
+    assert s.module is module
+
+
 def test_a_scalar_has_no_banks():
     def total(A: int32[8]) -> int32:
         t: int32 = 0

@@ -269,6 +269,8 @@ def _parse(module: Module, axis: Axis) -> tuple[Func, str, str]:
         )
     func_name, colon, name = axis.rpartition(":")
     func = find_func(module, func_name if colon else module.top)
+    if any(loop.name == name for loop in all_loops(func.body)):
+        return func, "", name
     for root in roots(func.body):
         if name.startswith(f"{root.attrs.band}."):
             return func, root.attrs.band, name.removeprefix(f"{root.attrs.band}.")

@@ -25,7 +25,11 @@ def partition_kind(kind: object) -> Partition:
 
 
 def check_partition(array: Value, kind: Partition, dim: object, factor: object) -> list[int]:
-    """The dimensions to partition, from 0; ScheduleError when the arguments do not fit."""
+    """The dimensions to partition, from 0; ScheduleError when the arguments do not fit.
+
+    There are none when everything is wanted and is partitioned completely already: arrays that
+    calls make the same are partitioned together, and a user may ask for each of them.
+    """
     type_, name = array.array, array.name
     if type_.rank == 0:
         raise ScheduleError(f"{name!r} is a scalar variable; there is nothing to partition")
@@ -34,6 +38,9 @@ def check_partition(array: Value, kind: Partition, dim: object, factor: object) 
             f"the dimension to partition is {dim!r}, and {name!r} is {type_}",
             allowed=f"1 to {type_.rank}, or 0 for all dimensions",
         )
+    whole = all(p and p.kind is Partition.Complete for p in type_.partition)
+    if kind is Partition.Complete and dim == 0 and type_.partition and whole:
+        return []
     dims = [dim - 1] if dim else list(range(type_.rank))
     for d in dims:
         _check_dim(name, type_, d, kind, factor)
@@ -67,6 +74,8 @@ def apply_partition(
     module: Module, func: Func, array: Value, dims: list[int], kind: Partition, factor: int
 ) -> Module:
     """The module with the array, everywhere it goes, partitioned along ``dims``."""
+    if not dims:
+        return module
     type_ = array.array
     for dim in dims:
         banks = type_.shape[dim] if kind is Partition.Complete else factor
