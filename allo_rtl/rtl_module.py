@@ -15,7 +15,7 @@ from allo_rtl.hls.render import render_json, render_table
 from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.rtl.interface import KernelInterface
-from allo_rtl.rtl.kernel import KernelComponent, emit_verilog
+from allo_rtl.rtl.kernel import KernelComponent, emit_verilog, interface
 from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
@@ -61,7 +61,7 @@ class RtlModule:
     @cached_property
     def interface(self) -> KernelInterface:
         """The ports of the kernel."""
-        return self.component.interface
+        return interface(self.design, self.design.top)
 
     @cached_property
     def component(self) -> KernelComponent:

@@ -244,10 +244,12 @@ class _FuncWriter:
             slot = _Slot.of(value.type)
             if value not in self.memory:
                 self.memory[value] = self._new(slot)
-            if isinstance(op, Alloc):
-                size, zero = constant(I64, slot.bytes), constant(_I8, 0)
-                self.b.call(self.unit.memset, [self.memory[value], zero, size, constant(_I1, 0)])
-                self.env[value] = self.memory[value]
+
+    def _zero(self, value: Value) -> None:
+        """Make an allocated array's memory, reserved at the start of the run, zero."""
+        size, zero = constant(I64, _Slot.of(value.type).bytes), constant(_I8, 0)
+        self.b.call(self.unit.memset, [self.memory[value], zero, size, constant(_I1, 0)])
+        self.env[value] = self.memory[value]
 
     def _new(self, slot: _Slot) -> LLValue:
         if slot.bytes <= _STACK_BYTES:
@@ -275,8 +277,8 @@ class _FuncWriter:
                 env[result] = cast(b, operand.type, result.type, env[operand])
             case Apply(result=result, expr=expr):
                 env[result] = cast(b, Index(), result.type, self._affine(expr))
-            case Alloc():
-                pass  # reserved at the start of the function
+            case Alloc(result=result):
+                self._zero(result)
             case GetGlobal(result=result, name=name):
                 env[result] = self.unit.globals[name]
             case Load(result=result):

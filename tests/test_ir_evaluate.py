@@ -217,19 +217,22 @@ def test_bounds_are_the_largest_lower_and_the_smallest_upper_by_steps():
     assert got.tolist() == [0, 0, 0, 3, 0, 5, 0, 0]
 
 
-def test_an_array_is_zeroed_at_the_start_of_each_run_and_not_in_loops():
-    t, i = Value(ArrayType(int32, ()), "t"), Value(index)
-    old, one, new, last = (Value(int32) for _ in range(4))
+def test_an_array_is_zeroed_each_time_its_alloc_is_executed():
+    t, total, i = Value(ArrayType(int32, ()), "t"), Value(ArrayType(int32, ()), "n"), Value(index)
+    old, one, new, sofar, more, last = (Value(int32) for _ in range(6))
     body = (
         Alloc(result=t),
         Load(result=old, array=t),
         Constant(result=one, value=1),
         Binary(kind=BinaryKind.ADD, result=new, lhs=old, rhs=one),
         Store(value=new, array=t),
+        Load(result=sofar, array=total),
+        Binary(kind=BinaryKind.ADD, result=more, lhs=sofar, rhs=new),
+        Store(value=more, array=total),
     )
     loop = For(iv=i, lower=(const(0),), upper=(const(5),), body=body)
-    end = (Load(result=last, array=t), Return(values=(last,)))
-    func = Func(name="f", args=(), results=(int32,), body=(loop, *end))
+    end = (Load(result=last, array=total), Return(values=(last,)))
+    func = Func(name="f", args=(), results=(int32,), body=(Alloc(result=total), loop, *end))
     module = Module(funcs=(func,), top="f")
     assert evaluate(module, ()) == (5,)
     assert evaluate(module, ()) == (5,)

@@ -39,7 +39,6 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
-from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, Type
 
 type IntArray = npt.NDArray[Any]
@@ -163,10 +162,6 @@ class _Frame:
         self.arrays: dict[Value, list[int]] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
-        # Arrays are zero at the start of the run, not each time control passes their Alloc.
-        for op in walk(func.body):
-            if isinstance(op, Alloc):
-                self.arrays[op.result] = [0] * op.result.array.size
 
     def bind(self, value: Value, content: int | list[int]) -> None:
         if isinstance(content, list):
@@ -184,7 +179,9 @@ class _Frame:
 
     def run(self) -> tuple[int | list[int], ...]:
         self.block(self.func.body)
-        return tuple(self.get(v) for v in self.func.returned)
+        # An array result is a fresh array, also when the function returns an argument of its own.
+        returned = (self.get(v) for v in self.func.returned)
+        return tuple(r if isinstance(r, int) else list(r) for r in returned)
 
     def block(self, block: Block) -> None:
         for op in block:
@@ -205,7 +202,9 @@ class _Frame:
                 s[result] = eval_cast(result.type, s[operand])
             case Apply(result=result, expr=expr):
                 s[result] = eval_cast(result.type, self.number(expr))
-            case Alloc() | Return():
+            case Alloc(result=result):
+                self.arrays[result] = [0] * result.array.size
+            case Return():
                 pass
             case GetGlobal(result=result, name=name):
                 self.arrays[result] = list(self.module.global_(name).data)

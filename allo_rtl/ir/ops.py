@@ -197,7 +197,7 @@ class Apply(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alloc(Op):
-    """A fresh array; its elements are zero at the start of each run of the function."""
+    """A fresh array of zeros, each time it is executed."""
 
     RESULTS = ("result",)
     result: Value

@@ -15,6 +15,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.node import DIVISIONS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.memory import Memories
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
@@ -102,8 +103,7 @@ class Datapath:
 
     def _register_like(self, node: Node) -> Signal:
         value = self._made[node]
-        base = value.name if isinstance(value, Signal) else "value"
-        register = Signal(value.shape(), name=self._names(f"{base}_q"), reset_less=True)
+        register = Signal(value.shape(), name=self._names(f"{_label(node)}_q"), reset_less=True)
         return located(register, node.loc)
 
     def _build(self, node: Node) -> None:
@@ -144,6 +144,8 @@ class Datapath:
 
     def _compute(self, node: Node, operands: list[Value]) -> Value:
         shape, unit = self._schedule.shapes[node], self._schedule.units[node]
+        if node.kind is Kind.CAST and (same := _resized(operands[0], shape)) is not None:
+            return same
         if node.kind is Kind.MUL:
             value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
         elif node.kind in DIVISIONS:
@@ -153,7 +155,24 @@ class Datapath:
         return self._signal(node, value)
 
     def _signal(self, node: Node, value: Value) -> Signal:
-        base = node.name or (f"{node.kind.value}_l{node.loc.line}" if node.loc else node.kind.value)
-        signal = Signal(shape_of(self._schedule.shapes[node]), name=self._names(base))
+        signal = Signal(shape_of(self._schedule.shapes[node]), name=self._names(_label(node)))
         self._m.d.comb += signal.eq(value)
         return located(signal, node.loc)
+
+
+def _label(node: Node) -> str:
+    """What to call a node's signal: its name, or its operation and source line."""
+    while node.kind is Kind.CAST:
+        node = node.operands[0]
+    if node.name:
+        return node.name
+    kind = node.kind.value
+    return f"{kind}_line{node.loc.line}" if node.loc else f"{kind}_index"
+
+
+def _resized(value: Value, shape: Shape) -> Value | None:
+    """The low bits of a value in a shape, as wires; None when it has to be extended."""
+    if shape.width > len(value):
+        return None
+    low = value[: shape.width]
+    return low.as_signed() if shape.signed else low

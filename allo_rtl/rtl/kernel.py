@@ -147,7 +147,7 @@ class KernelComponent(wiring.Component):
 
     def _handshake(self, m: Module) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
-        busy, begin, last = Signal(name="busy"), Signal(name="begin"), Signal(name="last")
+        busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
         m.d.comb += [
             self._signal("ready").eq(~busy | last),
             begin.eq(self._signal("start") & self._signal("ready")),
@@ -199,12 +199,12 @@ class KernelComponent(wiring.Component):
         names: Names,
     ) -> Any:  # noqa: ANN401 - a component or the signals of an instance
         function = self.design.function(call.callee)
-        inner = KernelComponent(self.design, function)
-        name = names(f"call_{call.callee}")
-        callee = self._black_box(m, inner, name) if self._black_boxes else inner
-        if callee is inner:
-            m.submodules[name] = inner
-        ports = inner.interface
+        ports, name = interface(self.design, function), names(f"call_{call.callee}")
+        callee: Any
+        if self._black_boxes:
+            callee = self._black_box(m, function, ports, name)
+        else:
+            m.submodules[name] = callee = KernelComponent(self.design, function)
         for outer, port in [*zip(call.args, ports.args, strict=True),
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):
@@ -216,14 +216,16 @@ class KernelComponent(wiring.Component):
                 values[outer] = signal.as_signed() if is_signed(port.type) else signal
         return callee
 
-    def _black_box(self, m: Module, inner: KernelComponent, name: str) -> _Signals:
-        box = _Signals(inner.interface, name)
+    def _black_box(
+        self, m: Module, function: FunctionDesign, ports: KernelInterface, name: str
+    ) -> _Signals:
+        box = _Signals(ports, name)
         connections = {
             f"{'i' if direction == 'input' else 'o'}_{port}": getattr(box, port)
-            for port, (direction, _) in inner.interface.signals().items()
+            for port, (direction, _) in ports.signals().items()
         }
         m.submodules[name] = Instance(
-            module_name(self.design, inner.function),
+            module_name(self.design, function),
             i_clk=ClockSignal(), i_rst=ResetSignal(), **connections,
         )
         return box
@@ -258,7 +260,7 @@ def _connect_array(
 
 def _reserved_names(ports: KernelInterface) -> Names:
     names = Names()
-    for name in (*_RESERVED, "begin", "last", *ports.signals()):
+    for name in (*_RESERVED, "accept", "last", *ports.signals()):
         names(name)
     return names
 

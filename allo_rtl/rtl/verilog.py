@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from amaranth.back import verilog
 from amaranth.lib import wiring
+
+
+_FOREIGN = re.compile(r"^ *\(\* (?:(?:generator|top|init) = [^*]*|src = \"[^\"]*/[^\"]*\") \*\)\n", re.MULTILINE)
+"""Attributes that name this compiler's own lines, or tools: those of the kernel have no folder."""
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of a component and all below it; its top module is called ``name``.
 
-    Ports are the component's members and ``clk``, ``rst`` of its clock domain.
+    Ports are the component's members and ``clk``, ``rst`` of its clock domain.  The ``src``
+    attributes name lines of the kernel.
     """
-    text: str = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=True)
-    return text
+    text: str = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=False)
+    return _FOREIGN.sub("", text)
