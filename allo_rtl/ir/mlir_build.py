@@ -35,7 +35,7 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
-from allo_rtl.ir.types import Index, IntegerType, ScalarType, Type, UInt, bool_, index
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType, Type, UInt, bool_, index
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,13 @@ class _Builder:
             raise self.build.source.error(ref.token, text)
         return found
 
+    def array(self, ref: Ref) -> Value:
+        found = self.value(ref)
+        if not isinstance(found.type, ArrayType):
+            text = f"'{ref.name}' is {found.type}, not an array"
+            raise self.build.source.error(ref.token, text)
+        return found
+
     def bounds(self, ref: Ref) -> tuple[AffineExpr, ...]:
         found = self.lookup(ref)
         if not isinstance(found, Value):
@@ -182,9 +189,9 @@ class _Builder:
         self.check_parts(raw)
         self.check_types(raw)
         dialect, _, short = raw.name.rpartition(".")
-        if "affine" in raw.attrs:
+        if "affine" in raw.attrs and dialect == "arith":
             self.fold(raw, short)
-        elif "apply" in raw.attrs:
+        elif "apply" in raw.attrs and short == "addi":
             lhs, rhs = map(self.expr, raw.operands)
             self.apply(raw, lhs + rhs)
         elif dialect == "arith" and short in BINARY_KINDS:
@@ -210,6 +217,8 @@ class _Builder:
                 raise self.error(raw, f"{raw.name} needs the attribute {name}")
         if len(raw.regions) != _REGIONS.get(raw.name, 0):
             raise self.error(raw, f"{raw.name} has {len(raw.regions)} regions")
+        if (short in CASTS or raw.name in _ONE_RESULT) and len(raw.outs) != 1:
+            raise self.error(raw, f"{raw.name} has {len(raw.outs)} results")
         if raw.name in ("affine.for", "scf.for") and len(raw.regions[0].args) != 1:
             raise self.error(raw, f"the block of {raw.name} needs one argument, its counter")
 
@@ -232,11 +241,13 @@ class _Builder:
             self.bind(name, (self.fold_binary(raw, short),))
 
     def fold_binary(self, raw: RawOp, short: str) -> AffineExpr:
+        if len(raw.operands) != 2:
+            raise self.error(raw, f"this {raw.name} is no part of an affine expression")
         lhs, rhs = map(self.expr, raw.operands)
         match short:
             case "addi":
                 return lhs + rhs
-            case "subi" if "mod" in raw.attrs:
+            case "subi" if raw.attrs.get("mod", 0) > 0:
                 return lhs.mod(raw.attrs["mod"])
             case "muli" if rhs.is_constant:
                 return lhs * rhs.const
@@ -257,14 +268,15 @@ class _Builder:
 
     def constant(self, raw: RawOp) -> None:
         type = with_unsigned(raw.outs[0], "unsigned" in raw.attrs)
-        assert isinstance(type, IntegerType | Index)
+        if not isinstance(type, IntegerType | Index):
+            raise self.error(raw, f"a constant of {type} is not supported")
         value = type.wrap(int(raw.attrs["value"]))
         result = self.define(raw, type, lambda r: Constant(result=r, value=value, loc=self.loc))
         self.constants[result] = value
 
     def binary(self, raw: RawOp, short: str) -> None:
         kind, asked = BINARY_KINDS[short]
-        lhs, rhs = map(self.value, raw.operands)
+        lhs, rhs = map(self.value, raw.operands[:2])
         marked = "unsigned" in raw.attrs
         unsigned = not asked if asked is not None else marked or is_unsigned(lhs.type)
         type = _in_sign(lhs.type, unsigned)
@@ -278,8 +290,11 @@ class _Builder:
         )
 
     def compare(self, raw: RawOp) -> None:
-        _, predicate, signed = PREDICATES[raw.attrs["predicate"]]
-        lhs, rhs = map(self.value, raw.operands)
+        number = raw.attrs["predicate"]
+        if not 0 <= number < len(PREDICATES):
+            raise self.error(raw, f"{number} is not the number of a predicate")
+        _, predicate, signed = PREDICATES[number]
+        lhs, rhs = map(self.value, raw.operands[:2])
         type = lhs.type if signed is None else _in_sign(lhs.type, not signed)
         left, right = self.coerce(lhs, type), self.coerce(rhs, type)
         self.define(
@@ -289,7 +304,7 @@ class _Builder:
         )
 
     def select(self, raw: RawOp) -> None:
-        condition, yes, no = map(self.value, raw.operands)
+        condition, yes, no = map(self.value, raw.operands[:3])
         type = with_unsigned(yes.type, "unsigned" in raw.attrs or is_unsigned(yes.type))
         flag = self.coerce(condition, bool_)
         left, right = self.coerce(yes, type), self.coerce(no, type)
@@ -329,21 +344,23 @@ class _Builder:
         return tuple(self.expr(r) for r in refs)
 
     def load(self, raw: RawOp) -> None:
-        array = self.value(raw.operands[0])
+        array = self.array(raw.operands[0])
         places = self.subscripts(raw, raw.operands[1:])
         type = array.array.element
         self.define(raw, type, lambda r: Load(result=r, array=array, index=places, loc=self.loc))
 
     def store(self, raw: RawOp) -> None:
-        array = self.value(raw.operands[1])
+        array = self.array(raw.operands[1])
         places = self.subscripts(raw, raw.operands[2:])
         value = self.coerce(self.value(raw.operands[0]), array.array.element)
         self.out.append(Store(value=value, array=array, index=places, loc=self.loc))
 
     def affine_for(self, raw: RawOp) -> None:
-        lower_count, upper_count, carried = raw.attrs["operandSegmentSizes"]
-        if carried:
-            raise self.error(raw, "values carried by a loop are not supported")
+        match raw.attrs["operandSegmentSizes"]:
+            case [int(lower_count), int(upper_count), 0]:
+                pass
+            case _:
+                raise self.error(raw, "values carried by a loop are not supported")
         lower_refs = raw.operands[:lower_count]
         upper_refs = raw.operands[lower_count : lower_count + upper_count]
         lower = self.mapped(raw, raw.attrs["lowerBoundMap"], lower_refs)
@@ -405,6 +422,7 @@ class _Builder:
             raise self.error(raw, "values that a block gives are not supported")
 
 
+_ONE_RESULT = ("arith.constant", "memref.alloc", "memref.alloca", "memref.get_global")
 _REGIONS = {"affine.for": 1, "scf.for": 1, "scf.if": 2}
 _MAP = (("map", AffineMap),)
 _PARTS: dict[str, tuple[int, tuple[tuple[str, type], ...]]] = {

@@ -41,12 +41,9 @@ def parse_module(text: str, filename: str = "<mlir>") -> Module:
 
 
 def _module(source: Source, ops: list[RawOp], top: object) -> Module:
+    _check_items(source, ops)
     globals_ = {o.attrs["sym_name"]: _global(source, o) for o in ops if o.name == "memref.global"}
     raws = {o.attrs["sym_name"]: o for o in ops if o.name == "func.func"}
-    for op in ops:
-        if op.name not in ("memref.global", "func.func"):
-            message = f"{op.name} stands where a function or a memref.global is expected"
-            raise source.error(op.token, message)
     signatures = {name: _signature(raw) for name, raw in raws.items()}
     build = Build(source, globals_, signatures)
     funcs = _callees_first([build_function(build, raw) for raw in raws.values()])
@@ -54,6 +51,22 @@ def _module(source: Source, ops: list[RawOp], top: object) -> Module:
         raise ParseError("the text has no function", loc=SourceLoc(source.filename, 1))
     name = top if isinstance(top, str) else top.name if isinstance(top, Symbol) else funcs[-1].name
     return Module(funcs=tuple(funcs), top=name, globals=tuple(globals_.values()))
+
+
+def _check_items(source: Source, ops: list[RawOp]) -> None:
+    names: set[str] = set()
+    for op in ops:
+        if op.name not in ("memref.global", "func.func"):
+            message = f"{op.name} stands where a function or a memref.global is expected"
+            raise source.error(op.token, message)
+        name = op.attrs.get("sym_name")
+        if not isinstance(name, str):
+            raise source.error(op.token, f"{op.name} needs the attribute sym_name")
+        if name in names:
+            raise source.error(op.token, f"'@{name}' is defined twice")
+        names.add(name)
+        if len(op.regions) != (op.name == "func.func"):
+            raise source.error(op.token, f"{op.name} has {len(op.regions)} regions")
 
 
 def _signature(raw: RawOp) -> Signature:
@@ -87,10 +100,12 @@ def _callees_first(funcs: list[Func]) -> list[Func]:
 
 
 def _global(source: Source, raw: RawOp) -> Global:
-    array = with_unsigned(raw.attrs["type"], "unsigned" in raw.attrs)
+    declared = raw.attrs.get("type")
     dense = raw.attrs.get("initial_value")
-    if not isinstance(array, ArrayType) or not isinstance(dense, Dense):
+    if not isinstance(declared, ArrayType) or not isinstance(dense, Dense):
         raise source.error(raw.token, "a memref.global needs an array type and dense<...> data")
+    array = with_unsigned(declared, "unsigned" in raw.attrs)
+    assert isinstance(array, ArrayType)
     data = _elements(array, dense)
     if len(data) != array.size:
         found = f"{array} has {array.size} elements, the data has {len(data)}"
