@@ -20,7 +20,7 @@ from allo_rtl.boards.host import Host
 from allo_rtl.boards.pll import find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
 from allo_rtl.boards.toolchain import LOG, REPORT, Usage, read_report, run_commands
-from allo_rtl.boards.top import Top
+from allo_rtl.boards.top import NO_COLLISIONS, Top
 from allo_rtl.boards.uart import divisor
 from allo_rtl.errors import ToolError
 from allo_rtl.rtl.interface import KernelInterface
@@ -146,9 +146,15 @@ def _plan(platform: Any, board: Board, chip: _Chip, clock_mhz: float) -> Any:  #
     """Amaranth's build plan: files and commands.
 
     nextpnr would exit with an error when the clock is missed; that is for ``meets_clock`` to say.
+    Amaranth asks every memory for the old word on a collision; where none can happen, leaving
+    it open saves some 70 flip-flops and 40 LUTs for each 32-bit bank.
     """
-    options = f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}"
-    return platform.prepare(chip, "top", nextpnr_opts=options, **dict(board.options))
+    ports = " ".join(f"top.top.{module}/t:$memrd_v2" for module in NO_COLLISIONS)
+    options = {
+        "nextpnr_opts": f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}",
+        "script_after_read": f"setparam -set COLLISION_X_MASK 1'1 {ports}",
+    }
+    return platform.prepare(chip, "top", **options, **dict(board.options))
 
 
 @contextmanager

@@ -56,6 +56,19 @@ class Bank(wiring.Component):
         return m
 
 
+def bank_prefix(bank: BankPort) -> str:
+    """What the name of a bank's module starts with.
+
+    A ``shared_`` bank may be read and written in one cycle, at one address even; any other never
+    is, which saves much logic where block RAMs do not order the two (see ``NO_COLLISIONS``).
+    """
+    return "shared_" if bank.read and bank.write else "bank_"
+
+
+NO_COLLISIONS = ("bank_*", "link")
+"""Modules inside a top whose memories are never read and written in one cycle."""
+
+
 class Top(wiring.Component):
     """A kernel, one memory a bank, scalar registers, a cycle counter and the link.
 
@@ -161,7 +174,7 @@ class Top(wiring.Component):
     def _bank(self, m: Module, link: Link, bank: BankPort, number: int) -> HdlValue:
         """A bank's memory, between kernel and link."""
         memory = Bank(bank.width, bank.depth)
-        m.submodules[f"bank_{bank.name}"] = memory
+        m.submodules[f"{bank_prefix(bank)}{bank.name}"] = memory
         idle = {
             "raddr": link.address, "ren": link.read,
             "waddr": link.address, "wen": link.write & (link.target == number),
