@@ -161,6 +161,24 @@ def test_an_illegal_reorder_names_both_iterations_and_the_cell():
     assert s.history() == ()
 
 
+def test_the_text_of_the_error():
+    text = "def k(A: int32[9]):\n    for i, j in allo.grid(4, 4):\n        A[i + 1] = A[i] + j\n"
+    with pytest.raises(IllegalScheduleError) as caught:
+        customize(text, global_vars={"allo": allo, "int32": int32}).reorder("j", "i")
+    assert str(caught.value) == (
+        "<kernel>:2:5: error: reorder('j', 'i') would change what the kernel computes: "
+        "iteration (i=1, j=0) would run before (i=0, j=1), which it must follow\n"
+        "    2 |     for i, j in allo.grid(4, 4):\n"
+        "      |     ^~~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
+        "  note: <kernel>:3:9: iteration (i=0, j=1) writes A[1]\n"
+        "    3 |         A[i + 1] = A[i] + j\n"
+        "      |         ^~~~~~~~\n"
+        "  note: <kernel>:3:20: iteration (i=1, j=0) reads A[1]\n"
+        "    3 |         A[i + 1] = A[i] + j\n"
+        "      |                    ^~~~"
+    )
+
+
 def test_dependences_that_keep_their_order_are_no_obstacle():
     s = customize(straight)
     expected = run(s)

@@ -313,6 +313,9 @@ class Schedule:
             for i in range(N):            body(0) | body(1) | ... | body(N - 1)
                 body(i)              ->
 
+        A scalar or array that every iteration writes before it reads it, and that nothing reads
+        after the loop, is taken as one of each iteration's own.
+
         Args:
             axis: the loop.
 
