@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -71,10 +72,9 @@ def write_bench(
     if not cases:
         raise SimulationError("a bench needs at least one case")
     name = interface.name
-    description = json.dumps(_description(interface, cases), indent=1)
     texts = {
         f"{name}.v": verilog,
-        f"{name}.json": description + "\n",
+        f"{name}.json": _json(_description(interface, cases)),
         "kernel_bench.py": _template("kernel_bench.py"),
         f"test_{name}.py": _template("test_kernel.py").replace("KERNEL_NAME", name),
     }
@@ -128,6 +128,13 @@ def _description(interface: KernelInterface, cases: Sequence[Case]) -> dict[str,
         "results": [p.name for p in interface.results if isinstance(p, ScalarPort)],
         "cases": [_case(interface, case) for case in cases],
     }
+
+
+def _json(data: dict[str, Any]) -> str:
+    """Indented JSON with each list of numbers or names on one line."""
+    text = json.dumps(data, indent=2) + "\n"
+    lists = re.compile(r"\[\n([^\[\]{}]*)\n *\]")
+    return lists.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
 
 
 def _array(port: ArrayPort) -> dict[str, Any]:

@@ -60,6 +60,13 @@ def test_files_and_data_of_a_bench(tmp_path):
     }
 
 
+def test_data_of_a_bench_is_readable(tmp_path):
+    paths = write_bench(tmp_path, *ADD_N, [case(-1)])
+    lines = paths[1].read_text().splitlines()
+    assert '      "banks": ["A_0", "A_1"],' in lines
+    assert '        "A": [0, 1, 2, 3, 4, 5, 6],' in lines
+
+
 def test_scalar_results_are_written_as_bit_patterns(tmp_path):
     c = Case((-1, 2, 3), (-1, 2, 3), (-2,))
     paths = write_bench(tmp_path, *SCALARS, [c])
