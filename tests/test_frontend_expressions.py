@@ -3,7 +3,7 @@
 import ast
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from allo_rtl.frontend import lower_kernel
@@ -153,8 +153,25 @@ def f(a: int8, b: uint8, c: int32, d: uint16, e: int3, T: int32[8], R: T512[2, 5
 """
 
 
+EDGES = {"a": -128, "b": 5, "c": 8, "d": 65535, "e": -4}
+
+
 @settings(max_examples=250, deadline=None)
 @given(expressions, numbers)
+@example("(i - b)", EDGES)  # Unsigned: wraps below zero.
+@example("((i - b) >> 32)", EDGES)
+@example("(int(i * 2147483647) + 1)", EDGES)  # Affine, but not within 32 bits.
+@example("(min(i, b) + 1)", EDGES)  # The minimum of a negative index is unsigned here.
+@example("(e << c)", EDGES)  # The amount does not fit the type of what is shifted.
+@example("(e >> d)", EDGES)
+@example("(a / d)", EDGES)  # The divisor does not fit the type of the quotient.
+@example("(b // a)", EDGES)
+@example("(i % a)", EDGES)
+@example("(-a)", EDGES)
+@example("(abs(a) - e)", EDGES)
+@example("(b < a)", EDGES)
+@example("(i < b)", EDGES)
+@example("(i // 0)", EDGES)
 def test_values_and_subscripts_follow_the_rules(text, env):
     module = lower_kernel(KERNEL.format(text), global_vars={"T512": Int(512)})
     verify_module(module)

@@ -320,6 +320,7 @@ def test_an_initialiser_in_a_loop_runs_each_time():
     A = np.zeros(3, int)
     run(kernel, A)
     assert list(A) == [0, 2, 4]
+    assert [f.name for f in loops(lowered(kernel).top_func.body)] == ["i", "t_init_0"]
 
 
 def test_whole_array_assignments():
