@@ -214,6 +214,21 @@ def test_a_data_dependent_store_may_be_any_cell():
     )
 
 
+def test_bounds_that_depend_on_data_may_be_any():
+    def segments(start: int32[4, 4], A: int32[8], B: int32[4, 4], C: int32[4, 4, 8]):
+        for i, j in allo.grid(4, 4):
+            for k in range(start[i, j], 8):
+                C[i, j, k] = A[k]
+            for k in range(start[i, j], 8):
+                A[k] = B[i, j]
+
+    with pytest.raises(IllegalScheduleError) as caught:
+        customize(segments).reorder("j", "i")
+    first, second = (text for text, _ in caught.value.notes)
+    assert first.startswith("iteration (i=0, j=1) reads A[")
+    assert second.startswith("iteration (i=1, j=0) writes A[")
+
+
 @pytest.mark.parametrize("kernel", [temporary, temporary_row])
 def test_what_each_iteration_writes_before_it_reads_is_no_obstacle(kernel):
     s = customize(kernel)

@@ -194,7 +194,7 @@ def conflict(
     found = polyhedra.points(space.dims, [*space.constraints, condition(space.src, space.dst)])
     if found.is_empty():
         return None
-    if not space.unbounded:
+    if found.is_bounded():  # what depends on data or comes from outside may be any number
         found = found.lexmin()
     point = polyhedra.sample(found)
     assert point is not None, "isl found no point in a set that is not empty"
@@ -269,7 +269,6 @@ class _Space:
         self.src_names |= {loop.iv: f"x{k}" for k, loop in enumerate(pair.src_inner)}
         self.dst_names |= {loop.iv: f"y{k}" for k, loop in enumerate(pair.dst_inner)}
         self.dims = sorted({*self.src_names.values(), *self.dst_names.values()}, key=_dim_order)
-        self.unbounded = len(shared) > len(pair.outer)
         self.constraints = [
             *polyhedra.same_cell(pair.src, self.src_names, pair.dst, self.dst_names),
             *_domain((*pair.outer, *pair.loops, *pair.src_inner), self.src_names),
