@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -23,9 +23,11 @@ import allo_rtl as allo
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.chart import render_svg_report
 from allo_rtl.hls.render import WIDTH, BoardRow, render_json, rich_boards, rich_report
-from allo_rtl.ir.types import Index, IntegerType, ScalarType
-from allo_rtl.rtl.interface import ArrayPort, KernelInterface, Port
-from allo_rtl.sim.marshal import numpy_dtype
+from allo_rtl.pipeline import DEFAULT_CLOCK_MHZ, DEFAULT_DEVICE
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.sim.bench import Case
+from allo_rtl.sim.cases import random_case
+from allo_rtl.sim.cosim import Simulation
 
 if TYPE_CHECKING:
     from allo_rtl.boards.bitstream import Bitstream
@@ -43,7 +45,10 @@ Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for what is wr
 
 @app.command()
 def compile(
-    spec: Spec, output: Out = Path("out"), device: Device = "ecp5-85", clock_mhz: Clock = 100.0
+    spec: Spec,
+    output: Out = Path("out"),
+    device: Device = DEFAULT_DEVICE,
+    clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
 ) -> None:
     """Write Verilog, the report and a cocotb test bench."""
     with reported_errors():
@@ -55,8 +60,8 @@ def compile(
 @app.command()
 def report(
     spec: Spec,
-    device: Device = "ecp5-85",
-    clock_mhz: Clock = 100.0,
+    device: Device = DEFAULT_DEVICE,
+    clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the pipelines to this file.")] = None,
 ) -> None:
@@ -77,31 +82,29 @@ def report(
 @app.command()
 def simulate(
     spec: Spec,
-    device: Device = "ecp5-85",
-    clock_mhz: Clock = 100.0,
+    device: Device = DEFAULT_DEVICE,
+    clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
     seed: Annotated[int, typer.Option(help="Seed of the random arguments.")] = 0,
-    values: Annotated[
-        str | None, typer.Option(metavar="LOW:HIGH", help="Range of the random arguments.")
+    waves: Annotated[
+        Path | None, typer.Option(help="Write waveforms to this file (.vcd or .fst).")
     ] = None,
-    waves: Annotated[Path | None, typer.Option(help="Write waveforms to this file.")] = None,
 ) -> None:
-    """Run the hardware in Verilator on random arguments and compare it with the CPU build."""
-    limits = _range(values)
+    """Run the hardware in Verilator on random arguments and compare it with the golden model."""
     with reported_errors():
         schedule = load(spec)
-        options = {} if waves is None else {"trace": waves}
-        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz, **options)
-        args = random_args(rtl.interface, np.random.default_rng(seed), limits)
-        different = compare(schedule.build(), rtl, args)
+        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz)
+        case = random_case(schedule.module, np.random.default_rng(seed))
+        different, cycles, trace = run_case(rtl, case, waves)
         predicted = "depends on data" if rtl.predicted_cycles is None else rtl.predicted_cycles
         typer.echo(f"cycles predicted: {predicted}")
-        typer.echo(f"cycles measured:  {rtl.measured_cycles}")
-        if waves is not None:
-            typer.echo(f"waveforms: {waves}")
+        typer.echo(f"cycles measured:  {cycles}")
+        if trace is not None:
+            typer.echo(f"waveforms: {trace}")
         if different:
-            typer.echo(f"WRONG: hardware and CPU differ in {', '.join(different)}", err=True)
+            typer.echo(f"WRONG: hardware and golden model differ in {', '.join(different)}",
+                       err=True)  # fmt: skip
             raise typer.Exit(1)
-        typer.echo("hardware and CPU agree")
+        typer.echo("hardware and golden model agree")
 
 
 @app.command()
@@ -195,60 +198,21 @@ def _makes_schedule(function: Callable[..., object]) -> bool:
     return not signature.parameters and (untyped or name.split(".")[-1] == "Schedule")
 
 
-def _range(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    try:
-        low, high = map(int, text.split(":"))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not of the form LOW:HIGH") from None
-    if low > high:
-        raise typer.BadParameter(f"{low} is more than {high}")
-    return low, high
+def run_case(rtl: RtlModule, case: Case, waves: Path | None) -> tuple[list[str], int, Path | None]:
+    """Simulate one case from reset.
 
-
-def random_args(
-    interface: KernelInterface, rng: np.random.Generator, limits: tuple[int, int] | None = None
-) -> list[Any]:
-    """One random argument for each port, over the whole range of its type or within ``limits``."""
-    return [_random_arg(port, rng, limits) for port in interface.args]
-
-
-def _random_arg(port: Port, rng: np.random.Generator, limits: tuple[int, int] | None) -> Any:  # noqa: ANN401
-    if not isinstance(port, ArrayPort):
-        return _random_int(port.type, rng, limits)
-    element = port.type.element
-    flat = [_random_int(element, rng, limits) for _ in range(port.type.size)]
-    return np.array(flat, numpy_dtype(element)).reshape(port.type.shape)
-
-
-def _random_int(
-    scalar: ScalarType, rng: np.random.Generator, limits: tuple[int, int] | None
-) -> int:
-    """A number of the type; of an index, where most of the range is never meant, 0 to 15."""
-    assert isinstance(scalar, IntegerType | Index)
-    low, high = (0, 15) if isinstance(scalar, Index) else (scalar.min, scalar.max)
-    if limits is not None:
-        low, high = (min(max(limit, scalar.min), scalar.max) for limit in limits)
-    bits = int.from_bytes(rng.bytes((high - low).bit_length() // 8 + 8), "little")
-    return low + bits % (high - low + 1)
-
-
-def compare(cpu: Callable[..., Any], rtl: Any, args: list[Any]) -> list[str]:  # noqa: ANN401
-    """Call both with copies of the arguments; the names of arguments and results that differ."""
-    calls = []
-    for run in (cpu, rtl):
-        own = [np.copy(a) if isinstance(a, np.ndarray) else a for a in args]
-        results = run(*own)
-        calls.append([*own, *(results if isinstance(results, list) else [results])])
-    ports = rtl.interface
-    names = [*(p.name for p in ports.args), *(p.name for p in ports.results)] or ["the result"]
-    pairs = zip(*calls, strict=True)
-    return [
-        names[min(n, len(names) - 1)]
-        for n, (a, b) in enumerate(pairs)
-        if not np.array_equal(a, b)
-    ]
+    Returns:
+        Names of the arguments and results that are not as expected, the cycles it took, and the
+        waveform file.
+    """
+    simulation = Simulation(rtl.verilog, rtl.interface, trace=waves)
+    args = [np.copy(arg) if isinstance(arg, np.ndarray) else arg for arg in case.inputs]
+    results, cycles = simulation.run(args)
+    simulation.close()
+    ports = (*rtl.interface.args, *rtl.interface.results)
+    pairs = zip(ports, (*args, *results), (*case.after, *case.results), strict=True)
+    different = [port.name for port, is_, should in pairs if not np.array_equal(is_, should)]
+    return different, cycles, simulation.trace
 
 
 def board_row(bits: Bitstream) -> BoardRow:

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 import allo_rtl as allo
-from allo_rtl.__main__ import random_args
 from allo_rtl.ir.types import Partition, int8, int16, int32
+from allo_rtl.sim.marshal import numpy_dtype
 
 DEVICE, CLOCK_MHZ = "ecp5-85", 100
 
@@ -87,7 +87,9 @@ def main() -> None:
         rtl = schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
         lines = rtl.verilog.count("\n")
         compiled = time.monotonic()
-        args = random_args(rtl.interface, np.random.default_rng(0))
+        args = [
+            np.ones(port.type.shape, numpy_dtype(port.type.element)) for port in rtl.interface.args
+        ]
         rtl(*args)
         first = time.monotonic()
         rtl(*args)

@@ -6,16 +6,17 @@ schedule also works alone: ``python -m allo_rtl report examples/gemm.py:schedule
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.rule import Rule
 
 import allo_rtl as allo
 from allo_rtl.__main__ import board_row
-from allo_rtl.hls.chart import render_svg_report
 from allo_rtl.hls.render import rich_boards, rich_report
 from allo_rtl.ir.types import Partition, int8, int32
 
@@ -75,21 +76,28 @@ def show(console, title, schedule, a, b, folder):
     assert np.array_equal(c, a.astype(np.int32) @ b.astype(np.int32)), "wrong product"
     console.print(rich_report(rtl.report(), rtl.measured_cycles))
     console.print("The hardware's product equals numpy's.")
-    chart = folder / "pipeline.svg"
-    chart.write_text(render_svg_report(rtl.report()))
-    for path in (*paths, chart):
+    for path in paths:
         console.print(f"  wrote {path}", soft_wrap=True)
     console.print()
     return rtl
 
 
 def build_boards(console, rtl):
-    """Build a bitstream for each board; print what they use."""
+    """Build a bitstream for each board, two at a time; print what they use."""
     console.print(Rule("Bitstreams"))
-    built = []
-    for board in BOARDS:
-        with working(console, board) as say:
-            built.append(rtl.bitstream(board, folder=OUT, progress=say))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(2) as pool:
+
+        def build(board):
+            task = progress.add_task(f"{board}: starting", total=1)
+            bits = rtl.bitstream(
+                board, folder=OUT,
+                progress=lambda step: progress.update(task, description=step),
+            )
+            progress.update(task, description=f"{board}: done", completed=1)
+            return bits
+
+        built = list(pool.map(build, BOARDS))
     console.print(rich_boards([board_row(bits) for bits in built]))
     for bits in built:
         console.print(f"  wrote {bits.path}", soft_wrap=True)
@@ -97,13 +105,10 @@ def build_boards(console, rtl):
 
 @contextmanager
 def working(console: Console, what: str) -> Iterator:
-    """Show that something is going on, and at its end how long it took.
-
-    Yields a function that shows another text, of the step it has come to.
-    """
+    """Show that something is going on, and at its end how long it took."""
     began = time.monotonic()
-    with console.status(f"{what} ...") as status:
-        yield status.update
+    with console.status(f"{what} ..."):
+        yield
     console.print(f"{what}: {time.monotonic() - began:.1f} s")
 
 
