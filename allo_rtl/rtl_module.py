@@ -109,8 +109,8 @@ class RtlModule:
         folder = Path(folder)
         report = self.report()
         texts = {
-            "report.txt": render_table(report) + "\n",
-            "report.json": render_json(report) + "\n",
+            "report.txt": render_table(report),
+            "report.json": render_json(report),
             "report.svg": render_svg_report(report),
         }
         paths = write_bench(folder, self.verilog, self.interface, self._cases())
@@ -146,5 +146,5 @@ class RtlModule:
         component = KernelComponent(self.design)
         return build_bitstream(
             component, component.interface, board,
-            folder=Path(folder) / board, clock_mhz=clock_mhz, progress=progress,
+            folder=Path(folder), clock_mhz=clock_mhz, progress=progress,
         )

@@ -8,8 +8,12 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 
-_FOREIGN = re.compile(r"^ *\(\* (?:(?:generator|top|init) = [^*]*|src = \"[^\"]*/[^\"]*\") \*\)\n", re.MULTILINE)
-"""Attributes that name this compiler's own lines, or tools: those of the kernel have no folder."""
+_FOREIGN = re.compile(
+    r"""^[ ]*\(\*[ ](?:generator|top|init)[ ]=[^*]*\*\)\n
+      | (?P<line>^[ ]*)?\(\*[ ]src[ ]=[ ]"[^"]*/[^"]*"[ ]\*\)(?(line)\n|[ ])""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""Attributes for the compiler's own lines and of tools; those of the kernel name no folder."""
 
 
 def to_verilog(component: wiring.Component, name: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import before
-from allo_rtl.ir.ops import Block, For, Func, LoopAttrs, Module
+from allo_rtl.ir.ops import Block, For, Func, LoopAttrs, Module, Value
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.schedule.legality import find_violation, illegal
 from allo_rtl.schedule.loop_transforms import is_count
@@ -53,7 +54,7 @@ def check_pipeline(place: Place, initiation_interval: object) -> None:
     for inner in all_loops(loop.body):
         if inner.attrs.pipeline_ii is not None:
             raise _nested(loop, inner)
-    _check_unrollable(loop)
+    _check_unrollable(loop, _bounded(place.nest[:-1], set()))
 
 
 def _nested(outer: For, inner: For) -> ScheduleError:
@@ -65,13 +66,25 @@ def _nested(outer: For, inner: For) -> ScheduleError:
     )
 
 
-def _check_unrollable(loop: For) -> None:
-    """Everything inside a pipelined loop is fully unrolled, so it must have a constant size."""
+def _bounded(nest: Iterable[For], counters: set[Value]) -> set[Value]:
+    """``counters`` and those of the loops whose bounds are constant or affine in them."""
+    for loop in nest:
+        if all(e.values <= counters for e in (*loop.lower, *loop.upper)):
+            counters = counters | {loop.iv}
+    return counters
+
+
+def _check_unrollable(loop: For, counters: set[Value]) -> None:
+    """Everything inside a pipelined loop is fully unrolled, so it must have a greatest size.
+
+    ``counters`` are those of the loops around whose ranges are known.
+    """
+    known = _bounded([loop, *all_loops(loop.body)], counters)
     for inner in all_loops(loop.body):
-        if inner.trip_count is None:
+        if inner.iv not in known:
             raise ScheduleError(
                 f"loop {loop.name!r} cannot be pipelined: the loops inside it are fully unrolled, "
-                f"and the number of iterations of loop {inner.name!r} is not constant",
+                f"and the number of iterations of loop {inner.name!r} depends on data",
                 loc=inner.loc,
                 hint=f"pipeline loop {inner.name!r} instead",
             )
@@ -85,18 +98,20 @@ def _check_unrollable(loop: For) -> None:
 def check_marks(func: Func) -> None:
     """Raise ScheduleError unless the loops of a function can be what they are marked as."""
 
-    def visit(block: Block, pipelined: For | None) -> None:
+    def visit(block: Block, pipelined: For | None, counters: set[Value]) -> None:
         for op in block:
-            inner = pipelined
-            if isinstance(op, For) and op.attrs.pipeline_ii is not None:
-                if pipelined is not None:
-                    raise _nested(pipelined, op)
-                _check_unrollable(op)
-                inner = op
+            inner, known = pipelined, counters
+            if isinstance(op, For):
+                known = _bounded([op], counters)
+                if op.attrs.pipeline_ii is not None:
+                    if pipelined is not None:
+                        raise _nested(pipelined, op)
+                    _check_unrollable(op, counters)
+                    inner = op
             for region in op.regions():
-                visit(region, inner)
+                visit(region, inner, known)
 
-    visit(func.body, None)
+    visit(func.body, None, set())
 
 
 def check_parallel(module: Module, place: Place, primitive: str) -> None:

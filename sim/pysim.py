@@ -1,0 +1,146 @@
+"""A kernel in Amaranth's own simulator: nothing to compile, three orders of magnitude slower.
+
+The same raw arguments, results and cycle counts as :class:`allo_rtl.sim.cosim.Simulation`, for
+small kernels and for machines without a C++ compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from amaranth.sim import Simulator
+
+from allo_rtl.errors import SimulationError
+from allo_rtl.rtl.interface import ArrayPort, BankPort, ScalarPort
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.sim.cosim import element_positions
+from allo_rtl.sim.marshal import Raw, int_of_word, to_words, word_count, word_of_int
+
+type Memory = list[int]
+
+
+def run(
+    kernel: KernelComponent, args: Sequence[Raw], *, max_cycles: int = 100_000
+) -> tuple[list[Raw], int]:
+    """Run a kernel once after reset; arrays that it writes are changed in place.
+
+    Args:
+        kernel: a component made for this run (Amaranth elaborates it).
+        args: raw arguments as in :mod:`allo_rtl.sim.marshal`.
+        max_cycles: give up after so many.
+
+    Returns:
+        The raw results and the run's length in cycles.
+
+    Raises:
+        SimulationError: no done within the limit.
+    """
+    ports = kernel.interface
+    arrays = [(p, a) for p, a in zip(ports.args, args, strict=True) if isinstance(p, ArrayPort)]
+    arrays += [
+        (p, np.zeros((p.type.size, word_count(p.type.element)), np.uint64))
+        for p in ports.results if isinstance(p, ArrayPort)
+    ]
+    banks = [b for port, words in arrays for b in _banks(port, words)]
+    scalars = {
+        p.name: a for p, a in zip(ports.args, args, strict=True) if isinstance(p, ScalarPort)
+    }
+    bench = _Bench(kernel, banks, scalars, max_cycles)
+    simulator = Simulator(kernel)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench.run)
+    simulator.run()
+    for port, words in arrays:
+        _gather(port, words, [m for b, m in banks if b in port.banks])
+    outs = iter(w for p, w in arrays if p in ports.results)
+    results: list[Raw] = [
+        next(outs) if isinstance(p, ArrayPort) else _scalar(p, bench.results[p.name])
+        for p in ports.results
+    ]
+    return results, bench.cycles
+
+
+def _banks(port: ArrayPort, words: Any) -> list[tuple[BankPort, Memory]]:  # noqa: ANN401
+    depth = port.banks[0].depth
+    flat = [0] * (depth * len(port.banks))
+    for at, word in zip(element_positions(port.type), words, strict=True):
+        flat[at] = sum(int(x) << (64 * k) for k, x in enumerate(word))
+    return [(b, flat[k * depth : (k + 1) * depth]) for k, b in enumerate(port.banks)]
+
+
+def _gather(port: ArrayPort, words: Any, memories: list[Memory]) -> None:  # noqa: ANN401
+    flat = [word for memory in memories for word in memory]
+    numbers = np.array([flat[at] for at in element_positions(port.type)], dtype=object)
+    words[...] = to_words(numbers, port.type.element)
+
+
+def _scalar(port: ScalarPort, bits: int) -> int:
+    return int_of_word(word_of_int(bits, port.type).reshape(-1), port.type)
+
+
+class _Bench:
+    """Drives the ports of one run and is the memories behind them."""
+
+    def __init__(
+        self, kernel: KernelComponent, banks: list[tuple[BankPort, Memory]],
+        scalars: dict[str, Any], max_cycles: int,
+    ) -> None:
+        self.kernel = kernel
+        self.banks = banks
+        self.scalars = scalars
+        self.max_cycles = max_cycles
+        self.cycles = -1
+        self.results: dict[str, int] = {}
+
+    async def run(self, ctx: Any) -> None:  # noqa: ANN401 - Amaranth's testbench context
+        """One run: start, serve the memories until done, read the results."""
+        for name, number in self.scalars.items():
+            ctx.set(getattr(self.kernel, name), number & ((1 << 4096) - 1))
+        ctx.set(self.kernel.start, 1)
+        await ctx.tick()
+        ctx.set(self.kernel.start, 0)
+        for cycle in range(self.max_cycles):
+            if ctx.get(self.kernel.done):
+                break
+            await self._tick(ctx)
+        else:
+            name = self.kernel.interface.name
+            raise SimulationError(f"'{name}' was not done after {self.max_cycles} cycles")
+        self.cycles = cycle
+        self.results = {
+            p.name: ctx.get(getattr(self.kernel, p.name))
+            for p in self.kernel.interface.results if isinstance(p, ScalarPort)
+        }
+
+    async def _tick(self, ctx: Any) -> None:  # noqa: ANN401
+        """One clock, with every bank answering as a synchronous RAM."""
+        reads = [r for b, m in self.banks if (r := self._read(ctx, b, m)) is not None]
+        writes = [w for b, m in self.banks if (w := self._write(ctx, b, m)) is not None]
+        await ctx.tick()
+        for signal, word in reads:
+            ctx.set(signal, word)
+        for memory, address, word in writes:
+            memory[address] = word
+
+    def _read(self, ctx: Any, bank: BankPort, memory: Memory) -> tuple[Any, int] | None:  # noqa: ANN401
+        if not bank.read or not ctx.get(getattr(self.kernel, f"{bank.name}_ren")):
+            return None
+        address = self._address(ctx, bank, "raddr")
+        word = memory[address] if address < len(memory) else 0
+        return getattr(self.kernel, f"{bank.name}_rdata"), word
+
+    def _write(self, ctx: Any, bank: BankPort, memory: Memory) -> tuple[Memory, int, int] | None:  # noqa: ANN401
+        if not bank.write or not ctx.get(getattr(self.kernel, f"{bank.name}_wen")):
+            return None
+        address = self._address(ctx, bank, "waddr")
+        if address >= len(memory):
+            raise SimulationError(
+                f"'{self.kernel.interface.name}' wrote outside an array: address {address} of "
+                f"port group '{bank.name}', which has {len(memory)} words"
+            )
+        return memory, address, ctx.get(getattr(self.kernel, f"{bank.name}_wdata"))
+
+    def _address(self, ctx: Any, bank: BankPort, which: str) -> int:  # noqa: ANN401
+        return ctx.get(getattr(self.kernel, f"{bank.name}_{which}")) if bank.address_bits else 0
