@@ -6,9 +6,7 @@ kernel then costs one run of Verilator and of the compiler, and nothing the seco
 
 from __future__ import annotations
 
-import filecmp
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -168,33 +166,38 @@ def _fingerprint(trace: WaveFormat | None) -> str:
     return "\0".join([_tool_versions(cxx), cxx, *_compiler_flags(trace)])
 
 
-_COCOTB_RUNTIME = ("verilated.o", "verilated_vpi.o", "verilated_dpi.o", "verilated_threads.o")
+def cocotb_environment(*, waves: bool) -> dict[str, str]:
+    """:func:`tool_environment` for a build by cocotb's runner, with a runtime compiled before.
 
+    The runtime is the same for every kernel and most of the work of a build.  A build that adds
+    features of Verilator (timing, coverage) needs more of it: use :func:`tool_environment` there.
 
-def place_cocotb_runtime(build_dir: Path) -> None:
-    """Put Verilator's compiled runtime where make will look for it in a cocotb build.
-
-    It is the same for every kernel (built without waves) and most of the work of a build.
+    Args:
+        waves: whether the build is to write VCD waveforms.
     """
+    env = tool_environment()
+    runtime = _cocotb_runtime(env, waves) / "libruntime.a"
+    env["MAKEFLAGS"] += f" VM_GLOBAL_FAST= LOADLIBES={runtime}"
+    return env
+
+
+def _cocotb_runtime(env: dict[str, str], waves: bool) -> Path:
+    objects = ["verilated.o", "verilated_vpi.o", "verilated_dpi.o", "verilated_threads.o"]
+    objects += ["verilated_vcd_c.o"] if waves else []
+    verilate = ["--cc", "--exe", "--vpi", "--no-timing", "--prefix", "Vtop", "-Mdir", "."]
+    verilate += ["--trace"] if waves else []
 
     def build(folder: Path) -> None:
-        (folder / "design.v").write_text("module empty(input wire clk); endmodule\n")
+        (folder / "empty.v").write_text("module empty(input wire clk); endmodule\n")
         (folder / "main.cpp").write_text("")
-        verilate = [str(verilator_bin()), "--cc", "--exe", "--vpi", "--no-timing", "-Mdir", "."]
-        verilate += ["--prefix", "Vtop", "design.v", "main.cpp"]
-        env = tool_environment()
-        run_tool(verilate, what="verilator", cwd=folder, env=env)
-        make = [find_tool("make"), "-f", "Vtop.mk", "VM_TRACE=0", *_COCOTB_RUNTIME]
+        command = [str(verilator_bin()), *verilate, "empty.v", "main.cpp"]
+        run_tool(command, what="verilator", cwd=folder, env=env)
+        make = [find_tool("make"), "-f", "Vtop.mk", f"VM_TRACE={int(waves)}", *objects]
         run_tool(make, what="make", cwd=folder, env=env)
+        run_tool(["ar", "rcs", "libruntime.a", *objects], what="ar", cwd=folder)
         for path in folder.iterdir():
-            if path.name not in _COCOTB_RUNTIME:
+            if path.name != "libruntime.a":
                 path.unlink()
 
-    env = tool_environment()
-    key = ["cocotb runtime", _fingerprint(None), env["CXXFLAGS"], env["MAKEFLAGS"]]
-    runtime = build_cached("\0".join(key), build)
-    build_dir.mkdir(parents=True, exist_ok=True)
-    for name in _COCOTB_RUNTIME:
-        target = build_dir / name
-        if not target.exists() or not filecmp.cmp(runtime / name, target, shallow=False):
-            shutil.copyfile(runtime / name, target)
+    key = ["cocotb runtime", _fingerprint(None), env["CXXFLAGS"], env["MAKEFLAGS"], *objects]
+    return build_cached("\0".join(key), build)

@@ -99,21 +99,17 @@ async def reset_in_mid_run(dut: HierarchyObject) -> None:
 
 def test_KERNEL_NAME(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile the Verilog with cocotb's runner and run the tests above in it."""
-    from allo_rtl.sim.tools import tool_environment
-    from allo_rtl.sim.verilator import place_cocotb_runtime
+    from allo_rtl.sim.verilator import cocotb_environment
 
-    for name, value in tool_environment().items():
-        monkeypatch.setenv(name, value)
     waves = "WAVES" in os.environ
-    build_dir = HERE / ("sim_build_waves" if waves else "sim_build")
-    if not waves:
-        place_cocotb_runtime(build_dir)  # saves compiling it for every kernel
+    for name, value in cocotb_environment(waves=waves).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(HERE)
     runner = get_runner("verilator")
     runner.build(
         sources=[HERE / f"{KERNEL}.v"],
         hdl_toplevel=KERNEL,
-        build_dir=build_dir,
+        build_dir=HERE / ("sim_build_waves" if waves else "sim_build"),
         build_args=["-Wno-fatal", "-Wno-lint", "--no-timing"],
         timescale=("1ns", "1ps"),
         waves=waves,
