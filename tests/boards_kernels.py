@@ -124,3 +124,25 @@ class Wait(_Kernel):
         with m.If(self.start & self.ready):
             m.d.sync += [self.active.eq(1), left.eq(self.x)]
         return m
+
+
+BUMP = KernelInterface(
+    "bump", args=(ArrayPort("A", UInt(8)[WORDS], Direction.READ_WRITE),), latency=WORDS + 1
+)
+"""A[i] += 1, in place: from the second word on it reads and writes in the same cycle."""
+
+
+class Bump(_Kernel):
+    """The kernel of ``BUMP``."""
+
+    def __init__(self) -> None:
+        super().__init__(BUMP, WORDS)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.comb += [
+            self.A_raddr.eq(self.count), self.A_ren.eq(self.control(m)),
+            self.A_waddr.eq(self.last_address), self.A_wen.eq(self.valid & self.active),
+            self.A_wdata.eq(self.A_rdata + 1),
+        ]
+        return m

