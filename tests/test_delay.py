@@ -164,7 +164,7 @@ def test_pairs_of_operations_are_predicted(family):
     found = [e for p, e in delay_fit.errors(delay.data(family)) if p.kind in pairs]
     assert len(found) >= 4
     # Two carry chains in a row overlap, which the model does not know: it may be too slow.
-    assert all(-0.15 < error < 0.8 for error in found)
+    assert all(-0.15 < error < 1.0 for error in found)
 
 
 @pytest.mark.parametrize("family", FITTED)
