@@ -60,10 +60,10 @@ class _Kernel(wiring.Component):
 
 
 class Add(_Kernel):
-    """The kernel of ``ADD``."""
+    """The kernel of ``ADD``, or the same with another number of words."""
 
-    def __init__(self) -> None:
-        super().__init__(ADD, WORDS)
+    def __init__(self, interface: KernelInterface = ADD, words: int = WORDS) -> None:
+        super().__init__(interface, words)
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -7,6 +7,8 @@ from boards_kernels import ADD, Add
 from allo_rtl.boards.bitstream import Bitstream, build_bitstream
 from allo_rtl.boards.toolchain import Usage, overflow, run_commands, tool_command
 from allo_rtl.errors import BuildError, ToolError
+from allo_rtl.ir.types import int32
+from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,21 @@ def test_design_that_does_not_fit_names_what_overflows():
     )
     assert overflow(log, "ice40") == "6100 LUT of 5280, 31 BRAM of 30"
     assert overflow("Info: \t DP16KD: 3/ 208 1%\n", "ecp5") == ""
+
+
+@pytest.mark.long
+def test_kernel_with_too_much_memory_is_reported(tmp_path):
+    arrays = (
+        ArrayPort("A", int32[8192], Direction.READ), ArrayPort("B", int32[8192], Direction.WRITE),
+    )  # fmt: skip
+    large = KernelInterface("add", args=(*arrays, ADD.args[2]))
+    with pytest.raises(ToolError) as error:
+        build_bitstream(Add(large, 8192), large, "icebreaker", folder=tmp_path)
+    assert str(error.value) == (
+        "placement and routing of icebreaker (nextpnr-ice40) failed: the design is too large: "
+        "129 BRAM of 30\n"
+        f"  hint: the whole log is {tmp_path / 'icebreaker-failed.log'}"
+    )
 
 
 def test_missing_tool_is_reported():
