@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from allo_rtl.hls.design import Design
 from allo_rtl.hls.chart import render_svg_report
+from allo_rtl.hls.design import Design
 from allo_rtl.hls.render import render_json, render_table
 from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
@@ -82,7 +82,7 @@ class RtlModule:
 
     @property
     def trace(self) -> Path | None:
-        """The waveform file, complete after every call; None without one."""
+        """The waveform file; a VCD is complete after every call, an FST when Python ends."""
         return self._simulation.trace
 
     def report(self) -> KernelReport:

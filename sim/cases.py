@@ -14,7 +14,7 @@ from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, Type
 from allo_rtl.sim.bench import Case
 from allo_rtl.sim.cpu import compile_cpu
-from allo_rtl.sim.marshal import Raw, Words, from_words, to_words, word_count
+from allo_rtl.sim.marshal import Array, Raw, Words, from_words, to_words, word_count
 
 _LIMITS = (None, 1000, 8, 2, 1)
 """How large random numbers may be, in the order tried for kernels whose control is data."""
@@ -77,16 +77,20 @@ def run_evaluator(module: Module, raw: list[Raw]) -> Sequence[Raw]:
     args = [_lift(r, t) for r, t in zip(raw, types, strict=True)]
     results = evaluate(module, args)
     for old, new, type in zip(raw, args, types, strict=True):
-        if isinstance(type, ArrayType):
-            assert not isinstance(old, int)
-            assert not isinstance(new, int)
-            old[...] = to_words(new, type.element)
-    outs: list[Raw] = []
-    for result, type in zip(results, module.top_func.results, strict=True):
-        array = isinstance(type, ArrayType)
-        outs.append(to_words(result, type.element) if array else result)
-    return outs
+        if not isinstance(old, int):
+            old[...] = _lower(new, type)
+    return [_lower(r, t) for r, t in zip(results, module.top_func.results, strict=True)]
 
 
-def _lift(raw: Raw, type: Type) -> np.ndarray | int:
-    return from_words(raw, type, object) if isinstance(type, ArrayType) else raw
+def _lift(raw: Raw, type: Type) -> Array | int:
+    if isinstance(raw, int):
+        return raw
+    assert isinstance(type, ArrayType)
+    return from_words(raw, type, object)
+
+
+def _lower(value: Array | int, type: Type) -> Raw:
+    if isinstance(value, int):
+        return value
+    assert isinstance(type, ArrayType)
+    return to_words(value, type.element)

@@ -91,7 +91,7 @@ class _Bench:
         self.banks = banks
         self.scalars = scalars
         self.max_cycles = max_cycles
-        self.cycles = -1
+        self.cycles = 0
         self.results: dict[str, int] = {}
 
     async def run(self, ctx: Any) -> None:  # noqa: ANN401 - Amaranth's testbench context
@@ -101,14 +101,13 @@ class _Bench:
         ctx.set(self.kernel.start, 1)
         await ctx.tick()
         ctx.set(self.kernel.start, 0)
-        for cycle in range(self.max_cycles):
-            if ctx.get(self.kernel.done):
-                break
+        self.cycles = 0
+        while not ctx.get(self.kernel.done):
+            if self.cycles == self.max_cycles:
+                name = self.kernel.interface.name
+                raise SimulationError(f"'{name}' was not done after {self.max_cycles} cycles")
             await self._tick(ctx)
-        else:
-            name = self.kernel.interface.name
-            raise SimulationError(f"'{name}' was not done after {self.max_cycles} cycles")
-        self.cycles = cycle
+            self.cycles += 1
         self.results = {
             p.name: ctx.get(getattr(self.kernel, p.name))
             for p in self.kernel.interface.results if isinstance(p, ScalarPort)

@@ -1,4 +1,4 @@
-"""The three-way check: evaluator, CPU build and RTL give the same bits, and the predicted cycles."""
+"""The three-way check: evaluator, CPU build and RTL give the same bits in the predicted cycles."""
 
 import copy
 
@@ -18,12 +18,13 @@ def random_args(module, seed=0, limits=None):
         low, high = (limits or {}).get(value.name, (element.min, element.max))
         if isinstance(element, Index) and value.name not in (limits or {}):
             low, high = 0, 100
-        draw = (lambda low=low, high=high: low + int.from_bytes(random.bytes(80)) % (high - low + 1))
+        count = value.type.size if isinstance(value.type, ArrayType) else 1
+        span = high - low + 1
+        flat = [low + int.from_bytes(random.bytes(80)) % span for _ in range(count)]
         if isinstance(value.type, ArrayType):
-            flat = [draw() for _ in range(value.type.size)]
             args.append(np.array(flat, dtype=object).reshape(value.type.shape))
         else:
-            args.append(draw())
+            args.append(flat[0])
     return args
 
 

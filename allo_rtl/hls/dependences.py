@@ -1,8 +1,9 @@
 """Dependences between the memory nodes of a region, as scheduling constraints.
 
-A read takes its word at the end of the cycle in which it starts, a write is done at the end of
-its cycle and is not seen by a read in that same cycle.  So a read may start one cycle after the
-write it must see, and a write may share a cycle with the read that must not see it.
+A write is done at the end of its cycle: a read may start one cycle after the write it must see.
+What a RAM answers when one word is read and written in the same cycle differs between devices, so
+a write that a read must not see comes at least one cycle after it too, and no kernel depends on
+that answer.  A register is read before it is written in one cycle.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from allo_rtl.ir.ops import For, Load, Op, Store
 _READS = (Kind.READ, Kind.REG_READ)
 
 
-def _delay(src: Node, dst: Node) -> int:
-    return 0 if src.kind in _READS else 1
+def _delay(src: Node) -> int:
+    return 0 if src.kind is Kind.REG_READ else 1
 
 
 def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
@@ -37,7 +38,7 @@ def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
         for src, dst in combinations(group, 2):
             if _both_read(src, dst) or _differ(src, dst):
                 continue
-            edges.append(Edge(src, dst, _delay(src, dst)))
+            edges.append(Edge(src, dst, _delay(src)))
     return edges
 
 
@@ -53,9 +54,14 @@ def _differ(a: Node, b: Node) -> bool:
     return any((x - y).is_constant and (x - y).const for x, y in pairs)
 
 
-def pipelined_edges(nodes: Sequence[Node], loops: Sequence[For]) -> list[Edge]:
-    """Constraints of the body of a flattened nest, with those into later iterations."""
-    known: dict[Op, Access] = {a.op: a for a in accesses((loops[0],))}
+def pipelined_edges(
+    nodes: Sequence[Node], loops: Sequence[For], outermost: For
+) -> list[Edge]:
+    """Constraints of the body of a flattened nest, with those into later iterations.
+
+    ``loops`` are flattened; ``outermost`` is they or a loop around them in the same nest.
+    """
+    known: dict[Op, Access] = {a.op: a for a in accesses((outermost,))}
     edges = []
     for group in _by_bank(nodes).values():
         if any(n.kind in (Kind.REG_READ, Kind.REG_WRITE) for n in group):
@@ -84,9 +90,9 @@ def _pair_edges(
     first, second = known[a.access], known[b.access]
     edges = []
     if a.access is not b.access and same_iteration(first, second, loops):
-        edges.append(Edge(a, b, _delay(a, b)))
+        edges.append(Edge(a, b, _delay(a)))
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
         distance = carried_distance(x, y, loops)
         if distance is not None:
-            edges.append(Edge(src, dst, _delay(src, dst), distance))
+            edges.append(Edge(src, dst, _delay(src), distance))
     return edges

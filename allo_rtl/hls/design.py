@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
+from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import (
     Branch,
     Clear,
@@ -16,9 +18,10 @@ from allo_rtl.hls.control import (
     Straight,
     build_control,
 )
+from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.dependences import pipelined_edges, straight_edges
 from allo_rtl.hls.latency import Latency
-from allo_rtl.hls.modulo import pipeline
+from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.hls.operators import Operators
@@ -99,20 +102,97 @@ def _time(
     control: FunctionControl, operators: Operators, latencies: Mapping[str, int | None]
 ) -> FunctionDesign:
     pieces = list(regions(control.body))
-    inputs = _port_inputs([piece.region for piece in pieces])
-    schedules: dict[Region, OpSchedule] = {}
-    limits: dict[Region, str] = {}
-    for piece in pieces:
-        problem = _problem(piece, operators, inputs)
-        if isinstance(piece, Pipelined):
-            result = pipeline(problem, piece.loop)
-            schedules[piece.region], limits[piece.region] = result.schedule, result.limit
-        else:
-            found = schedule(problem, None)
-            assert found is not None
-            schedules[piece.region] = found
-    timing = Latency(schedules, control.defined, latencies)
-    return FunctionDesign(control, schedules, limits, timing.body(control.body, {}), timing)
+    scheduler = _RegionScheduler(operators, _port_inputs([piece.region for piece in pieces]))
+    body = scheduler.sequence(control.body)
+    timing = Latency(scheduler.schedules, control.defined, latencies)
+    return FunctionDesign(
+        replace(control, body=body), scheduler.schedules, scheduler.limits,
+        timing.body(body, {}), timing,
+    )
+
+
+class _RegionScheduler:
+    """Schedules every region of a function, and decides how deep pipelined nests are flattened."""
+
+    def __init__(self, operators: Operators, inputs: Counter[Bank]) -> None:
+        self._operators = operators
+        self._inputs = inputs
+        self.schedules: dict[Region, OpSchedule] = {}
+        self.limits: dict[Region, str] = {}
+
+    def sequence(self, controls: Sequence[Control]) -> tuple[Control, ...]:
+        """The controls with their nests as flat as is best."""
+        return tuple(self._control(c) for c in controls)
+
+    def _control(self, control: Control) -> Control:
+        match control:
+            case Straight(region=region):
+                edges = straight_edges(region.nodes())
+                found = schedule(self._problem(region, edges), None)
+                assert found is not None
+                self.schedules[region] = found
+            case Pipelined():
+                return self._nest(control)
+            case Sequential(body=body):
+                return replace(control, body=self.sequence(body))
+            case Branch(then=then, orelse=orelse):
+                return replace(control, then=self.sequence(then), orelse=self.sequence(orelse))
+        return control
+
+    def _nest(self, control: Pipelined) -> Control:
+        """The nest flattened as far as its dependences leave it fastest.
+
+        Flattening saves the pipeline's draining between outer iterations, but a dependence that
+        an outer loop carries may then ask for a larger initiation interval.
+        """
+        best: tuple[int, int, PipelineResult] | None = None
+        for depth in range(len(control.counters), 0, -1):
+            try:
+                result = self._pipeline(control, depth)
+            except BuildError:
+                if depth > 1:  # a smaller part of the nest may do what was asked
+                    continue
+                raise
+            cycles = _cycles(control.counters, depth, result.schedule)
+            if best is None or cycles < best[0]:
+                best = (cycles, depth, result)
+            if not result.recurrence:
+                break
+        assert best is not None
+        _, depth, result = best
+        self.schedules[control.region] = result.schedule
+        self.limits[control.region] = result.limit
+        return _unflatten(control, depth)
+
+    def _pipeline(self, control: Pipelined, depth: int) -> PipelineResult:
+        region = control.region
+        loops = [c.loop for c in control.counters]
+        edges = pipelined_edges(region.nodes(), loops[-depth:], loops[0])
+        return pipeline(self._problem(region, edges), control.loop)
+
+    def _problem(self, region: Region, edges: Sequence[Edge]) -> Problem:
+        nodes = region.nodes()
+        sizes = shapes(nodes, region.outputs.values())
+        return Problem(
+            nodes, edges, sizes, self._operators, self._inputs.__getitem__, stable_reads(nodes)
+        )
+
+
+def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:
+    """Cycles of a nest of which the ``depth`` innermost loops are flattened."""
+    if any(c.bounds.trip is None for c in counters):
+        return found.ii or 1
+    outer = prod(c.bounds.trip or 0 for c in counters[:-depth])
+    inner = prod(c.bounds.trip or 0 for c in counters[-depth:])
+    return outer * ((inner - 1) * (found.ii or 1) + found.length)
+
+
+def _unflatten(control: Pipelined, depth: int) -> Control:
+    """The nest with all but the ``depth`` innermost loops made sequential."""
+    nest: Control = replace(control, counters=control.counters[-depth:])
+    for counter in reversed(control.counters[:-depth]):
+        nest = Sequential(counter.loop, counter.interval, counter.bounds, (nest,))
+    return nest
 
 
 def flatten(controls: Sequence[Control]) -> Iterator[Control]:
@@ -141,19 +221,6 @@ def _port_inputs(all_regions: Sequence[Region]) -> Counter[Bank]:
                 found = reads if node.kind in (Kind.READ, Kind.REG_READ) else writes
                 found[node.bank] += 1
     return Counter({b: max(reads[b], writes[b]) for b in reads | writes})
-
-
-def _problem(
-    piece: Straight | Pipelined, operators: Operators, inputs: Counter[Bank]
-) -> Problem:
-    nodes = piece.region.nodes()
-    sizes = shapes(nodes, piece.region.outputs.values())
-    edges: list[Edge] = (
-        pipelined_edges(nodes, [c.loop for c in piece.counters])
-        if isinstance(piece, Pipelined)
-        else straight_edges(nodes)
-    )
-    return Problem(nodes, edges, sizes, operators, inputs.__getitem__, stable_reads(nodes))
 
 
 def stable_reads(nodes: Sequence[Node]) -> frozenset[Node]:

@@ -62,6 +62,8 @@ class Graph:
         key = (kind, type, *operands)
         if key not in self._known:
             interval = result_range(kind, type, [o.range for o in operands])
+            if interval[0] == interval[1]:
+                return self.const(interval[0], type)
             self._known[key] = Node(kind, type, operands, interval, loc=loc)
         return self._known[key]
 
@@ -242,7 +244,7 @@ class Graph:
                 return a
             return b if kind is Kind.AND else None
         if kind is Kind.AND and b.value > 0 and b.value & (b.value + 1) == 0:
-            return a if 0 <= a.range[0] and a.range[1] <= b.value else None
+            return a if a.range[0] >= 0 and a.range[1] <= b.value else None
         if kind is Kind.AND and b.value == type.wrap(-1):
             return a
         return None

@@ -16,10 +16,14 @@ _PORT = {Kind.READ: "read", Kind.WRITE: "written"}
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """The operation schedule of a pipelined loop, and why its interval is not smaller."""
+    """The operation schedule of a pipelined loop, and why its interval is not smaller.
+
+    ``recurrence`` says that a dependence into a later iteration is the reason.
+    """
 
     schedule: OpSchedule
     limit: str
+    recurrence: bool = False
 
 
 def resource_bound(nodes: Sequence[Node]) -> tuple[int, Bank | None, Kind | None]:
@@ -50,7 +54,7 @@ def pipeline(problem: Problem, loop: For) -> PipelineResult:
     if ii == least > goal:
         return PipelineResult(found, _port_limit(least, bank, kind))
     if ii > goal:
-        return PipelineResult(found, _recurrence_limit(found, problem.edges))
+        return PipelineResult(found, _recurrence_limit(found, problem.edges), recurrence=True)
     return PipelineResult(found, "as asked")
 
 

@@ -149,7 +149,7 @@ def trailing_zeros(node: Node) -> int:
 def disjoint(a: Node, b: Node) -> bool:
     """Whether no bit can be 1 in both numbers, because one lies below the other's low zeros."""
     def below(x: Node, y: Node) -> bool:
-        return 0 <= x.range[0] and x.range[1] < 1 << trailing_zeros(y)
+        return x.range[0] >= 0 and x.range[1] < 1 << trailing_zeros(y)
 
     return below(a, b) or below(b, a)
 

@@ -18,7 +18,6 @@ from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.widths import Shape
 
-
 _MAX_ROUNDS = 64
 """Rounds of moving sinks later before an interval is given up."""
 
@@ -84,7 +83,7 @@ class Problem:
 
 def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
     """Schedule a region; ``ii`` None for one pass at a time.  None when ``ii`` is too small."""
-    floor = {n: 0 for n in problem.nodes}
+    floor = dict.fromkeys(problem.nodes, 0)
     back = [e for e in problem.edges if e.distance]
     forward = [e for e in problem.edges if not e.distance]
     order = _priority_order(problem, forward)
@@ -112,12 +111,12 @@ def _latency(problem: Problem, node: Node) -> int:
 def _priority_order(problem: Problem, forward: Sequence[Edge]) -> list[Node]:
     """Topological order, nodes with the longest way to the end first."""
     after: dict[Node, list[Node]] = {n: [] for n in problem.nodes}
-    waiting = {n: 0 for n in problem.nodes}
+    waiting = dict.fromkeys(problem.nodes, 0)
     links = [(o, n) for n in problem.nodes for o in n.operands]
     for a, b in [*links, *((e.src, e.dst) for e in forward)]:
         after[a].append(b)
         waiting[b] += 1
-    order = _drain(dict(waiting), after, {n: 0.0 for n in problem.nodes})
+    order = _drain(dict(waiting), after, dict.fromkeys(problem.nodes, 0.0))
     height: dict[Node, float] = {}
     for node in reversed(order):
         own = _latency(problem, node) * problem.operators.period_ns

@@ -90,7 +90,8 @@ class Operators:
         """
         w1, w2 = (shapes[o].width for o in node.operands)
         result, name = shapes[node].width, f"mul {w1}x{w2}"
-        whole = self.model.delay("mul", max(w1, w2))
+        kind = "mul_low" if result <= max(w1, w2) else "mul"
+        whole = self.model.delay(kind, max(w1, w2))
         if whole <= self.budget_ns:
             return Unit(0, whole, 0.0, name)
         limb = max(self.device.dsp_operand_bits) - 1 if self.device.dsps else 8

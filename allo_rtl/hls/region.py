@@ -104,9 +104,13 @@ class RegionBuilder:
             kind = Kind.COUNTER if value in self._counters else Kind.INPUT
             type = value.type
             assert isinstance(type, IntegerType | Index)
-            self.values[value] = Node(
-                kind, type, (), self._interval(value), source=value, name=value.name
-            )
+            interval = self._interval(value)
+            if interval[0] == interval[1]:
+                self.values[value] = self.graph.const(interval[0], type)
+            else:
+                self.values[value] = Node(
+                    kind, type, (), interval, source=value, name=value.name
+                )
         return self.values[value]
 
     def add(self, block: Block, predicate: Node | None = None) -> None:
@@ -271,6 +275,8 @@ class RegionBuilder:
     def _write_nodes(self, pending: _PendingStore) -> list[Node]:
         bank, address = pending.place
         enable = pending.predicate or self.graph.const(1, BIT)
+        if enable.is_const and not enable.value:
+            return []
         op, order = pending.op, pending.order
         if bank.is_const:
             operands = (address, pending.data, enable)
@@ -279,6 +285,8 @@ class RegionBuilder:
         for b in range(self._storage[op.array].layout.banks):
             chosen = self.graph.both(enable, self.graph.equals(bank, b))
             assert chosen is not None
+            if chosen.is_const and not chosen.value:
+                continue
             operands = (address, pending.data, chosen)
             nodes.append(self._access(Kind.WRITE, op, Bank(op.array, b), operands, order))
         return nodes

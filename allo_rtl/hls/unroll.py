@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from allo_rtl.errors import BuildError
 from allo_rtl.ir.affine import AffineExpr, Interval
@@ -35,7 +36,7 @@ def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
 
     def visit(op: Op) -> Op:
         operands = {name: getattr(op, name) for name in op.OPERANDS}
-        changes = {
+        changes: dict[str, Any] = {
             name: tuple(number if v is iv else v for v in part)
             if isinstance(part, tuple) else (number if part is iv else part)
             for name, part in operands.items()

@@ -62,7 +62,7 @@ def _is_mask(node: Node) -> bool:
 
 def shapes(nodes: list[Node], outputs: Iterable[Node]) -> Mapping[Node, Shape]:
     """Shape of every node of a region; ``nodes`` in topological order."""
-    demand = {n: 0 for n in nodes}
+    demand = dict.fromkeys(nodes, 0)
     for node in outputs:
         demand[node] = node.type.bits
     for node in reversed(nodes):

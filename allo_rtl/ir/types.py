@@ -194,7 +194,7 @@ def _predefined() -> dict[str, Any]:
 
 # int1 ... int512 and uint1 ... uint512 by the names users import; `Int(n)` makes any other.
 globals().update(_predefined())
-bool = bool_  # noqa: A001 - the language's own name for UInt(1)
+bool = bool_
 
 int8, int16, int32, int64 = Int(8), Int(16), Int(32), Int(64)
 uint8, uint16, uint32, uint64 = UInt(8), UInt(16), UInt(32), UInt(64)

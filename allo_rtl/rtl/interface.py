@@ -14,8 +14,9 @@ and for each bank of each array argument or array result a memory port group; th
 is outside and behaves as a synchronous RAM:
 
     <port>_raddr, _ren  out   read address and enable
-    <port>_rdata        in    the word at raddr, one cycle after ren was 1 (the old word, when the
-                              same cycle writes it); must hold its value while ren is 0
+    <port>_rdata        in    the word at raddr, one cycle after ren was 1; must hold its value
+                              while ren is 0.  Any word will do when the same cycle writes it:
+                              no kernel depends on that
     <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
 
 Groups that a kernel never reads (writes) have no read (write) signals, and a bank of one word

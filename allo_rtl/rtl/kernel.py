@@ -76,7 +76,8 @@ def _usage(design: Design) -> dict[str, dict[IrValue, set[str]]]:
     found: dict[str, dict[IrValue, set[str]]] = {}
     for function in design.functions:
         func = function.control.func
-        found[func.name] = uses = {}
+        uses: dict[IrValue, set[str]] = {}
+        found[func.name] = uses
         for op in walk(func.body):
             _note_use(op, design, found, uses)
         for array in function.cleared:

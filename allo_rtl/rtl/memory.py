@@ -2,7 +2,7 @@
 
 The schedule guarantees that at most one access uses a port in a cycle, so addresses and data are
 chosen by an AND-OR of the accesses' conditions, and a port with one access has no choice to make.
-Reads never depend on a write of the same cycle: the RAM is not transparent, and the word a port
+Nothing depends on what a read answers for a word that the same cycle writes, and the word a port
 has read stays until its next read.
 """
 
@@ -154,6 +154,8 @@ class Memories:
         memory = Memory(
             shape=unsigned(self._bits(bank)), depth=storage.layout.depth,
             init=[w & mask for w in words],
+            # The schedule never needs the old word of a cycle that also writes it.
+            attrs={"no_rw_check": 1},
         )
         m.submodules[f"{name}_memory"] = memory
         if bank in self._reads:

@@ -7,7 +7,6 @@ import re
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-
 _FOREIGN = re.compile(
     r"""^[ ]*\(\*[ ](?:generator|top|init)[ ]=[^*]*\*\)\n
       | (?P<line>^[ ]*)?\(\*[ ]src[ ]=[ ]"[^"]*/[^"]*"[ ]\*\)(?(line)\n|[ ])""",
