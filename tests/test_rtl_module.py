@@ -104,7 +104,7 @@ def test_an_interval_that_is_impossible_is_refused_when_it_was_asked_for():
         s.build(target="rtl", device="ecp5-85", clock_mhz=100)
     path = re.escape(str(Path(__file__)))
     assert re.fullmatch(
-        rf"{path}:35:5: error: loop 'i' cannot start an iteration every cycle: recurrence: A, "
+        rf"{path}:30:5: error: loop 'i' cannot start an iteration every cycle: recurrence: A, "
         rf"written at test_rtl_module.py:31, is used 1 iteration later; that takes \d cycles\n"
         r"   30 \|     for i in range\(15\):\n"
         r"      \|     \^~+\n"

@@ -112,6 +112,9 @@ class KernelComponent(wiring.Component):
             building them inside (they are then emitted once, by :func:`emit_verilog`).
     """
 
+    # Looking at a component without building it is no mistake: Amaranth need not warn of it.
+    _MustUse__silence = True
+
     def __init__(
         self, design: Design, function: FunctionDesign | None = None, black_boxes: bool = False
     ) -> None:
