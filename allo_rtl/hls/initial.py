@@ -95,8 +95,8 @@ def _settle_nest(nest: For, array: Value) -> For | None:
         if early.is_empty():
             continue
         steady = _steady_loops(load)
-        if not steady or not early.is_equal(_domain(load, [f"{_dim(load, x)} = {_low(x)}"
-                                                           for x in steady])):
+        start = [f"{_dim(load, x)} = {_low(x)}" for x in steady]
+        if not early.is_equal(_domain(load, start)):
             return None
         masks[load.op] = steady
     if not masks:
@@ -174,7 +174,9 @@ def _unwritten(load: Access, stores: Sequence[Access]) -> isl.Set:
     """Iterations of a load whose cell no store has written before."""
     early = _domain(load)
     dims = list(_names(load, "l").values())
-    for store in stores:
+    for store in _nearest_first(load, stores):
+        if early.is_empty():
+            break
         assert store.index is not None
         assert load.index is not None
         s_names, l_names = _names(store, "s"), _names(load, "l")
@@ -185,6 +187,21 @@ def _unwritten(load: Access, stores: Sequence[Access]) -> isl.Set:
         ]
         early = early.subtract(_exists(dims, list(s_names.values()), constraints))
     return early
+
+
+def _nearest_first(load: Access, stores: Sequence[Access]) -> list[Access]:
+    """The stores that can reach the load's cells, those that stand just before it first."""
+    near = [s for s in stores if s.position < load.position]
+    far = [s for s in stores if s.position >= load.position]
+    return [s for s in (*reversed(near), *far) if not _apart(load, s)]
+
+
+def _apart(a: Access, b: Access) -> bool:
+    """Whether two accesses differ in a constant subscript."""
+    assert a.index is not None
+    assert b.index is not None
+    pairs = zip(a.index, b.index, strict=True)
+    return any(x.is_constant and y.is_constant and x.const != y.const for x, y in pairs)
 
 
 def _before(store: Access, load: Access) -> str:
@@ -207,6 +224,8 @@ def _mask(op: Op, masks: dict[Op, tuple[For, ...]]) -> Block | None:
     """A load that gives zero while the steady counters are at their lower bounds."""
     if op not in masks or not isinstance(op, Load):
         return None
+    if not masks[op]:
+        return (Constant(result=op.result, value=0, loc=op.loc),)
     raw, zero = (Value(op.result.type, op.result.name) for _ in range(2))
     out: list[Op] = [replace(op, result=raw), Constant(result=zero, value=0, loc=op.loc)]
     first: Value | None = None
