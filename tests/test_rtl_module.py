@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kernels as k
+import kernels as shared
 import numpy as np
 import pytest
 from agreement import check
@@ -119,14 +119,14 @@ def test_an_interval_that_is_impossible_is_refused_when_it_was_asked_for():
 
 
 def test_an_interval_that_ports_forbid_is_refused():
-    s = allo.customize(k.conv3x3)
+    s = allo.customize(shared.conv3x3)
     s.pipeline("x", initiation_interval=2)
     with pytest.raises(BuildError, match="is read 9 times per iteration through one port"):
         s.build(target="rtl")
 
 
 def test_an_interval_larger_than_needed_is_kept():
-    s = allo.customize(k.transpose)
+    s = allo.customize(shared.transpose)
     s.pipeline("j", initiation_interval=3)
     rtl = check(s)
     assert rtl.report().loops[0].ii == 3
@@ -135,14 +135,14 @@ def test_an_interval_larger_than_needed_is_kept():
 @pytest.mark.parametrize("clock", [0, -5, float("nan")])
 def test_a_clock_must_be_positive(clock):
     with pytest.raises(BuildError, match="a clock of"):
-        allo.customize(k.gemm).build(target="rtl", clock_mhz=clock)
+        allo.customize(shared.gemm).build(target="rtl", clock_mhz=clock)
 
 
 def test_unknown_devices_and_targets_are_named():
     with pytest.raises(BuildError, match="ecp5-85"):
-        allo.customize(k.gemm).build(target="rtl", device="ecp5-58")
+        allo.customize(shared.gemm).build(target="rtl", device="ecp5-58")
     with pytest.raises(BuildError, match="rtl"):
-        allo.customize(k.gemm).build(target="verilog")
+        allo.customize(shared.gemm).build(target="verilog")
 
 
 def test_the_component_has_the_documented_signature():
@@ -171,14 +171,14 @@ def test_unused_arguments_and_untouched_elements_keep_their_contents():
 
 
 def test_cycles_are_the_prediction_until_a_run_measures_them():
-    rtl = rtl_of(k.prefix_sum)
+    rtl = rtl_of(shared.prefix_sum)
     assert (rtl.measured_cycles, rtl.cycles) == (None, rtl.predicted_cycles)
     rtl(np.arange(16, dtype=np.int32), np.zeros(16, np.int32))
     assert rtl.cycles == rtl.measured_cycles == rtl.predicted_cycles
 
 
 def test_waveforms_show_the_kernels_names(tmp_path):
-    rtl = rtl_of(k.prefix_sum, trace=tmp_path / "run.vcd")
+    rtl = rtl_of(shared.prefix_sum, trace=tmp_path / "run.vcd")
     rtl(np.arange(16, dtype=np.int32), np.zeros(16, np.int32))
     text = rtl.trace.read_text()
     assert re.search(r"\$var \w+ +32 \S+ total ", text)
@@ -186,7 +186,7 @@ def test_waveforms_show_the_kernels_names(tmp_path):
 
 
 def test_verilog_names_kernel_lines_and_no_folders():
-    verilog = rtl_of(k.two_level).verilog
+    verilog = rtl_of(shared.two_level).verilog
     assert '(* src = "kernels.py:' in verilog
     assert "/" not in "".join(re.findall(r'src = "([^"]*)"', verilog))
     assert re.findall(r"^module (\w+)", verilog, re.MULTILINE) == [
@@ -227,13 +227,13 @@ def test_the_verilog_is_the_same_every_time():
     ]
     assert texts[0] == texts[1]
     assert "module conv3x3" in texts[0]
-    here = [allo.customize(k.histogram).build(target="rtl", clock_mhz=70).verilog for _ in "ab"]
+    here = [allo.customize(shared.histogram).build(target="rtl", clock_mhz=70).verilog for _ in "ab"]
     assert here[0] == here[1]
     assert texts[0].endswith(here[0])
 
 
 def test_written_files_are_a_bench_that_passes(tmp_path):
-    rtl = rtl_of(k.two_level)
+    rtl = rtl_of(shared.two_level)
     paths = rtl.write(tmp_path / "out")
     names = {p.name for p in paths}
     assert names >= {"two_level.v", "test_two_level.py", "report.txt", "report.json", "report.svg"}
@@ -243,7 +243,7 @@ def test_written_files_are_a_bench_that_passes(tmp_path):
 
 
 def test_the_bench_fails_on_wrong_hardware(tmp_path):
-    rtl = rtl_of(k.prefix_sum)
+    rtl = rtl_of(shared.prefix_sum)
     rtl.write(tmp_path)
     verilog = (tmp_path / "prefix_sum.v").read_text()
     broken = re.sub(r"assign Y_wdata = (.*);", r"assign Y_wdata = ~(\1);", verilog)
