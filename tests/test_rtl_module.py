@@ -252,3 +252,27 @@ def test_the_bench_fails_on_wrong_hardware(tmp_path):
     tests, failures = run_bench(tmp_path)
     assert failures >= 1
     assert tests == 4
+
+
+def awkward(
+    start: int32, done: int32, clk: int32, reg: int32, A: int32[4], A_rdata: int32,
+    int_: int32[4], module: int32, result: int32,
+) -> int32:
+    total: int32 = start + done + clk + reg + A_rdata + module + result
+    for input in range(4):
+        total += A[input]
+        int_[input] = total
+    return total
+
+
+def test_names_may_be_those_of_ports_and_keywords(tmp_path):
+    s = allo.customize(awkward)
+    rtl = check(s)
+    names = [p.name for p in (*rtl.interface.args, *rtl.interface.results)]
+    assert names == [
+        "start_", "done_", "clk_", "reg", "A", "A_rdata_", "int_", "module", "result", "result_"
+    ]
+    s.partition(s.A)
+    check(s)
+    rtl.write(tmp_path)
+    assert run_bench(tmp_path) == (4, 0)

@@ -51,24 +51,35 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
 def _port(
     value: IrValue, uses: set[str] | None, taken: set[str], result: bool = False
 ) -> Port:
+    """The port of an argument or result; its name grows underscores until its signals are new."""
     name = value.name or ("result" if result else "arg")
+    if result and not isinstance(value.type, ArrayType):
+        name = "result"
+    port = _named_port(value, name, uses or set())
+    while (signals := _signals_of(port)) & taken:
+        name += "_"
+        port = _named_port(value, name, uses or set())
+    taken |= signals
+    return port
+
+
+def _named_port(value: IrValue, name: str, uses: set[str]) -> Port:
     if isinstance(value.type, ArrayType):
-        uses = uses or set()
         direction = {
             frozenset[str](): Direction.UNUSED,
             frozenset({"read"}): Direction.READ,
             frozenset({"write"}): Direction.WRITE,
         }.get(frozenset(uses), Direction.READ_WRITE)
-        return ArrayPort(_fresh(name, taken), value.type, direction)
+        return ArrayPort(name, value.type, direction)
     assert isinstance(value.type, ScalarType)
-    return ScalarPort(_fresh("result" if result else name, taken), value.type)
+    return ScalarPort(name, value.type)
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
+def _signals_of(port: Port) -> set[str]:
+    """The names a port takes: its signals, or its own."""
+    if isinstance(port, ScalarPort):
+        return {port.name}
+    return {name for bank in port.banks for name in (bank.name, *bank.signals())}
 
 
 def _usage(design: Design) -> dict[str, dict[IrValue, set[str]]]:

@@ -1,0 +1,80 @@
+"""Random modules in hardware: the evaluator's results and the predicted cycles, in every cycle."""
+
+import copy
+
+import numpy as np
+import pytest
+from agreement import as_ints
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from ir_generators import modules, random_args
+
+from allo_rtl.errors import BuildError
+from allo_rtl.hls.design import build_design
+from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.types import ArrayType
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.sim import pysim
+from allo_rtl.sim.marshal import from_words, to_words
+from allo_rtl.target import DEVICES, device
+
+clocks = st.sampled_from([5, 40, 90, 200])
+devices = st.sampled_from(sorted(DEVICES))
+
+
+def run_evaluator(module, args):
+    after = copy.deepcopy(args)
+    results = evaluate(module, after)
+    return [as_ints(r) for r in results], [as_ints(a) for a in after]
+
+
+def run_hardware(module, design, args):
+    types = [v.type for v in module.top_func.args]
+    raw = [
+        to_words(a, t.element) if isinstance(t, ArrayType) else a
+        for a, t in zip(args, types, strict=True)
+    ]
+    results, cycles = pysim.run(KernelComponent(design), raw, max_cycles=50_000)
+    return lift(results, module.top_func.results), lift(raw, types), cycles
+
+
+def lift(raw, types):
+    return [
+        as_ints(from_words(r, t, object)) if isinstance(t, ArrayType) else r
+        for r, t in zip(raw, types, strict=True)
+    ]
+
+
+def check_module(module, name, clock):
+    try:
+        design = build_design(module, device(name), clock)
+    except BuildError as error:
+        assert "depends on data" in error.message
+        return
+    args = [
+        a.astype(object) if isinstance(a, np.ndarray) else a
+        for a in random_args(module.top_func, 3)
+    ]
+    *got, cycles = run_hardware(module, design, args)
+    assert tuple(got) == run_evaluator(module, args)
+    assert design.top.latency in (None, cycles)
+
+
+settled = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate, Phase.shrink],
+}
+
+
+@settings(max_examples=60, derandomize=True, **settled)
+@given(modules(), devices, clocks)
+def test_random_modules(module, name, clock):
+    check_module(module, name, clock)
+
+
+@pytest.mark.long
+@settings(max_examples=1500, **settled)
+@given(modules(), devices, clocks)
+def test_many_random_modules(module, name, clock):
+    check_module(module, name, clock)
