@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,10 +24,10 @@ from allo_rtl.boards.protocol import (
     targets,
 )
 from allo_rtl.errors import HostError
-from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
+from allo_rtl.sim.cosim import element_positions
 from allo_rtl.sim.marshal import Raw, Signature, Words, call_with_numpy, int_of_word, word_count
 
 
@@ -126,7 +125,7 @@ class Host:
         return results
 
     def _write_arguments(self, raw: list[Raw]) -> None:
-        """Arguments and, for array results, zeros: all that a run can read."""
+        """All that a run can read; array results hold whatever they held."""
         for port, value in zip(self._interface.args, raw, strict=True):
             if isinstance(port, ScalarPort):
                 assert isinstance(value, int)
@@ -134,9 +133,6 @@ class Host:
             else:
                 assert isinstance(value, np.ndarray)
                 self._write_array(port, value)
-        for port in self._interface.results:
-            if isinstance(port, ArrayPort):
-                self._write_array(port, _zeros(port.type))
 
     def _identify(self) -> None:
         """Check that the right bitstream answers."""
@@ -264,14 +260,6 @@ def _bytes(words: Words) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return words.astype("<u8", copy=False).view(np.uint8).reshape(len(words), -1)
 
 
-@cache
 def _places(type_: ArrayType) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(bank, address) of each element in row-major order, as :class:`Layout` says."""
-    layout = Layout(type_)
-    bank = address = np.zeros((), np.int64)
-    for dim, extent in enumerate(type_.shape):
-        pairs = [layout.split(dim, AffineExpr.constant(x)) for x in range(extent)]
-        split = np.array([(b.const, a.const) for b, a in pairs])
-        bank = bank[..., None] * layout.bank_counts[dim] + split[:, 0]
-        address = address[..., None] * layout.bank_shape[dim] + split[:, 1]
-    return bank.reshape(-1), address.reshape(-1)
+    """(bank, address) of each element in row-major order."""
+    return np.divmod(element_positions(type_), Layout(type_).depth)

@@ -70,7 +70,7 @@ class Simulation:
 
         Args:
             args: raw arguments as in :mod:`allo_rtl.sim.marshal`; arrays that the kernel writes
-                are changed in place.  Result arrays start as zeros.
+                are changed in place.  Before the run array results hold a pattern, not zeros.
             max_cycles: give up after so many; by default 2 * latency + 1000, or 10 million when
                 the latency depends on data.
 
@@ -90,8 +90,8 @@ class Simulation:
             raise CallError(f"'{name}' takes {len(ports)} arguments, {len(args)} were given")
         arrays = [(p, _checked(p, a)) for p, a in zip(ports, args, strict=True)
                   if isinstance(p, ArrayPort)]
-        arrays += [(p, np.zeros((p.type.size, word_count(p.type.element)), np.uint64))
-                   for p in self.interface.results if isinstance(p, ArrayPort)]
+        arrays += [(p, unwritten(p.type)) for p in self.interface.results
+                   if isinstance(p, ArrayPort)]
         memories = [_scatter(port, words) for port, words in arrays]
         scalars = [_scalar_words(p, a) for p, a in zip(ports, args, strict=True)
                    if isinstance(p, ScalarPort)]
@@ -193,6 +193,14 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_activity.argtypes = [pointer, pointer]
     library.simulation_activity.restype = None
     return library
+
+
+def unwritten(type: ArrayType) -> Words:
+    """What a result's memory holds before a run, in a simulation: ones in every even bit."""
+    count = word_count(type.element)
+    words = np.full((type.size, count), 0x5555555555555555, np.uint64)
+    words[:, -1] &= np.uint64((1 << (type.element.bits - 64 * (count - 1))) - 1)
+    return words
 
 
 def element_positions(type: ArrayType) -> npt.NDArray[np.int64]:

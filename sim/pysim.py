@@ -15,8 +15,8 @@ from amaranth.sim import Simulator
 from allo_rtl.errors import SimulationError
 from allo_rtl.rtl.interface import ArrayPort, BankPort, ScalarPort
 from allo_rtl.rtl.kernel import KernelComponent
-from allo_rtl.sim.cosim import element_positions
-from allo_rtl.sim.marshal import Raw, int_of_word, to_words, word_count, word_of_int
+from allo_rtl.sim.cosim import element_positions, unwritten
+from allo_rtl.sim.marshal import Raw, int_of_word, to_words, word_of_int
 
 type Memory = list[int]
 
@@ -39,10 +39,7 @@ def run(
     """
     ports = kernel.interface
     arrays = [(p, a) for p, a in zip(ports.args, args, strict=True) if isinstance(p, ArrayPort)]
-    arrays += [
-        (p, np.zeros((p.type.size, word_count(p.type.element)), np.uint64))
-        for p in ports.results if isinstance(p, ArrayPort)
-    ]
+    arrays += [(p, unwritten(p.type)) for p in ports.results if isinstance(p, ArrayPort)]
     banks = [b for port, words in arrays for b in _banks(port, words)]
     scalars = {
         p.name: a for p, a in zip(ports.args, args, strict=True) if isinstance(p, ScalarPort)

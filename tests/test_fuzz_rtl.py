@@ -49,8 +49,9 @@ def check_module(module, name, clock):
     try:
         design = build_design(module, device(name), clock)
     except BuildError as error:
-        assert "depends on data" in error.message
-        return
+        if "depends on data" in error.message:
+            return
+        raise
     args = [
         a.astype(object) if isinstance(a, np.ndarray) else a
         for a in random_args(module.top_func, 3)

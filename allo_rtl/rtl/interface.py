@@ -19,7 +19,9 @@ is outside and behaves as a synchronous RAM:
                               no kernel depends on that
     <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
 
-Groups that a kernel never reads (writes) have no read (write) signals, and a bank of one word
+Results need no preparation: the kernel writes every element of a result array, zeroing what it
+does not compute, whatever the memory held.  Groups that a kernel never reads (writes) have no read
+(write) signals, and a bank of one word
 has no addresses.  A run of ``cycles`` cycles: start taken in cycle 0, work in cycles
 1 ... cycles, done in cycle ``cycles`` + 1.  With start held high, runs follow each other every
 ``cycles`` cycles.  Reset stops a run; nothing is written after it, and the next start works.

@@ -137,9 +137,9 @@ class Kernel:
             getattr(self.dut, name).value = inputs[name]
 
     def load_arrays(self, inputs: Mapping[str, Any]) -> None:
-        """Put the arguments into the memories, and zeros where there are none."""
+        """Put the arguments into the memories; those of results start with ones."""
         for name, array in self.arrays.items():
-            array.values = inputs.get(name, [0] * len(array.places))
+            array.values = inputs.get(name, [1] * len(array.places))
 
     async def start(self, inputs: Mapping[str, Value]) -> None:
         """Load the arguments and start a run; returns in its cycle 1."""
