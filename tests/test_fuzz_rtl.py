@@ -75,7 +75,7 @@ def test_random_modules(module, name, clock):
 
 
 @pytest.mark.long
-@settings(max_examples=1500, **settled)
+@settings(max_examples=500, **settled)
 @given(modules(), devices, clocks)
 def test_many_random_modules(module, name, clock):
     check_module(module, name, clock)

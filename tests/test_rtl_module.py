@@ -276,3 +276,10 @@ def test_names_may_be_those_of_ports_and_keywords(tmp_path):
     check(s)
     rtl.write(tmp_path)
     assert run_bench(tmp_path) == (4, 0)
+
+
+def test_a_slow_clock_chains_many_division_steps_without_blowing_up():
+    """Each step of a divider uses the one before twice: as expressions that doubled every time."""
+    fast = rtl_of(shared.divisions, clock_mhz=100).verilog
+    slow = rtl_of(shared.divisions, clock_mhz=1).verilog
+    assert len(slow) < 2 * len(fast)

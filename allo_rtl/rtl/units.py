@@ -153,7 +153,7 @@ def divide(
     done = 0
     while done < size:
         count = min(unit.steps, size - done)
-        quotient, rest = _divide_steps(num, rest, den, count, size)
+        quotient, rest = _divide_steps(m, num, rest, den, count, name)
         num, rest = _register(m, quotient, name("quotient")), _register(m, rest, name("rest"))
         den, flags = _register(m, den, name("divisor")), _register(m, flags, name("signs"))
         raw = _register(m, raw, name("raw"))
@@ -168,15 +168,19 @@ def _magnitude(m: Module, value: Value, size: int, name: str) -> Signal:
 
 
 def _divide_steps(
-    num: Value, rest: Value, den: Value, count: int, size: int
+    m: Module, num: Value, rest: Value, den: Value, count: int, name: Namer
 ) -> tuple[Value, Value]:
     """``count`` steps: the quotient grows at the low end of ``num`` as its high end is used."""
+    size = len(num)
     for _ in range(count):
-        shifted = Cat(num[-1], rest)
-        difference = shifted - den
-        enough = ~difference[size + 1]
-        rest = Mux(enough, difference[:size], shifted[:size])
-        num = Cat(enough, num[:-1])
+        # Signals, not expressions: each is used twice, and would double with every step.
+        shifted = Signal(size + 1, name=name("shifted"))
+        difference = Signal(size + 2, name=name("difference"))
+        kept = Signal(size, name=name("kept"))
+        m.d.comb += [shifted.eq(Cat(num[-1], rest)), difference.eq(shifted - den)]
+        enough = ~difference[-1]
+        m.d.comb += kept.eq(Mux(enough, difference, shifted))
+        num, rest = Cat(enough, num[:-1]), kept
     return num, rest
 
 
