@@ -29,7 +29,7 @@ def down_and_up(A: int32[9, 8]) -> int32[9, 8]:
 
 
 def sweep(A: int32[6, 6]):
-    for t in range(3):
+    for _t in range(3):
         for i in range(1, 5):
             for j in range(1, 5):
                 A[i, j] = (A[i - 1, j] + A[i, j - 1] + A[i + 1, j]) // 3
