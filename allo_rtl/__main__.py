@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,11 +134,32 @@ def build(
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Print an error of ours without a traceback, and leave with exit code 1."""
+    """Print what went wrong without a traceback of ours, and leave with exit code 1."""
     try:
         yield
     except AlloError as error:
         typer.echo(error, err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        if not error.filename:
+            raise
+        typer.echo(f"{str(error.filename)!r}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def running(path: Path) -> Iterator[None]:
+    """Code of the user's runs: for what it raises, the traceback from its first line on."""
+    try:
+        yield
+    except AlloError:
+        raise
+    except Exception as error:
+        found = traceback.TracebackException.from_exception(error)
+        name = str(path.resolve())
+        inside = [i for i, frame in enumerate(found.stack) if frame.filename == name]
+        del found.stack[: inside[0] if inside else None]
+        typer.echo("".join(found.format()), err=True, nl=False)
         raise typer.Exit(1) from None
 
 
@@ -152,6 +174,7 @@ def load(spec: str) -> allo.Schedule:
 
     Raises:
         typer.BadParameter: there is no such file or name, or it is none of the three things.
+        typer.Exit: the file or the function raised; what it raised has been printed.
     """
     file, colon, name = spec.rpartition(":")
     if not colon or not name.isidentifier():
@@ -162,9 +185,10 @@ def load(spec: str) -> allo.Schedule:
         raise typer.BadParameter(f"{file} has no {name!r}; it has {', '.join(has) or 'nothing'}")
     found = getattr(module, name)
     if inspect.isfunction(found):
-        found = found() if _makes_schedule(found) else allo.customize(found)
+        with running(Path(file)):
+            found = found() if _makes_schedule(found) else allo.customize(found)
     if not isinstance(found, allo.Schedule):
-        raise typer.BadParameter(f"{spec} is a {type(found).__name__}, not a kernel or a Schedule")
+        raise typer.BadParameter(f"{spec} is of type {type(found).__name__}, not a kernel or a Schedule")
     return found
 
 
@@ -178,7 +202,8 @@ def _module(path: Path) -> ModuleType:
     # As `python file.py` would: its neighbours can be imported.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[path.stem] = module
-    module_spec.loader.exec_module(module)
+    with running(path):
+        module_spec.loader.exec_module(module)
     return module
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from amaranth.hdl import Const, Instance, Signal
@@ -27,7 +28,7 @@ _GOWIN_OUTPUT_DIVIDERS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 class Pll:
     """Dividers: output = ``source_mhz`` * ``feedback`` / (``reference`` * ``post``).
 
-    ``post`` divides the oscillator after the loop on iCE40; on ECP5 and Gowin the output divider
+    ``post`` divides the oscillator after the loop on iCE40 and ECP5; on Gowin the output divider
     ``inside`` is part of the loop and sets the frequency of the oscillator only.
     """
 
@@ -54,7 +55,7 @@ def find_pll(family: Family, source_mhz: float, mhz: float) -> Pll:
     Raises:
         BuildError: none is within 2 %; names the nearest frequencies that can be made.
     """
-    settings = list(_SETTINGS[family](source_mhz))
+    settings = _all_settings(family, source_mhz)
     below = [s for s in settings if s.mhz <= mhz * (1 + 1e-9)]
     best = max(below, key=lambda s: s.mhz, default=None)
     if best and best.mhz >= mhz * (1 - TOLERANCE):
@@ -65,6 +66,11 @@ def find_pll(family: Family, source_mhz: float, mhz: float) -> Pll:
         f"a clock of {mhz:g} MHz cannot be made from the board's {source_mhz:g} MHz",
         allowed=f"{source_mhz:g} MHz, or what the PLL makes: nearest {' and '.join(near)} MHz",
     )
+
+
+@cache
+def _all_settings(family: Family, source_mhz: float) -> tuple[Pll, ...]:
+    return tuple(_SETTINGS[family](source_mhz))
 
 
 def _ice40(source: float) -> Iterator[Pll]:
@@ -80,38 +86,27 @@ def _ice40(source: float) -> Iterator[Pll]:
                     yield pll
 
 
-def _in_loop(
-    family: Family, source: float, dividers: tuple[range | tuple[int, ...], ...],
-    limits: tuple[float, float, float, float, float],
-) -> Iterator[Pll]:
-    """Settings of a PLL whose output divider is in the loop; the middle oscillator frequency.
-
-    ``dividers``: reference, feedback, output; ``limits``: lowest phase detector, lowest and
-    highest oscillator, lowest and highest output frequency, in MHz.
-    """
-    detector, vco_low, vco_high, low, high = limits
-    for reference in dividers[0]:
-        if source / reference < detector:
-            continue
-        for feedback in dividers[1]:
-            output = source / reference * feedback
-            if not low <= output <= high:
-                continue
-            middle = (vco_low + vco_high) / 2
-            fit = [d for d in dividers[2] if vco_low <= output * d <= vco_high]
-            if fit:
-                inside = min(fit, key=lambda d: abs(output * d - middle))
-                yield Pll(family, source, reference, feedback, inside=inside)
-
-
 def _ecp5(source: float) -> Iterator[Pll]:
-    dividers = (range(1, 129), range(1, 81), range(1, 129))
-    return _in_loop("ecp5", source, dividers, (10, 400, 800, 10, 400))
+    """The oscillator is a multiple of the source; the second output divides it as it likes."""
+    dividers = [(r, m) for r in range(1, 129) if source / r >= 10 for m in range(1, 129)]
+    oscillators = [(r, m) for r, m in dividers if 400 <= source / r * m <= 800]
+    for reference, multiple in sorted(oscillators, key=lambda d: abs(source / d[0] * d[1] - 600)):
+        for post in range(1, 129):
+            pll = Pll("ecp5", source, reference, multiple, post)
+            if 3.125 <= pll.mhz <= 400:
+                yield pll
 
 
 def _gowin(source: float) -> Iterator[Pll]:
-    dividers = (range(1, 65), range(1, 65), _GOWIN_OUTPUT_DIVIDERS)
-    return _in_loop("gowin", source, dividers, (3, 400, 1200, 3.125, 600))
+    for reference in range(1, 65):
+        for feedback in range(1, 65):
+            output = source / reference * feedback
+            if source / reference < 3 or not 3.125 <= output <= 600:
+                continue
+            fit = [d for d in _GOWIN_OUTPUT_DIVIDERS if 400 <= output * d <= 1200]
+            if fit:
+                inside = min(fit, key=lambda d: abs(output * d - 800))
+                yield Pll("gowin", source, reference, feedback, inside=inside)
 
 
 def _ice40_instance(pll: Pll, source: HdlValue, output: Signal, locked: Signal) -> Instance:
@@ -133,6 +128,7 @@ def _ice40_instance(pll: Pll, source: HdlValue, output: Signal, locked: Signal) 
 
 
 def _ecp5_instance(pll: Pll, source: HdlValue, output: Signal, locked: Signal) -> Instance:
+    loop = Signal(name="pll_loop")
     return Instance(
         "EHXPLLL",
         a_ICP_CURRENT="12",
@@ -146,13 +142,18 @@ def _ecp5_instance(pll: Pll, source: HdlValue, output: Signal, locked: Signal) -
         p_OUTDIVIDER_MUXA="DIVA",
         p_CLKOP_ENABLE="ENABLED",
         p_CLKI_DIV=pll.reference,
-        p_CLKFB_DIV=pll.feedback,
-        p_CLKOP_DIV=pll.inside,
-        p_CLKOP_CPHASE=pll.inside // 2,
+        p_OUTDIVIDER_MUXB="DIVB",
+        p_CLKOS_ENABLE="ENABLED",
+        p_CLKFB_DIV=1,
+        p_CLKOP_DIV=pll.feedback,
+        p_CLKOP_CPHASE=pll.feedback // 2,
         p_CLKOP_FPHASE=0,
+        p_CLKOS_DIV=pll.post,
+        p_CLKOS_CPHASE=0,
+        p_CLKOS_FPHASE=0,
         p_FEEDBK_PATH="CLKOP",
         i_CLKI=source,
-        i_CLKFB=output,
+        i_CLKFB=loop,
         i_RST=Const(0),
         i_STDBY=Const(0),
         i_PHASESEL0=Const(0),
@@ -162,7 +163,8 @@ def _ecp5_instance(pll: Pll, source: HdlValue, output: Signal, locked: Signal) -
         i_PHASELOADREG=Const(1),
         i_PLLWAKESYNC=Const(0),
         i_ENCLKOP=Const(0),
-        o_CLKOP=output,
+        o_CLKOP=loop,
+        o_CLKOS=output,
         o_LOCK=locked,
     )
 

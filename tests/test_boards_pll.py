@@ -10,11 +10,12 @@ VCO = {"ice40": (533, 1066), "ecp5": (400, 800), "gowin": (400, 1200)}
 
 
 def test_known_settings():
-    # What icepll and ecppll print for the same question, but for the oscillator's middle.
+    # What icepll prints for the same question.
     ice40 = find_pll("ice40", 12, 48)
     assert (ice40.reference, ice40.feedback, ice40.post, ice40.mhz) == (1, 64, 16, 48)
-    ecp5 = find_pll("ecp5", 25, 50)
-    assert (ecp5.reference, ecp5.feedback, ecp5.inside, ecp5.mhz) == (1, 2, 12, 50)
+    ecp5 = find_pll("ecp5", 25, 60)
+    assert (ecp5.reference, ecp5.feedback, ecp5.post, ecp5.mhz) == (1, 24, 10, 60)
+    assert [round(find_pll("ecp5", 25, f).mhz, 1) for f in (12, 50, 80, 100)] == [12, 50, 80, 100]
     assert find_pll("gowin", 27, 54).mhz == 54
 
 
