@@ -120,7 +120,12 @@ def build(
 ) -> None:
     """Build a bitstream: the kernel, its arrays in block RAM, and a UART link."""
     with reported_errors():
-        rtl = load(spec).build(target="rtl")
+        from allo_rtl.boards.catalog import board as find_board
+
+        target = find_board(board)
+        rtl = load(spec).build(
+            target="rtl", device=target.device, clock_mhz=clock_mhz or target.oscillator_mhz
+        )
         with Console(stderr=True).status(f"{board}: starting") as status:
             bits = rtl.bitstream(
                 board, folder=output, clock_mhz=clock_mhz,
