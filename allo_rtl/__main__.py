@@ -193,7 +193,8 @@ def load(spec: str) -> allo.Schedule:
         with running(Path(file)):
             found = found() if _makes_schedule(found) else allo.customize(found)
     if not isinstance(found, allo.Schedule):
-        raise typer.BadParameter(f"{spec} is of type {type(found).__name__}, not a kernel or a Schedule")
+        what = type(found).__name__
+        raise typer.BadParameter(f"{spec} is of type {what}, not a kernel or a Schedule")
     return found
 
 

@@ -20,7 +20,7 @@ from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, Scalar
 from allo_rtl.sim.driver import driver_cpp, numbered_banks, wrapper_name, wrapper_verilog
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
 from allo_rtl.sim.verilator import WaveFormat, compile_library
-from allo_rtl.sim.waves import choose_format
+from allo_rtl.sim.waves import choose_format, start_file
 
 _UNKNOWN_LATENCY_LIMIT = 10_000_000
 _FAILURES = {-1: "time out", -2: "outside", -3: "not ready"}
@@ -39,7 +39,7 @@ class Simulation:
             set to match: see :attr:`trace`.
 
     Raises:
-        SimulationError: the Verilog cannot be simulated.
+        SimulationError: the Verilog cannot be simulated, or the waveforms not written.
         ToolError: the compiler is missing or fails.
     """
 
@@ -51,6 +51,8 @@ class Simulation:
     ) -> None:
         self.interface = interface
         format, self.trace = choose_format(trace) if trace else (None, None)
+        if self.trace:
+            start_file(self.trace)
         self._library = _load(compile_kernel(verilog, interface, trace=format))
         path = str(self.trace).encode() if self.trace else None
         self._handle = ctypes.c_void_p(self._library.simulation_new(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from allo_rtl.errors import SimulationError
 from allo_rtl.sim.verilator import WaveFormat, best_wave_format
 
 
@@ -17,3 +18,18 @@ def choose_format(file: Path) -> tuple[WaveFormat, Path]:
     return format, file.with_suffix(f".{format}") if file.suffix in (".vcd", ".fst", "") else (
         file.with_name(f"{file.name}.{format}")
     )
+
+
+def start_file(file: Path) -> None:
+    """Make the file and its folder, because Verilator's runtime says nothing when it cannot.
+
+    Raises:
+        SimulationError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+    except OSError as error:
+        raise SimulationError(
+            f"the waveform file {str(file)!r} cannot be written: {error.strerror}"
+        ) from None

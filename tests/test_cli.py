@@ -100,6 +100,37 @@ def test_an_error_in_a_kernel_is_shown_without_a_traceback(kernels: Path) -> Non
     assert result.stdout == ""
 
 
+FAULTY = """\
+def raises():
+    raise ValueError("mine")
+"""
+
+
+def test_what_a_users_own_code_raises_is_shown_from_its_first_line_on(kernels: Path) -> None:
+    (kernels / "faulty.py").write_text(FAULTY)
+    result = run("report", "faulty.py:raises")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Traceback (most recent call last):\n"
+        f'  File "{kernels / "faulty.py"}", line 2, in raises\n'
+        '    raise ValueError("mine")\n'
+        "ValueError: mine\n"
+    )
+
+
+def test_a_file_with_a_syntax_error_is_shown_without_our_traceback(kernels: Path) -> None:
+    (kernels / "syntax.py").write_text("def f(:\n")
+    result = run("report", "syntax.py:f")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f'  File "{kernels / "syntax.py"}", line 1\n')
+
+
+def test_a_folder_that_cannot_be_written_is_named(kernels: Path) -> None:
+    result = run("compile", "kernels.py:scale", "-o", "kernels.py")
+    assert result.exit_code == 1
+    assert result.stderr == "'kernels.py': File exists\n"
+
+
 def test_an_unknown_device_is_shown_with_what_there_is(kernels: Path) -> None:
     result = run("compile", "kernels.py:scale", "--device", "ecp5-86")
     assert result.exit_code == 1
@@ -115,7 +146,7 @@ def test_an_unknown_device_is_shown_with_what_there_is(kernels: Path) -> None:
         ("kernels.py:", "'kernels.py:' is not of the form file.py:kernel"),
         ("nowhere.py:scale", "there is no file 'nowhere.py'"),
         ("kernels.py:scal", "kernels.py has no 'scal'; it has scale, pipelined, ready, not_a_ker"),
-        ("kernels.py:number", "kernels.py:number is a int, not a kernel or a Schedule"),
+        ("kernels.py:number", "kernels.py:number is of type int, not a kernel or a Schedule"),
     ],
 )
 def test_a_wrong_name_is_a_usage_error(kernels: Path, spec: str, message: str) -> None:

@@ -178,6 +178,14 @@ def test_waveforms_in_the_best_format_are_complete_when_closed(tmp_path):
     assert simulation.trace.stat().st_size > 500
 
 
+def test_a_waveform_file_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SimulationError) as caught:
+        Simulation(*VADD, trace=tmp_path / "file" / "w.vcd")
+    place = str(tmp_path / "file" / "w.vcd")
+    assert str(caught.value) == f"the waveform file {place!r} cannot be written: File exists"
+
+
 def test_waveform_suffix_is_that_of_the_format(tmp_path, monkeypatch):
     from allo_rtl.sim import waves
 
