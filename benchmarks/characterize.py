@@ -37,9 +37,10 @@ from amaranth.hdl import (
 from amaranth.lib.memory import Memory
 from delay_docs import histogram, update
 from delay_fit import Family, Point, errors, fit_family
-from gowin_timing import cells, longest_path
 from rich.console import Console
 from rich.progress import Progress
+
+from allo_rtl.boards.gowin_timing import cells, longest_path
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "allo_rtl" / "hls" / "data"
@@ -52,7 +53,7 @@ class Flow:
 
     ``pins`` are given where nextpnr does not choose them itself.  ``luts`` and ``dsps`` give the
     number of LUTs, and of the family's multiplier blocks, that each kind of cell stands for.
-    With a ``database`` (chip and speed grade) paths are timed by :mod:`gowin_timing`, otherwise
+    With a ``database`` (chip and speed grade) paths are timed by ``gowin_timing``, otherwise
     nextpnr's own report is right.  ``widest`` is the widest product that fits
     the chip and a minute.
     """
@@ -127,7 +128,7 @@ FLOWS = {
 }  # fmt: skip
 
 
-_UNTIMED_GOWIN = "no timing of multiplier blocks is published; see benchmarks/gowin_timing.py"
+_UNTIMED_GOWIN = "no timing of multiplier blocks is published; see boards/gowin_timing.py"
 _UNTIMED_MAC16 = (
     "nextpnr does not time paths through SB_MAC16; 8.6 ns from A to O in the timing tables of "
     "icestorm, and a wire"

@@ -152,10 +152,7 @@ def overflow(text: str, family: Family) -> str:
 
 
 def read_report(folder: Path, family: Family) -> tuple[dict[str, Usage], float]:
-    """(use of LUT, FF, BRAM and DSP, highest clock in MHz) as place and route reported them.
-
-    The clock is that of the slowest domain.
-    """
+    """(use of LUT, FF, BRAM and DSP, highest clock in MHz) as place and route reported them."""
     report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
     cells = {k: (v["used"], v["available"]) for k, v in report["utilization"].items()}
     if family == "ice40":
@@ -163,7 +160,13 @@ def read_report(folder: Path, family: Family) -> tuple[dict[str, Usage], float]:
         found = re.findall(r"(\d+) LCs used as (?:LUT4 and )?DFF", (folder / LOG).read_text())
         cells["DFF"] = (sum(map(int, found)), cells["ICESTORM_LC"][1])
     usage = {kind: _sum(cells, weights) for kind, weights in _CELLS[family].items()}
-    return usage, min(clock["achieved"] for clock in report["fmax"].values())
+    return usage, read_fmax(folder)
+
+
+def read_fmax(folder: Path) -> float:
+    """Highest clock in MHz as place and route reported it, of the slowest domain."""
+    report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
+    return min(float(clock["achieved"]) for clock in report["fmax"].values())
 
 
 def _sum(cells: Mapping[str, tuple[int, int]], weights: Mapping[str, float]) -> Usage:

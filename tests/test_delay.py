@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from allo_rtl.boards import gowin_timing
 from allo_rtl.errors import BuildError
 from allo_rtl.hls import delay
 from allo_rtl.target import DEVICES, device
@@ -18,7 +19,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import delay_docs  # noqa: E402
 import delay_fit  # noqa: E402
-import gowin_timing  # noqa: E402
 
 FAMILIES = ("ecp5", "gw1n", "gw2a", "ice40hx", "ice40up", "ultrascale+")
 FITTED = tuple(f for f in FAMILIES if f != "ultrascale+")
