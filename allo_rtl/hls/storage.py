@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Alloc, Call, Func, GetGlobal, Global, Value
@@ -29,18 +30,23 @@ class ArrayStorage:
     layout: Layout
     data: tuple[int, ...] = ()
 
-    def contents(self, bank: int) -> list[int]:
-        """Initial words of one bank of a ROM; unused tail words are 0."""
-        words = [0] * self.layout.depth
+    @cached_property
+    def _words(self) -> list[list[int]]:
+        """Initial words of every bank of a ROM; unused tail words are 0."""
+        words = [[0] * self.layout.depth for _ in range(self.layout.banks)]
         for flat, number in enumerate(self.data):
-            where = self.layout.place_const(_unflatten(flat, self.layout.type.shape))
-            if where[0] == bank:
-                words[where[1]] = number
+            bank, address = self.layout.place_const(_unflatten(flat, self.layout.type.shape))
+            words[bank][address] = number
         return words
 
+    def contents(self, bank: int) -> list[int]:
+        """Initial words of one bank of a ROM."""
+        return self._words[bank]
+
     def word(self, bank: int, address: int) -> int:
-        """One word of a ROM."""
-        return self.contents(bank)[address]
+        """One word of a ROM; 0 where it has none."""
+        inside = 0 <= bank < self.layout.banks and 0 <= address < self.layout.depth
+        return self._words[bank][address] if inside else 0
 
 
 def _unflatten(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
