@@ -159,13 +159,13 @@ def test_run_that_does_not_end_is_reported_and_stopped_by_the_next_call():
         (flip(40), clean), (flip(60), clean), (clean, flip(27)), (clean, flip(12)),
         (drop(50), clean), (clean, drop(30)), (extra(32, 0x5A), clean), (extra(70, 0), clean),
         (clean, extra(25, 0xA5)), (clean, extra(28, 0xA5)), (drop(60, 30), clean),
-        (clean, drop(28, 20)),
+        (clean, drop(28, 12)),
     ],
 )  # fmt: skip
 def test_single_fault_is_repaired(add_board, to_board, to_host):
     with (
         disturbed(add_board, to_board, to_host) as port,
-        Host(port, ADD, timeout=6.0) as host,
+        Host(port, ADD, timeout=12.0) as host,
     ):
         _check_add(host, np.random.default_rng(3))
 
