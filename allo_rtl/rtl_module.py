@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.target import Device, device
 from allo_rtl.utils import write_files
 
 if TYPE_CHECKING:
@@ -132,6 +134,9 @@ class RtlModule:
     ) -> Bitstream:
         """Build a bitstream with the kernel, its arrays in block RAM and a UART link.
 
+        The kernel stays as it was scheduled by ``build``; a ``UserWarning`` says so when that was
+        for a chip of another family or a slower clock.
+
         Args:
             board: "icebreaker", "ulx3s-85f" or "tang-nano-9k".
             folder: where the files go, in a folder named after the board.
@@ -142,9 +147,24 @@ class RtlModule:
             ToolError: a tool is missing or failed (a design that does not fit, for example).
         """
         from allo_rtl.boards.bitstream import build_bitstream
+        from allo_rtl.boards.catalog import board as find_board
 
+        target = find_board(board)
+        self._warn_of_other_target(device(target.device), clock_mhz or target.oscillator_mhz)
         component = KernelComponent(self.design)
         return build_bitstream(
             component, component.interface, board,
             folder=Path(folder), clock_mhz=clock_mhz, progress=progress,
+        )
+
+    def _warn_of_other_target(self, board_device: Device, clock_mhz: float) -> None:
+        """Warn the caller's caller when the schedule was made for something else."""
+        made = self.design
+        if made.device.family == board_device.family and made.clock_mhz >= clock_mhz:
+            return
+        warnings.warn(
+            f"'{self.name}' was scheduled for {made.device.name} at {made.clock_mhz:g} MHz and "
+            f"runs on {board_device.name} at {clock_mhz:g} MHz; its clock may be missed. Build it "
+            f'with device="{board_device.name}", clock_mhz={clock_mhz:g}',
+            stacklevel=3,
         )

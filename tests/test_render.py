@@ -171,6 +171,11 @@ def test_every_element_lies_inside_the_picture() -> None:
     assert all(float(text.attrib["y"]) < height for text in root.iter(f"{SVG}text"))
 
 
+def test_a_picture_without_a_chart_says_so() -> None:
+    svg = chart.render_svg_report(replace(REPORT, loops=()))
+    assert "no loop is pipelined: nothing to draw" in svg
+
+
 def test_report_picture_has_the_loops_with_a_chart() -> None:
     texts = [t.text for t in ET.fromstring(chart.render_svg_report(REPORT)).iter(f"{SVG}text")]
     assert texts[0] == "gemm on ecp5-85 at 100 MHz"

@@ -183,6 +183,8 @@ def test_an_unknown_buffer():
     assert str(caught.value) == (
         "caller has no array 'reorderr', and a schedule no such method; did you mean 'reorder'?"
     )
+    with pytest.raises(AttributeError, match=r"no such method; its arrays are A, T$"):
+        customize(caller).Zzz
     with pytest.raises(ScheduleError) as caught:
         customize(caller).partition("B")
     assert caught.value.message == "there is no array 'B' in caller"

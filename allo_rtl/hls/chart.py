@@ -164,6 +164,9 @@ def _document(charts: Sequence[_Chart], title: str) -> str:
         drawn, height = _draw(chart, y, width - 2 * _MARGIN)
         body += drawn
         y += height + 28
+    if not charts:
+        body.append(_text(_MARGIN, y + 12, "no loop is pipelined: nothing to draw", "dim"))
+        y += 30
     body += _legend(charts, y)
     height = y + _MARGIN
     return "\n".join([

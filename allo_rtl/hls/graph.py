@@ -21,6 +21,8 @@ BIT = UInt(1)
 INDEX = Index()
 
 
+_SHIFTS = (Kind.SHL, Kind.SHR)
+
 _MAX_DIGITS = 3
 """Products by constants with more non-zero digits than this stay multiplications."""
 
@@ -146,7 +148,15 @@ class Graph:
             return self._simplify_mul(type, a, b, loc)
         if kind in (Kind.DIV, Kind.FLOORDIV):
             return self._divide_by_constant(kind, type, a, b)
+        if kind in _SHIFTS and b.is_const and not 0 <= b.value < type.bits:
+            return self._shift_out(kind, type, a)
         return self._identity(kind, type, a, b)
+
+    def _shift_out(self, kind: Kind, type: Number, a: Node) -> Node:
+        """A shift by the width or more: every bit goes out; signs come in on the right."""
+        if kind is Kind.SHL or a.range[0] >= 0:
+            return self.const(0, type)
+        return self.make(Kind.SHR, type, a, self.const(type.bits - 1, type))
 
     def _fold(self, kind: Kind, type: Number, a: Node, b: Node) -> Node:
         if kind in COMPARISONS:

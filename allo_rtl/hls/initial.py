@@ -107,13 +107,16 @@ def _settle_nest(nest: For, array: Value) -> For | None:
 
 
 def _simple(access: Access) -> bool:
-    """Affine, unconditional, in loops with constant lower bounds."""
+    """Affine, unconditional, in loops of the nest alone, with constant lower bounds."""
+    counters = {x.iv for x in access.loops}
     return (
         access.affine
         and access.index is not None
-        and all(e.values <= {x.iv for x in access.loops} for e in access.index)
+        and all(e.values <= counters for e in access.index)
         and not any(isinstance(p, If) for p in access.parents)
         and all(len(x.lower) == 1 and x.lower[0].is_constant for x in access.loops)
+        # A limit that comes from elsewhere says nothing of which cells are written.
+        and all(e.values <= counters for x in access.loops for e in x.upper)
     )
 
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
+from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import For
+from allo_rtl.ir.types import ArrayType
 
 _PORT = {Kind.READ: "read", Kind.WRITE: "written"}
 
@@ -74,11 +76,12 @@ def _cycles(count: int) -> str:
 def _port_limit(least: int, bank: Bank | None, kind: Kind | None) -> str:
     assert bank is not None
     assert kind is not None
-    word = _PORT[kind]
-    return (
-        f"{bank.array.name} is {word} {least} times per iteration through one port; "
-        f"partition {bank.array.name}"
-    )
+    name = bank.array.name
+    fact = f"{name} is {_PORT[kind]} {least} times per iteration through one port"
+    assert isinstance(bank.array.type, ArrayType)
+    if Layout(bank.array.type).banks == 1:
+        return f"{fact}; partition {name}"
+    return f"{fact} of a bank; more banks help if each access stays in one"
 
 
 def _recurrence_limit(found: OpSchedule, edges: Sequence[Edge]) -> str:

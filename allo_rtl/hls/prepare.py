@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import count
 
+from allo_rtl.hls.aliases import merge_aliases
 from allo_rtl.hls.initial import settle
 from allo_rtl.hls.unroll import Intervals, copies, inline_calls, unroll_all, unroll_by
 from allo_rtl.ir.affine import AffineExpr
@@ -43,6 +44,7 @@ class PreparedFunc:
 
 def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     """Prepare the functions that hardware is made of: the top and what it still calls."""
+    module = merge_aliases(module)
     prepared: dict[str, PreparedFunc] = {}
     for func in module.funcs:
         body = _unroll(func.body, module, {})

@@ -40,7 +40,8 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     """The ports of a function."""
     usage = _usage(design)
     func = function.control.func
-    taken: set[str] = set(_RESERVED)
+    # Ports are attributes of the component: they may not hide those that it has.
+    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface"}
     args = tuple(_port(v, usage[func.name].get(v), taken) for v in func.args)
     results = tuple(
         _port(v, usage[func.name].get(v), taken, result=True) for v in func.returned

@@ -168,14 +168,19 @@ class Memories:
 
 
 def _unique_names(storage: dict[IrValue, ArrayStorage]) -> dict[IrValue, str]:
+    """A name for each array such that no two banks are called the same."""
     names: dict[IrValue, str] = {}
     taken: set[str] = set()
-    for value in storage:
+    for value, stored in storage.items():
         base, n = value.name or "array", 1
         name = base
-        while name in taken:
+        while (banks := _bank_names(name, stored)) & taken:
             n += 1
             name = f"{base}_{n}"
-        taken.add(name)
+        taken |= banks
         names[value] = name
     return names
+
+
+def _bank_names(name: str, storage: ArrayStorage) -> set[str]:
+    return {name, *(f"{name}_{b}" for b in range(storage.layout.banks))}

@@ -101,7 +101,8 @@ class Schedule:
             return MockBuffer(self.module.top, name)
         hint = did_you_mean(name, [*names, *(n for n in dir(type(self)) if n[0] != "_")])
         text = f"{self.module.top} has no array {name!r}, and a schedule no such method"
-        raise AttributeError(f"{text}; {hint}" if hint else text)
+        arrays = ", ".join(n for n in names if n)
+        raise AttributeError(f"{text}; {hint or f'its arrays are {arrays}'}")
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *(n for n, _, _ in buffers(self.top_func) if n)})
