@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +20,15 @@ from allo_rtl.boards.catalog import board as find_board
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.pll import find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
-from allo_rtl.boards.toolchain import LOG, REPORT, Usage, read_report, run_commands
+from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_report, run_commands
 from allo_rtl.boards.top import IGNORE_COLLISIONS, Top
 from allo_rtl.boards.uart import divisor
 from allo_rtl.errors import ToolError
 from allo_rtl.rtl.interface import KernelInterface
 from allo_rtl.sim.tools import find_tool, run_tool
+
+_FOLDERS = re.compile(r'^ *attribute \\src ".*/.*"\n', re.MULTILINE)
+"""Source lines with their folders, which are nobody's business where the result goes."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class Bitstream:
         board: the board's name.
         path: the file to load.
         utilisation: LUT, FF, BRAM and DSP used and available, from the place-and-route report.
-        fmax_mhz: highest clock the placed and routed design allows.
+        fmax_mhz: highest clock the placed and routed design allows: nextpnr's, on Gowin that of
+            :mod:`allo_rtl.boards.gowin_timing`, because nextpnr leaves out most delays there.
+            Paths through iCE40's multiplier blocks are not timed by nextpnr.
         clock_mhz: the clock it runs at.
         log: everything the tools said.
         interface: of the kernel.
@@ -116,9 +122,11 @@ def build_bitstream(
         commands = json.loads(plan.files["build_top.json"])["commands"]
         for script in ("build_top.json", "build_top.sh", "build_top.bat", "top.debug.v"):
             del plan.files[script]
+        plan.files["top.il"] = _FOLDERS.sub("", plan.files["top.il"])
         _write_plan(plan.files, work)
         run_commands(commands, work, what=board, family=target.family, progress=progress)
-        usage, fmax = read_report(work, target.family)
+        usage, fmax = read_report(work, target.family, target.database)
+        (work / SDF).unlink(missing_ok=True)
         name = f"{interface.name}.{target.suffix}"
         (work / f"top.{target.suffix}").rename(work / name)
     final = folder / board
@@ -147,8 +155,9 @@ def _plan(platform: Any, board: Board, chip: _Chip, clock_mhz: float) -> Any:  #
 
     nextpnr would exit with an error when the clock is missed; that is for ``meets_clock`` to say.
     """
+    paths = f" --sdf {SDF}" if board.database else ""
     options = {
-        "nextpnr_opts": f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}",
+        "nextpnr_opts": f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}{paths}",
         "script_after_read": IGNORE_COLLISIONS,
     }
     return platform.prepare(chip, "top", **options, **dict(board.options))

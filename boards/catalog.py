@@ -25,6 +25,8 @@ class Board:
         program: command that loads a bitstream, but for the file's name.
         platform: class of the Amaranth platform; takes an optional PLL.
         options: of the build, by Amaranth's names.
+        database: chip and grade for :mod:`allo_rtl.boards.gowin_timing`, where nextpnr's own
+            Fmax cannot be trusted.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Board:
     program: tuple[str, ...]
     platform: type[Any]
     options: tuple[tuple[str, str], ...] = ()
+    database: tuple[str, str] | None = None
 
 
 # Amaranth's default for iCE40 leaves the multipliers unused: -dsp.
@@ -50,7 +53,7 @@ _BOARDS = (
     ),
     Board(
         "tang-nano-9k", "gw1n-9", "gowin", 27.0, 115_200, "fs",
-        ("openFPGALoader", "-b", "tangnano9k"), TangNano9K,
+        ("openFPGALoader", "-b", "tangnano9k"), TangNano9K, database=("GW1N-9C", "C6/I5"),
     ),
 )
 BOARDS = {b.name: b for b in _BOARDS}

@@ -24,6 +24,7 @@ from apycula.chipdb import load_chipdb
 _MULTIPLIER_LUTS = {"MULT9X9": 6.0, "MULT18X18": 8.0, "MULT36X36": 12.0}
 _CLOCKS = frozenset({"CLK", "CLKA", "CLKB"})
 _MEMORIES = ("SP", "SDP", "DP", "pROM", "BSRAM")
+_LUT_MEMORY = "RAM16"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Cells:
             return lut["m0_ofx0"] if source == "S0" else lut["fx_ofx1"]
         if cell in _MULTIPLIER_LUTS:
             return _MULTIPLIER_LUTS[cell] * max(lut.values())
+        if cell.startswith(_LUT_MEMORY) and source.startswith("RAD") and sink.startswith("DO"):
+            return max(ns for arc, ns in self.classes["sram"].items() if arc.startswith("rad"))
         return None
 
     def launch(self, cell: str, sink: str) -> float | None:
@@ -50,6 +53,8 @@ class Cells:
             return self.classes["dff"]["clk_qpos"]
         if cell.startswith(_MEMORIES) and sink.startswith("DO"):
             return self.classes["bram"]["clk_do_bypass"]  # "bypass": without output register
+        if cell.startswith(_LUT_MEMORY) and sink.startswith("DO"):
+            return self.classes["sram"]["clk_do"]
         return None
 
     def setup(self, cell: str, source: str) -> float | None:
@@ -60,6 +65,8 @@ class Cells:
             return self.classes["dff"]["di_clksetpos" if source == "D" else "ce_clksetpos"]
         if cell.startswith(_MEMORIES) and not source.startswith("DO"):
             return self.classes["bram"]["clk_ad_set"]
+        if cell.startswith(_LUT_MEMORY) and not source.startswith(("RAD", "DO")):
+            return max(ns for arc, ns in self.classes["sram"].items() if arc.endswith("_set"))
         return None
 
 

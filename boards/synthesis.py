@@ -18,16 +18,13 @@ from amaranth.hdl import Value as HdlValue
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from allo_rtl.boards.gowin_timing import cells, longest_path
 from allo_rtl.boards.pll import Family
-from allo_rtl.boards.toolchain import REPORT, read_fmax, run_commands
+from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax, run_commands
 from allo_rtl.boards.top import IGNORE_COLLISIONS, Bank
 from allo_rtl.errors import BuildError
 from allo_rtl.rtl.interface import ArrayPort, BankPort
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.target import device as find_device
-
-_SDF = "net.sdf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def _ecp5(chip: str) -> _Flow:
 
 def _gowin(part: str, chip: str, grade: str, synth: str, pins: tuple[str, str, str]) -> _Flow:
     place = ("nextpnr-himbaechel-gowin", "--device", part, "--vopt", f"family={chip}",
-             "--vopt", "cst=pins.cst", "--sdf", _SDF)
+             "--vopt", "cst=pins.cst", "--sdf", SDF)
     named = dict(zip(("clk", "data_in", "data_out"), pins, strict=True))
     return _Flow("gowin", f"synth_gowin -family {synth} -nowidelut", place, named, (chip, grade))
 
@@ -189,9 +186,7 @@ def _place(flow: _Flow, folder: Path, clock_mhz: float, seed: int) -> float:
     options += ["--json", "net.json", "--report", REPORT, "--timing-allow-fail",
                 "--freq", str(clock_mhz), "--seed", str(seed)]
     run_commands([[tool, *options]], folder, what="the kernel", family=flow.family)
-    if flow.database:
-        return 1000 / longest_path((folder / _SDF).read_text(), cells(*flow.database))
-    return read_fmax(folder)
+    return read_fmax(folder, flow.database)
 
 
 class _Bench(wiring.Component):

@@ -20,11 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from allo_rtl.boards.gowin_timing import cells, longest_path
 from allo_rtl.boards.pll import Family
 from allo_rtl.errors import ToolError
 
 LOG = "build.log"
 REPORT = "report.json"
+SDF = "paths.sdf"
 
 _START = (
     "import sys; from importlib.metadata import entry_points; sys.argv[0] = sys.argv.pop(1); "
@@ -151,20 +153,31 @@ def overflow(text: str, family: Family) -> str:
     return ", ".join(f"{used} {name} of {available}" for name, used, available in over)
 
 
-def read_report(folder: Path, family: Family) -> tuple[dict[str, Usage], float]:
-    """(use of LUT, FF, BRAM and DSP, highest clock in MHz) as place and route reported them."""
+def read_report(
+    folder: Path, family: Family, database: tuple[str, str] | None = None
+) -> tuple[dict[str, Usage], float]:
+    """(use of LUT, FF, BRAM and DSP, highest clock in MHz) after place and route.
+
+    ``database`` is as for :func:`read_fmax`.
+    """
     report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
-    cells = {k: (v["used"], v["available"]) for k, v in report["utilization"].items()}
+    counts = {k: (v["used"], v["available"]) for k, v in report["utilization"].items()}
     if family == "ice40":
         # Flip-flops are part of logic cells here, and only the log tells how many are used.
         found = re.findall(r"(\d+) LCs used as (?:LUT4 and )?DFF", (folder / LOG).read_text())
-        cells["DFF"] = (sum(map(int, found)), cells["ICESTORM_LC"][1])
-    usage = {kind: _sum(cells, weights) for kind, weights in _CELLS[family].items()}
-    return usage, read_fmax(folder)
+        counts["DFF"] = (sum(map(int, found)), counts["ICESTORM_LC"][1])
+    usage = {kind: _sum(counts, weights) for kind, weights in _CELLS[family].items()}
+    return usage, read_fmax(folder, database)
 
 
-def read_fmax(folder: Path) -> float:
-    """Highest clock in MHz as place and route reported it, of the slowest domain."""
+def read_fmax(folder: Path, database: tuple[str, str] | None = None) -> float:
+    """Highest clock in MHz, of the slowest domain.
+
+    With a ``database`` (chip and grade) it is that of the routed paths in ``SDF``, timed by
+    :mod:`allo_rtl.boards.gowin_timing`; else place and route's own report is right.
+    """
+    if database:
+        return 1000 / longest_path((folder / SDF).read_text(), cells(*database))
     report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
     return min(float(clock["achieved"]) for clock in report["fmax"].values())
 

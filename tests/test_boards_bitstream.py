@@ -1,9 +1,13 @@
 import os
+import warnings
+from pathlib import Path
 
+import kernels
 import pytest
 from amaranth.hdl import Fragment
 from boards_kernels import ADD, Add
 
+import allo_rtl as allo
 from allo_rtl.boards.bitstream import Bitstream, build_bitstream
 from allo_rtl.boards.toolchain import Usage, overflow, run_commands, tool_command
 from allo_rtl.errors import BuildError, ToolError
@@ -39,6 +43,9 @@ def test_bitstream(tmp_path, board, clock, reached, multipliers):
         f"{board}: packing",
     ]  # fmt: skip
     assert sorted(os.listdir(tmp_path)) == [board]
+    files = built.path.parent.iterdir()
+    named = [f.name for f in files if str(Path(__file__).parent).encode() in f.read_bytes()]
+    assert named == []  # nothing tells where the sources were
 
 
 def test_clock_that_cannot_be_made_leaves_nothing(tmp_path):
@@ -47,6 +54,29 @@ def test_clock_that_cannot_be_made_leaves_nothing(tmp_path):
     with pytest.raises(BuildError, match=r"^a clock of 13 MHz cannot be made"):
         build_bitstream(kernel, ADD, "icebreaker", folder=tmp_path / "out", clock_mhz=13)
     assert not (tmp_path / "out").exists()
+
+
+def test_schedule_for_another_chip_or_a_slower_clock_warns(tmp_path):
+    """The clock cannot be made, so nothing is built; the warning comes first."""
+
+    def attempt(device, made_mhz, clock_mhz):
+        rtl = allo.customize(kernels.odd_dot).build(
+            target="rtl", device=device, clock_mhz=made_mhz
+        )
+        with pytest.raises(BuildError, match="cannot be made"):
+            rtl.bitstream("icebreaker", folder=tmp_path, clock_mhz=clock_mhz)
+
+    text = (
+        "^'odd_dot' was scheduled for {} at {} MHz and runs on ice40-up5k at 13 MHz; its clock "
+        'may be missed. Build it with device="ice40-up5k", clock_mhz=13$'
+    )
+    with pytest.warns(UserWarning, match=text.format("ecp5-85", 13)):
+        attempt("ecp5-85", 13, 13)
+    with pytest.warns(UserWarning, match=text.format("ice40-up5k", 12)):
+        attempt("ice40-up5k", 12, 13)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attempt("ice40-up5k", 24, 13)
 
 
 def test_failing_tool_is_reported_and_keeps_only_its_log(tmp_path):

@@ -231,6 +231,29 @@ def test_gowin_paths_count_small_luts():
     assert path == pytest.approx(0.5 + 0.4 + 1.1 + 0.3 + 0.7 + 0.4)
 
 
+def test_gowin_paths_through_memories_of_luts():
+    sdf = """
+      (CELL (CELLTYPE "top") (INSTANCE )
+        (DELAY (ABSOLUTE
+            (INTERCONNECT start/Q ram/RAD[0] (400:400:400) (400:400:400))
+            (INTERCONNECT ram/DO[1] end/D (0:0:0) (0:0:0))
+            (INTERCONNECT start/Q ram/WAD[0] (2400:2400:2400) (0:0:0))
+      )))
+      (CELL (CELLTYPE "RAM16SDP4") (INSTANCE ram) )
+      (CELL (CELLTYPE "DFF") (INSTANCE start) )
+      (CELL (CELLTYPE "DFF") (INSTANCE end) )
+    """
+    classes = {
+        "lut": dict.fromkeys(("a_f", "b_f", "c_f", "d_f"), 1.0),
+        "dff": {"clk_qpos": 0.5, "di_clksetpos": 0.4, "ce_clksetpos": 0.1},
+        "sram": {"rad0_do": 0.7, "rad1_do": 0.9, "clk_wad0_set": 0.2, "clk_do": 1.25},
+    }
+    known = gowin_timing.Cells(classes)
+    assert gowin_timing.longest_path(sdf, known) == pytest.approx(0.5 + 2.4 + 0.2)
+    read = sdf.replace("2400", "10")
+    assert gowin_timing.longest_path(read, known) == pytest.approx(0.5 + 0.4 + 0.9 + 0.4)
+
+
 def test_histogram():
     assert delay_docs.histogram([-0.11, 0.01, 0.02, 0.12]) == " -10 % #\n  +0 % ##\n +10 % #"
 
