@@ -17,6 +17,7 @@ from rich.rule import Rule
 
 import allo_rtl as allo
 from allo_rtl.__main__ import board_row
+from allo_rtl.boards.catalog import board as find_board
 from allo_rtl.hls.render import rich_boards, rich_report
 from allo_rtl.ir.types import Partition, int8, int32
 
@@ -57,7 +58,7 @@ def main() -> None:
         f"The schedule makes it {plain.measured_cycles / fast.measured_cycles:.1f} times faster: "
         f"{fast.measured_cycles:,} cycles for {N**3:,} products.\n"
     )
-    build_boards(console, fast)
+    build_boards(console, scheduled())
     console.print(f"\nEverything is in {OUT}/ ({time.monotonic() - began:.0f} s)")
 
 
@@ -82,14 +83,21 @@ def show(console, title, schedule, a, b, folder):
     return rtl
 
 
-def build_boards(console, rtl):
-    """Build a bitstream for each board, two at a time; print what they use."""
+def build_boards(console, schedule):
+    """Build a bitstream for each board, two at a time; print what they use.
+
+    The operations are scheduled again for each board's chip and clock.
+    """
     console.print(Rule("Bitstreams"))
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(2) as pool:
 
         def build(board):
             task = progress.add_task(f"{board}: starting", total=1)
+            target = find_board(board)
+            rtl = schedule.build(
+                target="rtl", device=target.device, clock_mhz=target.oscillator_mhz
+            )
             bits = rtl.bitstream(
                 board, folder=OUT,
                 progress=lambda step: progress.update(task, description=step),
