@@ -98,6 +98,29 @@ def test_shifts_by_constants_beyond_the_width(kind, type):
         agree(elementwise(type, (kind, amount), (BinaryKind.ADD, type.wrap(5))))
 
 
+@pytest.mark.parametrize("type", [Int(8), Int(32), Int(33)], ids=str)
+@pytest.mark.parametrize("kind", [BinaryKind.SHL, BinaryKind.SHR])
+def test_shifts_by_small_numbers_that_may_be_negative(kind, type):
+    """A negative amount shifts everything out, also when three bits hold all amounts."""
+    A, B, X = (Value(ArrayType(type, (16,)), n) for n in "ABX")
+    i = Value(index, "i")
+    at = (AffineExpr.of(i),)
+    a, x, three, low, one, amount, result = (Value(type) for _ in range(7))
+    body = (
+        Load(result=a, array=A, index=at),
+        Load(result=x, array=X, index=at),
+        Constant(result=three, value=3),
+        Binary(kind=BinaryKind.AND, result=low, lhs=x, rhs=three),
+        Constant(result=one, value=1),
+        Binary(kind=BinaryKind.SUB, result=amount, lhs=low, rhs=one),
+        Binary(kind=kind, result=result, lhs=a, rhs=amount),
+        Store(value=result, array=B, index=at),
+    )
+    bounds = (AffineExpr.constant(0),), (AffineExpr.constant(16),)
+    loop = For(iv=i, lower=bounds[0], upper=bounds[1], body=body, name="i")
+    agree(Module(funcs=(Func(name="top", args=(A, B, X), results=(), body=(loop,)),), top="top"))
+
+
 # --- one array under two names --------------------------------------------------------------
 
 

@@ -74,6 +74,8 @@ def _shift(node: Node, value: Value, amount: Value, width: int) -> Value:
     short = raw[:reach]
     # A negative amount of a signed type is a large unsigned one: all bits above count.
     beyond = raw[reach:].any() if len(raw) > reach else Const(0)
+    if amount.shape().signed:
+        beyond = beyond | amount[-1]  # also where the amount is narrower than its type
     if distance.range[0] >= 0 and distance.range[1] < bits:
         beyond = Const(0)
     elif bits & (bits - 1):
