@@ -12,7 +12,7 @@ from agreement import random_args
 from handshake import back_to_back
 from source_generators import load, random_kernel
 from test_fuzz_rtl import lift, run_evaluator
-from test_fuzz_schedules import KERNELS, random_step
+from test_fuzz_schedules import KERNELS, addresses, random_step
 
 import allo_rtl as allo
 from allo_rtl.errors import AlloError, BuildError
@@ -56,6 +56,11 @@ def scheduled(kernel, dice):
         try:
             random_step(s, dice)
         except (AlloError, ValueError):  # illegal, or there is no loop to take
+            continue
+    for axis in dice.sample(axes := addresses(s), min(len(axes), dice.randint(0, 3))):
+        try:
+            s.pipeline(axis)
+        except AlloError:
             continue
     verify_module(s.module)
     return s
