@@ -91,11 +91,11 @@ def run_source(seed):
 
 
 def test_random_kernels():
-    assert sum(run_source(seed) for seed in range(30)) >= 20
+    assert sum(run_source(seed) for seed in range(20)) >= 15
 
 
 def test_runs_follow_each_other_and_resets():
-    assert sum(run_case(KERNELS[seed % len(KERNELS)], seed, 3) for seed in range(20)) >= 12
+    assert sum(run_case(KERNELS[seed % len(KERNELS)], seed, 3) for seed in range(12)) >= 8
 
 
 @pytest.mark.long
