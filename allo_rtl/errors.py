@@ -134,6 +134,10 @@ class SimulationError(AlloError):
     """A simulation could not be built, or did not finish."""
 
 
+class AssertionFailed(SimulationError):
+    """An ``assert`` of the kernel does not hold (evaluator, CPU, simulated hardware)."""
+
+
 class ToolError(AlloError):
     """An external tool is missing or failed."""
 

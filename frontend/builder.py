@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import AffineExpr, Interval
-from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from allo_rtl.errors import AlloError, CallError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare, evaluate
+from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,

@@ -12,7 +12,7 @@ from allo_rtl.hls.node import DIVISIONS, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.hls.widths import Shape, range_shape
-from allo_rtl.ir.evaluate import eval_binary, eval_compare
+from allo_rtl.ir.arithmetic import eval_binary, eval_compare
 from allo_rtl.ir.ops import BinaryKind, Predicate
 from allo_rtl.ir.types import Index, Int, UInt
 from allo_rtl.rtl.datapath import Names

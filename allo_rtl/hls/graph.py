@@ -13,7 +13,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.node import COMPARISONS, Kind, Node, Number, disjoint
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
-from allo_rtl.ir.evaluate import eval_binary, eval_compare
+from allo_rtl.ir.arithmetic import eval_binary, eval_compare
 from allo_rtl.ir.ops import BinaryKind, Predicate, Value
 from allo_rtl.ir.types import Index, UInt
 

@@ -17,7 +17,7 @@ from allo_rtl.hls.control import (
 from allo_rtl.hls.node import COMPARISONS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
-from allo_rtl.ir.evaluate import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
 from allo_rtl.ir.ops import BinaryKind, Predicate, Value
 
 CALL_OVERHEAD = 1
@@ -169,7 +169,7 @@ class Latency:
 
 def _apply(node: Node, numbers: list[int]) -> int:
     if node.kind in COMPARISONS:
-        return eval_compare(Predicate(node.kind.value), *numbers)
+        return eval_compare(Predicate(node.kind.value), numbers[0], numbers[1])
     if node.kind is Kind.SELECT:
         return numbers[1] if numbers[0] else numbers[2]
     if node.kind is Kind.CAST:

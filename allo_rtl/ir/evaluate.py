@@ -1,175 +1,164 @@
 """The meaning of the loop IR: a slow, obvious, bit-exact evaluator.
 
-Every other way to run a kernel is tested against this one.  Scalars are Python ints in the range
-of their type, arrays are flat row-major lists of them.  :func:`eval_binary`,
-:func:`eval_compare` and :func:`eval_cast` are the arithmetic alone, for constant folding.
+Every other way to run a kernel is tested against this one.  Scalars are the ints that stand for
+values (see :mod:`allo_rtl.ir.types`), arrays are flat row-major lists of them.
+:mod:`allo_rtl.ir.arithmetic` has the arithmetic alone.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from allo_rtl.errors import AlloError, CallError, SourceLoc
+from allo_rtl.errors import AlloError, AssertionFailed, CallError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.arithmetic import (
+    eval_binary,
+    eval_bitcast,
+    eval_cast,
+    eval_compare,
+    eval_float_op,
+    eval_math,
+    line_of,
+    signed,
+    wrap,
+)
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
+    Assert,
     Binary,
-    BinaryKind,
+    Bitcast,
     Block,
     Call,
     Cast,
     Compare,
+    Condition,
     Constant,
+    FloatOp,
     For,
     Func,
     GetGlobal,
     If,
     Load,
+    Math,
     Module,
     Op,
-    Predicate,
+    Print,
     Return,
     Select,
     Store,
+    SubView,
     Value,
+    While,
 )
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, Type
+from allo_rtl.ir.types import DYNAMIC, ArrayType, Type
 
 type IntArray = npt.NDArray[Any]
 """A numpy array of integers, or of Python ints (dtype object)."""
 
 
+type State = MutableMapping[str, list[int]]
+"""What stateful arrays hold, by name; empty before the first run."""
+
+
 def evaluate(
-    module: Module, args: Sequence[int | IntArray], func: str | None = None
+    module: Module,
+    args: Sequence[int | IntArray],
+    func: str | None = None,
+    *,
+    state: State | None = None,
+    output: Callable[[str], None] | None = None,
 ) -> tuple[int | IntArray, ...]:
     """Run a function of a verified module and return its results.
 
     Args:
         module: the module.
-        args: one a parameter. Scalars are wrapped to the parameter's type. Arrays have the
-            parameter's shape and an integer dtype at least as wide as its elements, or object;
-            they are wrapped on the way in and changed in place.
+        args: one a parameter, of the ints that stand for values. Scalars are wrapped to the
+            parameter's type. Arrays have the parameter's shape and an integer dtype at least as
+            wide as its elements, or object; they are wrapped on the way in and changed in place.
         func: name of the function; the module's top without it.
+        state: contents of stateful arrays, read and changed; without it this is a first run.
+        output: called with each line that is printed; without it nothing is.
 
     Returns:
         Scalars as int; arrays as int64 or uint64 where the elements fit, else as object.
 
     Raises:
         CallError: the arguments do not fit the parameters.
+        AssertionFailed: an assertion of the kernel, with its place in the source.
         AlloError: an access out of range, with its place in the source.
     """
     target = module.top_func if func is None else module.func(func)
     if len(args) != len(target.args):
         found = f"{target.name} takes {len(target.args)} arguments, {len(args)} were given"
         raise CallError(found, loc=target.loc)
-    cells: dict[tuple[int, Type], list[int]] = {}
+    cells: dict[tuple[int, Type], _Array] = {}
     inputs = [_read_arg(p, a, cells) for p, a in zip(target.args, args, strict=True)]
-    before = [list(i) if isinstance(i, list) else i for i in inputs]
-    results = _Frame(module, target, inputs).run()
+    before = [list(i.cells) if isinstance(i, _Array) else i for i in inputs]
+    context = _Context(module, {} if state is None else state, output or (lambda line: None))
+    results = _Frame(context, target, inputs).run()
     for arg, old, new in zip(args, before, inputs, strict=True):
-        if isinstance(arg, np.ndarray) and isinstance(new, list) and old != new:
-            arg[...] = _to_numpy(new, arg.shape, arg.dtype)
+        if isinstance(arg, np.ndarray) and isinstance(new, _Array) and old != new.cells:
+            arg[...] = _to_numpy(new.cells, arg.shape, arg.dtype)
     return tuple(_result(t, r) for t, r in zip(target.results, results, strict=True))
 
 
-def eval_binary(kind: BinaryKind, type: Type, a: int, b: int) -> int:
-    """``a kind b`` for operands in the range of ``type``, wrapped to it."""
-    t = _integer(type)
-    return t.wrap(_exact(kind, t, a, b))
+@dataclass(frozen=True, eq=False)
+class _Array:
+    """An array, or a view of one: element ``n`` in row-major order is ``cells[at[n]]``."""
+
+    cells: list[int]
+    at: Sequence[int]
+    shape: tuple[int, ...]
+
+    @staticmethod
+    def whole(cells: list[int], shape: tuple[int, ...]) -> _Array:
+        return _Array(cells, range(len(cells)), shape)
+
+    def copy(self) -> _Array:
+        return _Array.whole([self.cells[n] for n in self.at], self.shape)
 
 
-def _exact(kind: BinaryKind, t: IntegerType | Index, a: int, b: int) -> int:
-    match kind:
-        case BinaryKind.ADD:
-            return a + b
-        case BinaryKind.SUB:
-            return a - b
-        case BinaryKind.MUL:
-            return a * b
-        case BinaryKind.AND:
-            return a & b
-        case BinaryKind.OR:
-            return a | b
-        case BinaryKind.XOR:
-            return a ^ b
-        case BinaryKind.MIN:
-            return min(a, b)
-        case BinaryKind.MAX:
-            return max(a, b)
-        case BinaryKind.SHL | BinaryKind.SHR:
-            return _shift(kind, t, a, b)
-        case BinaryKind.DIV | BinaryKind.FLOORDIV | BinaryKind.REM:
-            return _divide(kind, a, b)
+@dataclass(frozen=True, eq=False)
+class _Context:
+    """What all functions of one run share."""
 
+    module: Module
+    state: State
+    output: Callable[[str], None]
 
-def _shift(kind: BinaryKind, t: IntegerType | Index, a: int, b: int) -> int:
-    # An amount of the width or more acts like the width: nothing but the sign is left.
-    amount = min(b % (1 << t.bits), t.bits)
-    return a << amount if kind is BinaryKind.SHL else a >> amount
-
-
-def _divide(kind: BinaryKind, a: int, b: int) -> int:
-    if b == 0:
-        return a if kind is BinaryKind.REM else -1
-    if kind is BinaryKind.FLOORDIV:
-        return a // b
-    quotient = abs(a) // abs(b)
-    toward_zero = quotient if (a < 0) == (b < 0) else -quotient
-    return toward_zero if kind is BinaryKind.DIV else a - b * toward_zero
-
-
-def eval_compare(predicate: Predicate, a: int, b: int) -> int:
-    """1 when ``a predicate b`` holds, else 0; the operands are in the range of their type."""
-    match predicate:
-        case Predicate.EQ:
-            return int(a == b)
-        case Predicate.NE:
-            return int(a != b)
-        case Predicate.LT:
-            return int(a < b)
-        case Predicate.LE:
-            return int(a <= b)
-        case Predicate.GT:
-            return int(a > b)
-        case Predicate.GE:
-            return int(a >= b)
-
-
-def eval_cast(target: Type, value: int) -> int:
-    """The number ``value`` in the type ``target``, modulo its width."""
-    return _integer(target).wrap(value)
-
-
-def _integer(type: Type) -> IntegerType | Index:
-    if not isinstance(type, IntegerType | Index):
-        raise TypeError(f"{type} is not an integer type")
-    return type
+    def array(self, name: str) -> _Array:
+        """The module's array of that name; only a stateful one is not a copy."""
+        found = self.module.global_(name)
+        cells = self.state.setdefault(name, list(found.data)) if found.stateful else None
+        return _Array.whole(list(found.data) if cells is None else cells, found.type.shape)
 
 
 class _Frame:
     """One run of one function: what each value stands for."""
 
-    def __init__(self, module: Module, func: Func, args: Sequence[int | list[int]]) -> None:
-        self.module = module
+    def __init__(self, context: _Context, func: Func, args: Sequence[int | _Array]) -> None:
+        self.context = context
         self.func = func
         self.scalars: dict[Value, int] = {}
-        self.arrays: dict[Value, list[int]] = {}
+        self.arrays: dict[Value, _Array] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
 
-    def bind(self, value: Value, content: int | list[int]) -> None:
-        if isinstance(content, list):
+    def bind(self, value: Value, content: int | _Array) -> None:
+        if isinstance(content, _Array):
             self.arrays[value] = content
         else:
             self.scalars[value] = content
 
-    def get(self, value: Value) -> int | list[int]:
+    def get(self, value: Value) -> int | _Array:
         if isinstance(value.type, ArrayType):
             return self.arrays[value]
         return self.scalars[value]
@@ -177,11 +166,11 @@ class _Frame:
     def number(self, expr: AffineExpr) -> int:
         return expr.evaluate(self.scalars.__getitem__)
 
-    def run(self) -> tuple[int | list[int], ...]:
+    def run(self) -> tuple[int | _Array, ...]:
         self.block(self.func.body)
         # An array result is a fresh array, also when the function returns an argument of its own.
         returned = (self.get(v) for v in self.func.returned)
-        return tuple(r if isinstance(r, int) else list(r) for r in returned)
+        return tuple(r if isinstance(r, int) else r.copy() for r in returned)
 
     def block(self, block: Block) -> None:
         for op in block:
@@ -190,36 +179,69 @@ class _Frame:
     def op(self, op: Op) -> None:
         s = self.scalars
         match op:
+            case Alloc(result=result):
+                zeros = [0] * result.array.size
+                self.arrays[result] = _Array.whole(zeros, result.array.shape)
+            case GetGlobal(result=result, name=name):
+                self.arrays[result] = self.context.array(name)
+            case SubView():
+                self.arrays[op.result] = self.view(op)
+            case Load(result=result, array=array, index=index):
+                source = self.arrays[array]
+                s[result] = source.cells[source.at[self.offset(array, index, op.loc)]]
+            case Store(value=value, array=array, index=index):
+                target = self.arrays[array]
+                target.cells[target.at[self.offset(array, index, op.loc)]] = s[value]
+            case For() | While() | If() | Call() | Condition() | Return():
+                self.control(op)
+            case Print(text=text, args=args):
+                self.context.output(line_of(text, [(a.type, s[a]) for a in args]))
+            case Assert(condition=condition, message=message):
+                if not s[condition]:
+                    raise AssertionFailed(message or "an assertion does not hold", loc=op.loc)
+            case _:
+                self.compute(op)
+
+    def compute(self, op: Op) -> None:
+        s = self.scalars
+        match op:
             case Constant(result=result, value=value):
                 s[result] = value
             case Binary(kind=kind, result=result, lhs=lhs, rhs=rhs):
                 s[result] = eval_binary(kind, result.type, s[lhs], s[rhs])
             case Compare(predicate=predicate, result=result, lhs=lhs, rhs=rhs):
-                s[result] = eval_compare(predicate, s[lhs], s[rhs])
+                s[result] = eval_compare(predicate, s[lhs], s[rhs], lhs.type)
             case Select(result=result, condition=c, if_true=yes, if_false=no):
                 self.bind(result, self.get(yes if s[c] else no))
             case Cast(result=result, operand=operand):
-                s[result] = eval_cast(result.type, s[operand])
+                s[result] = eval_cast(result.type, s[operand], operand.type)
+            case Bitcast(result=result, operand=operand):
+                s[result] = eval_bitcast(result.type, s[operand])
+            case Math(kind=kind, result=result, args=args):
+                s[result] = eval_math(kind, result.type, tuple(s[a] for a in args))
+            case FloatOp(result=result, args=args):
+                s[result] = eval_float_op(
+                    op.kind, op.format, tuple(s[a] for a in args),
+                    target=op.target, integer=result.type, fraction=op.fraction,
+                )  # fmt: skip
             case Apply(result=result, expr=expr):
                 s[result] = eval_cast(result.type, self.number(expr))
-            case Alloc(result=result):
-                self.arrays[result] = [0] * result.array.size
-            case Return():
-                pass
-            case GetGlobal(result=result, name=name):
-                self.arrays[result] = list(self.module.global_(name).data)
-            case Load(result=result, array=array, index=index):
-                s[result] = self.arrays[array][self.offset(array, index, op.loc)]
-            case Store(value=value, array=array, index=index):
-                self.arrays[array][self.offset(array, index, op.loc)] = s[value]
-            case For():
-                self.loop(op)
-            case If(condition=condition, then=then, orelse=orelse):
-                self.block(then if s[condition] else orelse)
-            case Call():
-                self.call(op)
             case _:
                 raise TypeError(f"no meaning is known for {type(op).__name__}")
+
+    def control(self, op: Op) -> None:
+        match op:
+            case For():
+                self.loop(op)
+            case While(before=before, body=body):
+                self.block(before)
+                while self.scalars[op.condition]:
+                    self.block(body)
+                    self.block(before)
+            case If(condition=condition, then=then, orelse=orelse):
+                self.block(then if self.scalars[condition] else orelse)
+            case Call():
+                self.call(op)
 
     def loop(self, op: For) -> None:
         start = max(self.number(e) for e in op.lower)
@@ -229,15 +251,18 @@ class _Frame:
             self.block(op.body)
 
     def call(self, op: Call) -> None:
-        callee = self.module.func(op.callee)
-        results = _Frame(self.module, callee, [self.get(a) for a in op.args]).run()
+        callee = self.context.module.func(op.callee)
+        results = _Frame(self.context, callee, [self.get(a) for a in op.args]).run()
         for out, result in zip(op.outs, results, strict=True):
             self.bind(out, result)
 
     def offset(self, array: Value, index: Sequence[AffineExpr], loc: SourceLoc | None) -> int:
         subscripts = [self.number(e) for e in index]
+        return self.position(array, subscripts, loc)
+
+    def position(self, array: Value, subscripts: Sequence[int], loc: SourceLoc | None) -> int:
         offset = 0
-        for i, extent in zip(subscripts, array.array.shape, strict=True):
+        for i, extent in zip(subscripts, self.arrays[array].shape, strict=True):
             if not 0 <= i < extent:
                 place = ", ".join(map(str, subscripts))
                 text = f"{array.name or 'array'}[{place}] is out of range"
@@ -245,26 +270,42 @@ class _Frame:
             offset = offset * extent + i
         return offset
 
+    def view(self, op: SubView) -> _Array:
+        source = self.arrays[op.source]
+        axes = [
+            [self.number(o) + n * step for n in range(1 if size is None else size)]
+            for o, size, step in zip(op.offsets, op.sizes, op.steps, strict=True)
+        ]
+        at = [source.at[self.position(op.source, p, op.loc)] for p in product(*axes)]
+        return _Array(source.cells, at, op.result.array.shape)
+
 
 def _read_arg(
-    param: Value, arg: int | IntArray, cells: dict[tuple[int, Type], list[int]]
-) -> int | list[int]:
+    param: Value, arg: int | IntArray, cells: dict[tuple[int, Type], _Array]
+) -> int | _Array:
     if not isinstance(param.type, ArrayType):
         try:
-            return eval_cast(param.type, operator.index(arg))
+            return wrap(param.type, operator.index(arg))
         except TypeError:
             raise CallError(f"{param.name} is {param.type}, it needs an int, not {arg!r}") from None
     if not isinstance(arg, np.ndarray):
         raise CallError(f"{param.name} is {param.type}, it needs a numpy array, not {arg!r}")
-    if arg.shape != param.type.shape:
+    if not _same_shape(arg.shape, param.type.shape):
         raise CallError(f"{param.name} is {param.type}, the array given has shape {arg.shape}")
     _check_dtype(param, arg.dtype)
     # One array given twice is one array inside as well: a store by one name shows by the other.
     key = (id(arg), param.type.unpartitioned)
     if key not in cells:
         element = param.type.element
-        cells[key] = [eval_cast(element, int(x)) for x in arg.reshape(-1).tolist()]
+        flat = [wrap(element, int(x)) for x in arg.reshape(-1).tolist()]
+        cells[key] = _Array.whole(flat, arg.shape)
     return cells[key]
+
+
+def _same_shape(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(found) == len(wanted) and all(
+        w in (DYNAMIC, f) for f, w in zip(found, wanted, strict=True)
+    )
 
 
 def _check_dtype(param: Value, dtype: np.dtype[Any]) -> None:
@@ -289,10 +330,10 @@ def _to_numpy(flat: list[int], shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     return np.array(flat, dtype=dtype).reshape(shape)
 
 
-def _result(type: Type, result: int | list[int]) -> int | IntArray:
-    if not isinstance(result, list):
+def _result(type: Type, result: int | _Array) -> int | IntArray:
+    if not isinstance(result, _Array):
         return result
     assert isinstance(type, ArrayType)
-    element = _integer(type.element)
-    dtype = "object" if element.bits > 64 else "int64" if element.signed else "uint64"
-    return _to_numpy(result, type.shape, np.dtype(dtype))
+    element = type.element
+    dtype = "object" if element.bits > 64 else "int64" if signed(element) else "uint64"
+    return _to_numpy(result.cells, result.shape, np.dtype(dtype))

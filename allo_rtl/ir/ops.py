@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.types import ArrayType, ScalarType, Type
+from allo_rtl.ir.types import ArrayType, Float, ScalarType, Type
 
 _ages = count()
 
@@ -88,7 +88,7 @@ def _flat(part: Value | tuple[Value, ...]) -> tuple[Value, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Constant(Op):
-    """An integer constant that fits the type of ``result``."""
+    """A constant: the int that stands for a value of the type of ``result`` (see types)."""
 
     RESULTS = ("result",)
     result: Value
@@ -96,12 +96,23 @@ class Constant(Op):
 
 
 class BinaryKind(Enum):
-    """Integer operators.  Operands and result have one and the same type; results wrap.
+    """Operators.  Operands and result have one and the same type.
 
-    ``DIV`` rounds toward zero and ``REM`` has the sign of the dividend; ``FLOORDIV`` rounds
-    down.  Division by zero gives all ones (-1) for both, the dividend for ``REM``; the quotient
-    of the smallest value by -1 wraps.  Shift amounts are read as unsigned; an amount of the
-    width or more shifts everything out.  ``SHR`` of a signed type copies the sign.
+    Integers and index: results wrap.  ``DIV`` rounds toward zero and ``REM`` has the sign of the
+    dividend; ``FLOORDIV`` rounds down.  Division by zero gives all ones (-1) for both, the
+    dividend for ``REM``; the quotient of the smallest value by -1 wraps.  Shift amounts are read
+    as unsigned; an amount of the width or more shifts everything out.  ``SHR`` of a signed type
+    copies the sign.
+
+    Fixed point: the exact result, rounded down to a multiple of 2**-fracs, wraps.  Only ``DIV``
+    rounds toward zero instead; by zero it gives all ones, ``REM`` the dividend.  ``REM`` has the
+    sign of the dividend; ``FLOORDIV`` is the whole number below the quotient.  A shift moves the
+    bits of the left operand by the *integer part* of the right one.  No bitwise operators.
+
+    Floating point: rounded to nearest, ties to even, as IEEE 754 says; every NaN that is computed
+    is the canonical one.  ``MIN`` and ``MAX`` are IEEE 754-2019 minimum and maximum (NaN if one
+    operand is).  ``REM`` is C's fmod, exact, with the sign of the dividend; ``FLOORDIV`` is the
+    quotient, rounded, then rounded down to a whole number.  No shifts, no bitwise operators.
     """
 
     ADD = "add"
@@ -132,7 +143,10 @@ class Binary(Op):
 
 
 class Predicate(Enum):
-    """Comparisons; signed or unsigned by the type of the operands."""
+    """Comparisons of two values of one type; signed or unsigned by that type.
+
+    Of floating-point numbers, with a NaN only ``NE`` is true, and the two zeros are equal.
+    """
 
     EQ = "eq"
     NE = "ne"
@@ -168,16 +182,111 @@ class Select(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cast(Op):
-    """The operand's number in the type of ``result``, modulo its width.
+    """The operand's number in the type of ``result``.
 
-    Wider types keep the number (sign or zero extension by the operand's signedness); narrower
-    ones keep the low bits.
+    To integers, index and fixed point: rounded down to what the type can express, modulo its
+    width (wider types keep the number).  From floating point to these instead: rounded toward
+    zero, and what is beyond the range becomes its nearest end; NaN becomes 0.
+    To floating point: the nearest number, ties to even.
     """
 
     RESULTS = ("result",)
     OPERANDS = ("operand",)
     result: Value
     operand: Value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bitcast(Op):
+    """The same bits as another type of the same width; any scalar types but index."""
+
+    RESULTS = ("result",)
+    OPERANDS = ("operand",)
+    result: Value
+    operand: Value
+
+
+class MathKind(Enum):
+    """Functions of floating-point numbers; operands and result have one type.
+
+    ``NEG`` and ``ABS`` change the sign bit and nothing else, of NaN too.  ``SQRT`` and ``FMA``
+    (``a * b + c``) round once.  The others are elementary functions: the evaluator rounds the
+    exact result to nearest; CPU and RTL are the same integer algorithm and stay within the bound
+    that its documentation states.
+    """
+
+    NEG = "neg"
+    ABS = "abs"
+    SQRT = "sqrt"
+    FMA = "fma"
+    FLOOR = "floor"
+    EXP = "exp"
+    LOG = "log"
+    LOG2 = "log2"
+    LOG10 = "log10"
+    SIN = "sin"
+    COS = "cos"
+    TAN = "tan"
+    TANH = "tanh"
+    POW = "pow"
+
+    @property
+    def arity(self) -> int:
+        """Number of operands."""
+        return {MathKind.FMA: 3, MathKind.POW: 2}.get(self, 1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Math(Op):
+    """``result = kind(*args)``, all of one floating-point type."""
+
+    RESULTS = ("result",)
+    OPERANDS = ("args",)
+    kind: MathKind
+    result: Value
+    args: tuple[Value, ...]
+
+
+class FloatKind(Enum):
+    """What a :class:`FloatOp` computes."""
+
+    ADD = "add"
+    SUB = "sub"
+    MUL = "mul"
+    DIV = "div"
+    FMA = "fma"
+    SQRT = "sqrt"
+    MIN = "min"
+    MAX = "max"
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    CONVERT = "convert"
+    FROM_INT = "from_int"
+    TO_INT = "to_int"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FloatOp(Op):
+    """A floating-point operation on bit patterns: only in legalized modules.
+
+    After :func:`allo_rtl.ir.legalize.legalize` every scalar is an integer or index, and a number
+    of format ``format`` is a ``UInt`` of its width.  Comparisons give UInt(1); ``CONVERT`` gives
+    a pattern of ``target``; ``FROM_INT`` reads an integer as a multiple of ``2**-fraction`` and
+    ``TO_INT`` gives one, as :class:`Cast` says.
+    """
+
+    RESULTS = ("result",)
+    OPERANDS = ("args",)
+    kind: FloatKind
+    format: Float
+    result: Value
+    args: tuple[Value, ...]
+    target: Float | None = None
+    fraction: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,11 +314,30 @@ class Alloc(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GetGlobal(Op):
-    """The constant array ``name`` of the module; it is never stored to."""
+    """The module's array ``name``; it is never stored to unless it is stateful."""
 
     RESULTS = ("result",)
     result: Value
     name: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SubView(Op):
+    """Part of an array, by reference: element ``[i, j, ...]`` of the result is element
+    ``[offset + i * step, ...]`` of the source.
+
+    ``offsets`` and ``steps`` have one entry a dimension of the source.  ``sizes`` too: an extent,
+    or None for a dimension that the result does not have (it is at ``offset``).
+    """
+
+    RESULTS = ("result",)
+    OPERANDS = ("source",)
+    AFFINE = ("offsets",)
+    result: Value
+    source: Value
+    offsets: tuple[AffineExpr, ...]
+    sizes: tuple[int | None, ...]
+    steps: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -291,6 +419,54 @@ class For(Op):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class While(Op):
+    """Run ``before``, which ends with a :class:`Condition`; while that is 1, run ``body`` and then
+    ``before`` again.
+    """
+
+    REGIONS = ("before", "body")
+    before: Block
+    body: Block
+
+    @property
+    def condition(self) -> Value:
+        """The value that decides."""
+        last = self.before[-1]
+        assert isinstance(last, Condition)
+        return last.value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Condition(Op):
+    """The last operation of a While's ``before``: go on when ``value`` (UInt(1)) is 1."""
+
+    OPERANDS = ("value",)
+    value: Value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Print(Op):
+    """Write a line in simulation: ``text`` with one ``{}`` for each argument, in order.
+
+    ``text`` is in the form of ``str.format`` with plain ``{}`` only (braces are doubled).
+    Integers are written in decimal, other numbers as Python writes the float that they equal.
+    """
+
+    OPERANDS = ("args",)
+    text: str
+    args: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Assert(Op):
+    """In simulation, stop with an error that says ``message`` when ``condition`` is 0."""
+
+    OPERANDS = ("condition",)
+    condition: Value
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class If(Op):
     """Run ``then`` when condition (UInt(1)) is 1, ``orelse`` otherwise."""
 
@@ -342,16 +518,21 @@ class Func:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Global:
-    """A constant array of the module, row-major."""
+    """An array of the module with its contents, row-major: a constant, or state.
+
+    A ``stateful`` one has them before the first run, and keeps from run to run what is stored to
+    it.
+    """
 
     name: str
     type: ArrayType
     data: tuple[int, ...]
+    stateful: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
-    """Functions (callees before callers) and constant arrays; ``top`` is the entry."""
+    """Functions (callees before callers), constant and stateful arrays; ``top`` is the entry."""
 
     funcs: tuple[Func, ...]
     top: str
@@ -365,7 +546,7 @@ class Module:
         raise KeyError(name)
 
     def global_(self, name: str) -> Global:
-        """The constant array called ``name``; KeyError when there is none."""
+        """The module's array called ``name``; KeyError when there is none."""
         for g in self.globals:
             if g.name == name:
                 return g

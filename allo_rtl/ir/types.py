@@ -1,12 +1,18 @@
-"""Types of the loop IR: integers of any width, ``index``, and arrays with partition layouts.
+"""Types of the loop IR: integers of any width, index, fixed and floating point, structs, arrays.
 
 Signedness is part of the type.  ``int32[8, 4]`` makes an :class:`ArrayType`, so the objects
 here are also the annotations a user writes in a kernel.
+
+Every scalar value is one Python int, whatever its type: the number of an integer or index; the
+number times ``2**fracs`` of a fixed-point type; the bit pattern, not negative, of a
+floating-point type or struct.  The names at the end (``int8``, ``float32`` ...) are the ones
+users import.
 """
 
 from __future__ import annotations
 
 from builtins import bool as _pybool
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -48,6 +54,11 @@ class IntegerType(ScalarType):
     def signed(self) -> _pybool:
         """Whether the top bit is a sign."""
         return isinstance(self, Int)
+
+    @property
+    def fracs(self) -> int:
+        """Bits after the binary point: none."""
+        return 0
 
     @property
     def min(self) -> int:
@@ -116,6 +127,135 @@ class Index(ScalarType):
         return "index"
 
 
+@dataclass(frozen=True, slots=True)
+class FixedType(ScalarType):
+    """A fixed-point number: an integer of ``width`` bits that counts multiples of 2**-fracs.
+
+    ``fracs`` is 0 ... 255 and may be larger than the width (only small fractions).
+    """
+
+    width: int
+    fracs: int
+
+    def __post_init__(self) -> None:
+        IntegerType(self.width)
+        if not isinstance(self.fracs, int) or not 0 <= self.fracs <= 255:
+            raise ValueError(f"a fixed-point type has 0 to 255 fraction bits, not {self.fracs!r}")
+
+    @property
+    def bits(self) -> int:
+        return self.width
+
+    @property
+    def signed(self) -> _pybool:
+        """Whether the top bit is a sign."""
+        return isinstance(self, Fixed)
+
+    @property
+    def raw(self) -> Int | UInt:
+        """The integer type of what is stored: the number times ``2**fracs``."""
+        return Int(self.width) if self.signed else UInt(self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed(FixedType):
+    """Signed (two's complement) fixed point; the sign counts as one of the integer bits."""
+
+    def __str__(self) -> str:
+        return f"Fixed({self.width}, {self.fracs})"
+
+
+@dataclass(frozen=True, slots=True)
+class UFixed(FixedType):
+    """Unsigned fixed point."""
+
+    def __str__(self) -> str:
+        return f"UFixed({self.width}, {self.fracs})"
+
+
+_FLOATS = {
+    (8, 3): "float8_e4m3",
+    (8, 2): "float8_e5m2",
+    (16, 10): "float16",
+    (16, 7): "bfloat16",
+    (32, 23): "float32",
+    (64, 52): "float64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Float(ScalarType):
+    """A floating-point number of ``width`` bits, ``fracs`` of them the stored fraction.
+
+    All but E4M3 are formats of IEEE 754.  E4M3, Float(8, 3), has no infinities: only all ones is
+    NaN (the "FN" format of the OCP 8-bit floating point specification, revision 1.0).
+    """
+
+    width: int
+    fracs: int
+
+    def __post_init__(self) -> None:
+        if (self.width, self.fracs) not in _FLOATS:
+            known = ", ".join(f"Float({w}, {f})" for w, f in _FLOATS)
+            raise ValueError(f"Float({self.width}, {self.fracs}) is not one of {known}")
+
+    @property
+    def bits(self) -> int:
+        return self.width
+
+    @property
+    def exponent(self) -> int:
+        """Bits of the exponent."""
+        return self.width - self.fracs - 1
+
+    @property
+    def infinities(self) -> _pybool:
+        """Whether the format has infinities; without them what is too large becomes NaN."""
+        return (self.width, self.fracs) != (8, 3)
+
+    def __str__(self) -> str:
+        return _FLOATS[self.width, self.fracs]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Struct(ScalarType):
+    """Named fields packed into one word, the first in the lowest bits.
+
+    ``Struct({"x": int32, "y": float32})``; ``S["x"]`` is the type of a field.
+    """
+
+    fields: tuple[tuple[str, ScalarType], ...]
+
+    def __init__(self, fields: Mapping[str, ScalarType]) -> None:
+        if not fields:
+            raise ValueError("a struct needs a field or more")
+        for name, type_ in fields.items():
+            if not isinstance(name, str) or not isinstance(type_, ScalarType):
+                raise ValueError(f"a struct field is a name with a scalar type, not {type_!r}")
+        object.__setattr__(self, "fields", tuple(fields.items()))
+
+    @property
+    def bits(self) -> int:
+        return sum(t.bits for _, t in self.fields)
+
+    def field(self, name: str) -> tuple[int, ScalarType]:
+        """Lowest bit and type of a field; KeyError when there is none of that name."""
+        offset = 0
+        for known, type_ in self.fields:
+            if known == name:
+                return offset, type_
+            offset += type_.bits
+        raise KeyError(name)
+
+    def __getitem__(self, key: int | tuple[int, ...] | str) -> Any:  # noqa: ANN401 - a type
+        if isinstance(key, str):
+            return self.field(key)[1]
+        return ArrayType(self, key if isinstance(key, tuple) else (key,))
+
+    def __str__(self) -> str:
+        return "Struct({" + ", ".join(f'"{n}": {t}' for n, t in self.fields) + "})"
+
+
 class Partition(Enum):
     """How one dimension of an array is spread over memory banks."""
 
@@ -132,20 +272,74 @@ class DimPartition:
     factor: int
 
 
+RESOURCES = ("AUTO", "BRAM", "URAM", "LUTRAM", "SRL")
+STORAGE_TYPES = (
+    None, "RAM_1P", "RAM_2P", "RAM_T2P", "RAM_1WNR", "RAM_S2P", "ROM_1P", "ROM_2P", "ROM_NP",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where an array is to be stored: ``A: int32[64] @ Memory(resource="BRAM")``.
+
+    Attributes (names in any case):
+        resource: one of AUTO, BRAM (block RAM), URAM, LUTRAM, SRL (shift registers).
+        storage_type: None or one of RAM_1P, RAM_2P, RAM_T2P, RAM_1WNR, RAM_S2P, ROM_1P, ROM_2P,
+            ROM_NP.
+        latency, depth: kept for Allo's sake; they have no effect.
+
+    Raises:
+        ValueError: an unknown resource or storage type.
+    """
+
+    resource: str = "AUTO"
+    storage_type: str | None = None
+    latency: int | None = None
+    depth: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resource", str(self.resource).upper())
+        if self.storage_type is not None:
+            object.__setattr__(self, "storage_type", str(self.storage_type).upper())
+        if self.resource not in RESOURCES:
+            known = ", ".join(RESOURCES)
+            raise ValueError(f"Invalid resource '{self.resource}': known are {known}")
+        if self.storage_type not in STORAGE_TYPES:
+            known = ", ".join(str(t) for t in STORAGE_TYPES)
+            raise ValueError(f"Invalid storage_type '{self.storage_type}': known are {known}")
+
+    def get_memory_space(self) -> int:
+        """The number that stands for it in printed modules."""
+        return RESOURCES.index(self.resource) * 16 + STORAGE_TYPES.index(self.storage_type)
+
+    @staticmethod
+    def decode_memory_space(space: int) -> Memory:
+        """The specification that a number stands for."""
+        return Memory(RESOURCES[space // 16], STORAGE_TYPES[space % 16])
+
+
+DYNAMIC = -1
+"""The extent of a dimension that is known only when the kernel is called; the first one only."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayType(Type):
     """An array of ``element`` with constant ``shape``; rank 0 is a scalar variable.
 
     ``partition`` has one entry a dimension, None where it is not partitioned; it is empty for
     an array in one bank.  See :mod:`allo_rtl.ir.layout` for the bank and address of an element.
+    ``memory`` says where the user wants it stored; it does not make a type another type.
     """
 
     element: ScalarType
     shape: tuple[int, ...]
     partition: tuple[DimPartition | None, ...] = field(default=())
+    memory: Memory | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        for extent in self.shape:
+        for n, extent in enumerate(self.shape):
+            if n == 0 and extent == DYNAMIC:
+                continue
             if not isinstance(extent, int) or isinstance(extent, _pybool) or extent < 1:
                 raise ValueError(f"an array dimension must be an int of 1 or more, not {extent!r}")
         if self.partition and len(self.partition) != len(self.shape):
@@ -159,8 +353,13 @@ class ArrayType(Type):
         return len(self.shape)
 
     @property
+    def is_dynamic(self) -> _pybool:
+        """Whether the first extent is known only when the kernel is called."""
+        return DYNAMIC in self.shape
+
+    @property
     def size(self) -> int:
-        """Number of elements."""
+        """Number of elements; of a dynamic array those of one row, negated."""
         total = 1
         for extent in self.shape:
             total *= extent
@@ -178,7 +377,8 @@ class ArrayType(Type):
         return replace(self, partition=())
 
     def __str__(self) -> str:
-        return f"{self.element}[{', '.join(map(str, self.shape))}]"
+        shape = ", ".join("..." if n == DYNAMIC else str(n) for n in self.shape)
+        return f"{self.element}[{shape}]"
 
 
 index = Index()
@@ -189,12 +389,16 @@ def _predefined() -> dict[str, Any]:
     widths = [*range(1, 17), 32, 48, 64, 128, 256, 512]
     ints = {f"int{w}": Int(w) for w in widths}
     uints = {f"uint{w}": UInt(w) for w in widths}
-    return ints | uints
+    floats = {name: Float(*key) for key, name in _FLOATS.items()}
+    return ints | uints | floats
 
 
-# int1 ... int512 and uint1 ... uint512 by the names users import; `Int(n)` makes any other.
+# int1 ... int512, uint1 ... uint512 and float16 ... by the names users import; `Int(n)` makes
+# any other.
 globals().update(_predefined())
 bool = bool_
 
 int8, int16, int32, int64 = Int(8), Int(16), Int(32), Int(64)
 uint8, uint16, uint32, uint64 = UInt(8), UInt(16), UInt(32), UInt(64)
+float16, bfloat16, float32, float64 = Float(16, 10), Float(16, 7), Float(32, 23), Float(64, 52)
+float8_e4m3, float8_e5m2 = Float(8, 3), Float(8, 2)

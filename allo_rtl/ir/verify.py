@@ -4,7 +4,8 @@ Module: names are unique, the top exists, callees come before their callers (so 
 recursive), constant arrays have as many elements as their type, and all fit.
 Function: every value is defined once, before its uses and in a block around them; types of
 operands and results are as the operation's docstring says; ``Return`` ends the function and
-nothing else; constant arrays are never stored to, not by a callee either.
+nothing else, and a ``Condition`` the ``before`` of a While; constant arrays are never stored to,
+not by a callee or through a view either; types have the operators that are used on them.
 Access: one subscript a dimension; affine parts are over index values; a subscript is not outside
 its dimension for every iteration.
 Types: a partition factor is between 1 and the extent, and the extent itself when complete.
@@ -16,34 +17,47 @@ from collections.abc import Sequence
 
 from allo_rtl.errors import IRError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.arithmetic import limits
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
+    Assert,
     Binary,
+    BinaryKind,
+    Bitcast,
     Block,
     Call,
     Cast,
     Compare,
+    Condition,
     Constant,
+    FloatOp,
     For,
     Func,
     GetGlobal,
     Global,
     If,
     Load,
+    Math,
     Module,
     Op,
+    Print,
     Return,
     Select,
     Store,
+    SubView,
     Value,
+    While,
 )
 from allo_rtl.ir.types import (
+    DYNAMIC,
     ArrayType,
+    Float,
     Index,
     IntegerType,
     Partition,
     ScalarType,
+    Struct,
     Type,
     bool_,
     index,
@@ -118,6 +132,8 @@ class _FuncVerifier:
         self.ranges: dict[Value, Interval] = {}
         self.constants: set[Value] = set()
         self.stores: set[Value] = set()
+        self.sources: dict[Value, Value] = {}
+        """Of each view: the array it is part of."""
 
     def problem(self, text: str) -> None:
         self.outer.problem(f"{self.func.name}: {text}", self.loc)
@@ -186,6 +202,8 @@ class _FuncVerifier:
         for region in op.regions():
             for inner in region:
                 self.misplaced_return(inner)
+        if isinstance(op, While) and (not op.before or not isinstance(op.before[-1], Condition)):
+            self.problem("the first part of While does not end with a Condition")
 
     def chain_with(self, op: For, chain: tuple[str, ...]) -> tuple[str, ...]:
         outer = () if op.attrs.band else chain
@@ -219,25 +237,29 @@ class _FuncVerifier:
         for expr in (e for name in op.AFFINE for e in getattr(op, name)):
             self.affine(expr)
         match op:
-            case Constant() | Binary() | Compare() | Select() | Cast() | Apply():
-                self.scalar_op(op)
             case Alloc():
-                if not isinstance(op.result.type, ArrayType):
-                    self.problem(f"Alloc gives {op.result.type}, not an array")
+                self.alloc(op)
             case GetGlobal():
                 self.get_global(op)
+            case SubView():
+                self.view(op, certain)
             case Load(result=value) | Store(value=value):
                 self.access(op, value, certain)
             case For():
                 self.loop(op)
-            case If():
-                self.expect("the condition of If", op.condition, bool_)
+            case If(condition=condition) | Assert(condition=condition):
+                self.expect(f"the condition of {type(op).__name__}", condition, bool_)
+            case Condition(value=value):
+                self.expect("the condition of While", value, bool_)
             case Call():
                 self.call(op)
-            case Return():
+            case Print(args=args):
+                for value in args:
+                    self.expect_scalar("an argument of Print", value)
+            case While() | Return():
                 pass
             case _:
-                self.problem(f"{type(op).__name__} is not an operation of the loop IR")
+                self.scalar_op(op)
 
     def scalar_op(self, op: Op) -> None:
         match op:
@@ -245,12 +267,12 @@ class _FuncVerifier:
                 if not _fits(result.type, value):
                     self.problem(f"the constant {value} does not fit {_type_text(result.type)}")
                 self.ranges[result] = (value, value)
-            case Binary(kind=kind, result=result, lhs=lhs, rhs=rhs):
-                self.expect_scalar(f"the left operand of {kind.value}", lhs)
-                self.expect(f"the right operand of {kind.value}", rhs, lhs.type)
-                self.expect(f"the result of {kind.value}", result, lhs.type)
+            case Binary():
+                self.binary(op)
             case Compare(predicate=predicate, result=result, lhs=lhs, rhs=rhs):
                 self.expect_scalar(f"the left operand of {predicate.value}", lhs)
+                if isinstance(lhs.type, Struct):
+                    self.problem(f"{lhs.type} has no operator {predicate.value}")
                 self.expect(f"the right operand of {predicate.value}", rhs, lhs.type)
                 self.expect(f"the result of {predicate.value}", result, bool_)
             case Select(result=result, condition=condition, if_true=yes, if_false=no):
@@ -258,26 +280,91 @@ class _FuncVerifier:
                 self.expect_scalar("the first choice of Select", yes)
                 self.expect("the second choice of Select", no, yes.type)
                 self.expect("the result of Select", result, yes.type)
-            case Cast(result=result, operand=operand):
-                self.expect_scalar("the operand of Cast", operand)
-                self.expect_scalar("the result of Cast", result)
-                if isinstance(operand.type, IntegerType):
-                    self.ranges[result] = (operand.type.min, operand.type.max)
+            case Cast() | Bitcast():
+                self.conversion(op)
+            case Math(kind=kind, result=result, args=args):
+                if not isinstance(result.type, Float):
+                    self.problem(f"{kind.value} is not defined for {_type_text(result.type)}")
+                wanted = [result.type] * kind.arity
+                self.match_types(f"computes {kind.value} of", [a.type for a in args], wanted)
+            case FloatOp(result=result, args=args):
+                for one in (result, *args):
+                    if not isinstance(one.type, IntegerType | Index):
+                        self.problem(f"FloatOp works on patterns, not on {_type_text(one.type)}")
             case Apply(result=result):
                 self.expect("the result of Apply", result, index)
+            case _:
+                self.problem(f"{type(op).__name__} is not an operation of the loop IR")
+
+    def binary(self, op: Binary) -> None:
+        kind, type_ = op.kind, op.lhs.type
+        self.expect_scalar(f"the left operand of {kind.value}", op.lhs)
+        bits_only = kind in _BITWISE and not isinstance(type_, IntegerType | Index)
+        no_shift = kind in _SHIFTS and isinstance(type_, Float)
+        if bits_only or no_shift or isinstance(type_, Struct):
+            self.problem(f"{type_} has no operator {kind.value}")
+        self.expect(f"the right operand of {kind.value}", op.rhs, type_)
+        self.expect(f"the result of {kind.value}", op.result, type_)
+
+    def conversion(self, op: Cast | Bitcast) -> None:
+        name, source, target = type(op).__name__, op.operand.type, op.result.type
+        self.expect_scalar(f"the operand of {name}", op.operand)
+        self.expect_scalar(f"the result of {name}", op.result)
+        if isinstance(op, Bitcast):
+            if index in (source, target):
+                self.problem("Bitcast is not for index")
+            elif source.bits != target.bits:
+                self.problem(f"Bitcast of {source} gives {target}, of another width")
+        elif isinstance(source, Struct) or isinstance(target, Struct):
+            self.problem(f"{source} does not become {target}")
+        elif isinstance(source, IntegerType):
+            self.ranges[op.result] = (source.min, source.max)
 
     def affine(self, expr: AffineExpr) -> None:
         for value in sorted(expr.values, key=lambda v: v.uid):
             if not isinstance(value.type, Index):
                 self.problem(f"{_show(value)} is {_type_text(value.type)}, affine parts need index")
 
+    def alloc(self, op: Alloc) -> None:
+        if not isinstance(op.result.type, ArrayType):
+            self.problem(f"Alloc gives {op.result.type}, not an array")
+        elif op.result.type.is_dynamic:
+            self.problem(f"Alloc gives {op.result.type}: only arguments may be dynamic")
+
     def get_global(self, op: GetGlobal) -> None:
-        self.constants.add(op.result)
         found = [g for g in self.outer.module.globals if g.name == op.name]
         if not found:
             self.problem(f"the module has no constant array {op.name}")
         else:
             self.expect(f"GetGlobal of {op.name}", op.result, found[0].type)
+        if not found or not found[0].stateful:
+            self.constants.add(op.result)
+
+    def view(self, op: SubView, certain: bool) -> None:
+        if not isinstance(op.source.type, ArrayType):
+            self.problem(f"{_show(op.source)} is {op.source.type}, not an array")
+            return
+        shape, element = op.source.array.shape, op.source.array.element
+        if not len(op.offsets) == len(op.sizes) == len(op.steps) == len(shape):
+            self.problem(f"a view of {op.source.type} needs {len(shape)} offsets, sizes and steps")
+            return
+        kept = tuple(n for n in op.sizes if n is not None)
+        self.expect("the view", op.result, ArrayType(element, kept))
+        if any(step < 1 for step in op.steps):
+            self.problem(f"the steps of a view are 1 or more, not {op.steps}")
+        if certain:
+            ends = zip(op.offsets, op.sizes, op.steps, strict=True)
+            last = tuple(o + (n or 1) * step - step for o, n, step in ends)
+            self.subscripts(op.offsets, op.source)
+            self.subscripts(last, op.source)
+        self.sources[op.result] = op.source
+
+    def stored(self, array: Value) -> bool:
+        """Note that an array, or a view of it, is stored to; answer whether it is a constant."""
+        while array in self.sources:
+            array = self.sources[array]
+        self.stores.add(array)
+        return array in self.constants
 
     def access(self, op: Load | Store, value: Value, certain: bool) -> None:
         array = op.array
@@ -286,10 +373,8 @@ class _FuncVerifier:
             return
         verb = "loaded from" if isinstance(op, Load) else "stored to"
         self.expect(f"the value {verb} {_show(array)}", value, array.type.element)
-        if isinstance(op, Store):
-            self.stores.add(array)
-            if array in self.constants:
-                self.problem(f"{_show(array)} is a constant array, it cannot be stored to")
+        if isinstance(op, Store) and self.stored(array):
+            self.problem(f"{_show(array)} is a constant array, it cannot be stored to")
         if len(op.index) != array.type.rank:
             count = len(op.index)
             self.problem(f"{_show(array)} is {array.type} and has {count} subscripts here")
@@ -299,7 +384,7 @@ class _FuncVerifier:
     def subscripts(self, subscripts: tuple[AffineExpr, ...], array: Value) -> None:
         for dim, (expr, extent) in enumerate(zip(subscripts, array.array.shape, strict=True)):
             low, high = expr.bounds(self.range_of)
-            if high < 0 or low >= extent:
+            if high < 0 or (low >= extent and extent != DYNAMIC):
                 span = str(low) if low == high else f"{low} to {high}"
                 where = f"dimension {dim} of {_show(array)}"
                 self.problem(f"the subscript {expr} is {span}, {where} is 0 to {extent - 1}")
@@ -317,19 +402,35 @@ class _FuncVerifier:
             self.problem(f"{op.callee} is called, and no function before this one has that name")
             return
         args = [a.type for a in op.args]
-        self.match_types(f"calls {op.callee} with", args, [a.type for a in callee.args])
+        wanted = [a.type for a in callee.args]
+        if len(args) != len(wanted) or not all(map(_accepts, wanted, args)):
+            self.match_types(f"calls {op.callee} with", args, wanted)
         outs = [o.type for o in op.outs]
         self.match_types(f"takes from {op.callee}", outs, callee.results)
         for position in sorted(self.outer.stored[op.callee] & set(range(len(op.args)))):
             array = op.args[position]
-            self.stores.add(array)
-            if array in self.constants:
+            if self.stored(array):
                 text = f"{op.callee} stores to {callee.args[position].name}"
                 self.problem(f"{text}, it cannot be given the constant array {_show(array)}")
 
 
+_BITWISE = (BinaryKind.AND, BinaryKind.OR, BinaryKind.XOR)
+_SHIFTS = (BinaryKind.SHL, BinaryKind.SHR)
+
+
+def _accepts(param: Type, arg: Type) -> bool:
+    """Whether an argument's type is that of the parameter, whose first extent may be open."""
+    if param == arg or not isinstance(param, ArrayType) or not isinstance(arg, ArrayType):
+        return param == arg
+    same = param.element == arg.element and param.partition == arg.partition
+    return same and param.is_dynamic and param.shape[1:] == arg.shape[1:] and bool(arg.shape)
+
+
 def _fits(type: Type, value: int) -> bool:
-    return isinstance(type, IntegerType | Index) and type.min <= value <= type.max
+    if not isinstance(type, ScalarType):
+        return False
+    low, high = limits(type)
+    return low <= value <= high
 
 
 def _bad_partitions(type: ArrayType) -> list[str]:
