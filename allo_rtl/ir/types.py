@@ -26,14 +26,46 @@ class Type:
         """Width in bits of one value of this type."""
         raise TypeError(f"{self} has no width")
 
+    def __matmul__(self, other: object) -> Refined:
+        return Refined(self, (other,))
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """An annotation that says more than a type: ``int32[4] @ Stateful``, ``ConstExpr[int32]``."""
+
+    type: Type
+    refinements: tuple[object, ...]
+
+    def __matmul__(self, other: object) -> Refined:
+        return Refined(self.type, (*self.refinements, other))
+
+
+class Stateful:
+    """Marks a variable that keeps its value from run to run: ``acc: int32 @ Stateful = 0``."""
+
+
+class ConstExpr:
+    """Marks a number that Python computes when a kernel is captured: ``ConstExpr[int32]``."""
+
+    def __class_getitem__(cls, type: Type) -> Refined:
+        return Refined(type, (cls,))
+
 
 @dataclass(frozen=True, slots=True)
 class ScalarType(Type):
-    """Base of the types one value in a register can have; indexing makes an array type."""
+    """Base of the types one value in a register can have; indexing makes an array type.
 
-    def __getitem__(self, shape: int | tuple[int, ...]) -> ArrayType:
-        dims = shape if isinstance(shape, tuple) else (shape,)
-        return ArrayType(self, tuple(dims))
+    ``T[...]`` and ``T[..., 4]`` have a first extent that is known only when they are called.
+    """
+
+    def __getitem__(self, shape: Any) -> ArrayType:  # noqa: ANN401 - int, ... or a tuple
+        return ArrayType(self, _extents(shape))
+
+
+def _extents(shape: Any) -> tuple[int, ...]:  # noqa: ANN401 - int, ... or a tuple
+    dims = shape if isinstance(shape, tuple) else (shape,)
+    return tuple(DYNAMIC if d is ... else d for d in dims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +279,8 @@ class Struct(ScalarType):
             offset += type_.bits
         raise KeyError(name)
 
-    def __getitem__(self, key: int | tuple[int, ...] | str) -> Any:  # noqa: ANN401 - a type
-        if isinstance(key, str):
-            return self.field(key)[1]
-        return ArrayType(self, key if isinstance(key, tuple) else (key,))
+    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a name or a shape; a type
+        return self.field(key)[1] if isinstance(key, str) else ArrayType(self, _extents(key))
 
     def __str__(self) -> str:
         return "Struct({" + ", ".join(f'"{n}": {t}' for n, t in self.fields) + "})"
