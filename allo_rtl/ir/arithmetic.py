@@ -115,7 +115,7 @@ def _fixed(kind: BinaryKind, t: FixedType, a: int, b: int) -> int:
         case BinaryKind.DIV:
             return _divide(kind, a << t.fracs, b)
         case BinaryKind.FLOORDIV:
-            return -1 if b == 0 else (a // b) << t.fracs
+            return _divide(kind, a, b) << t.fracs
         case BinaryKind.SHL | BinaryKind.SHR:
             return _shift(kind, t.width, a, b >> t.fracs)
         case BinaryKind.AND | BinaryKind.OR | BinaryKind.XOR:

@@ -195,7 +195,9 @@ class _Frame:
             case For() | While() | If() | Call() | Condition() | Return():
                 self.control(op)
             case Print(text=text, args=args):
-                self.context.output(line_of(text, [(a.type, s[a]) for a in args]))
+                types = op.types or tuple(a.type for a in args)
+                values = [s[a] for a in args]
+                self.context.output(line_of(text, list(zip(types, values, strict=True))))
             case Assert(condition=condition, message=message):
                 if not s[condition]:
                     raise AssertionFailed(message or "an assertion does not hold", loc=op.loc)

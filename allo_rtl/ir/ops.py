@@ -106,8 +106,9 @@ class BinaryKind(Enum):
 
     Fixed point: the exact result, rounded down to a multiple of 2**-fracs, wraps.  Only ``DIV``
     rounds toward zero instead; by zero it gives all ones, ``REM`` the dividend.  ``REM`` has the
-    sign of the dividend; ``FLOORDIV`` is the whole number below the quotient.  A shift moves the
-    bits of the left operand by the *integer part* of the right one.  No bitwise operators.
+    sign of the dividend; ``FLOORDIV`` is the whole number below the quotient (by zero: -1).  A
+    shift moves the bits of the left operand by the *integer part* of the right one.  No bitwise
+    operators.
 
     Floating point: rounded to nearest, ties to even, as IEEE 754 says; every NaN that is computed
     is the canonical one.  ``MIN`` and ``MAX`` are IEEE 754-2019 minimum and maximum (NaN if one
@@ -450,11 +451,13 @@ class Print(Op):
 
     ``text`` is in the form of ``str.format`` with plain ``{}`` only (braces are doubled).
     Integers are written in decimal, other numbers as Python writes the float that they equal.
+    In a legalized module ``types`` are the types that the arguments had.
     """
 
     OPERANDS = ("args",)
     text: str
     args: tuple[Value, ...] = ()
+    types: tuple[Type, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
