@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from allo_rtl.errors import SourceLoc
+from allo_rtl.errors import KernelTypeError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
 from allo_rtl.ir.ops import (
@@ -268,6 +268,12 @@ class Builder:
 
     def _each_element(self, array: Value, element: _Element, loc: SourceLoc) -> None:
         shape, name = array.array.shape, array.name
+        if array.array.is_dynamic:
+            raise KernelTypeError(
+                f"'{name}' is {array.type}, and its number of elements is not known",
+                loc=loc,
+                hint="write a loop with a bound that is an argument",
+            )
         ivs = [Value(index, f"{name}_init_{d}") for d in range(len(shape))]
         self.ranges |= {iv: (0, n - 1) for iv, n in zip(ivs, shape, strict=True)}
         at = tuple(AffineExpr.of(iv) for iv in ivs)

@@ -37,7 +37,7 @@ def find_callee(cx: Context, node: ast.Call) -> Callee:
         found = cx.find(node.func.id)
         if isinstance(found, LocalKernel):
             scopes: Scopes | None = cx.scopes
-            return cx.program.function(found.kernel.node, found.kernel, scopes, loc)
+            return cx.program.function(found.kernel, found.kernel, scopes, loc)
         if found is not None:
             raise LanguageError(f"'{node.func.id}' is not a kernel", loc=cx.loc(node.func))
     return _outer_callee(cx, node)
@@ -95,7 +95,7 @@ def _argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written:
         raise KernelTypeError(
             f"'{text}' is {found}, the argument '{param.name}' is {param.type}", loc=loc
         )
-    if arg.value.type != param.type:
+    if not _fits(arg.value.array, param.array):
         raise KernelTypeError(
             f"'{text}' is {arg.value.type}, the argument '{param.name}' is {param.type}",
             loc=loc,
@@ -110,3 +110,10 @@ def _argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written:
             hint=f"copy it first: t: {param.type} = {text}",
         )
     return arg.value
+
+
+def _fits(found: ArrayType, wanted: ArrayType) -> bool:
+    """Whether an array may be passed: its type is the same but for a dynamic first extent."""
+    if not wanted.is_dynamic:
+        return found == wanted
+    return found.element == wanted.element and found.shape[1:] == wanted.shape[1:]

@@ -44,9 +44,9 @@ class Source:
         return SourceLoc(self.file, number, start + 1, max(end, start + 1) + 1, text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """A captured kernel.
+    """A captured kernel; one is the same as another only when it is that object.
 
     Attributes:
         node: its definition, with line and column numbers of the file.

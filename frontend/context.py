@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections import ChainMap
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
 
@@ -15,7 +16,16 @@ from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
-from allo_rtl.frontend.scope import Binding, Cascade, LocalKernel, Scalar, Scopes, Variable
+from allo_rtl.frontend.scope import (
+    Binding,
+    Cascade,
+    Known,
+    LocalKernel,
+    Scalar,
+    Scopes,
+    Variable,
+    Visible,
+)
 from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
@@ -84,10 +94,12 @@ class Program:
             self._arrays[id(array)] = (array, self.constant(name, *found).name)
         return self.globals[self._arrays[id(array)][1]]
 
-    def constant(self, name: str, type_: ArrayType, data: tuple[int, ...]) -> Global:
-        """A new constant array, called ``name`` or ``name_<n>`` where that is taken."""
+    def constant(
+        self, name: str, type_: ArrayType, data: tuple[int, ...], *, stateful: bool = False
+    ) -> Global:
+        """A new constant (or stateful) array, called ``name``, or ``name_<n>`` if that is taken."""
         fresh = _fresh(name, {*self.globals, *self._names.values()})
-        made = Global(name=fresh, type=type_, data=data)
+        made = Global(name=fresh, type=type_, data=data, stateful=stateful)
         self.globals[made.name] = made
         return made
 
@@ -121,6 +133,8 @@ class Context:
     """The lowering of one kernel.
 
     Attributes:
+        kernel: the kernel; its ``names`` are those visible at the point that is looked at.
+        name: name of the function that is made.
         prologue: operations that come first in the function (constants it reads).
         bands: number of loop statements finished so far; it numbers the loop nests.
         depth: number of loops around the current statement.
@@ -129,11 +143,22 @@ class Context:
     kernel: Kernel
     program: Program
     scopes: Scopes
+    name: str
     builder: Builder = field(default_factory=Builder)
     prologue: list[Op] = field(default_factory=list)
     bands: int = 0
     depth: int = 0
     _constants: dict[str, Variable] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = Visible(self.scopes, self.kernel.names)
+        self.kernel = replace(self.kernel, names=names)
+
+    def inner_kernel(self, node: ast.FunctionDef) -> Kernel:
+        """A kernel defined here: it keeps the compile-time names as they are now."""
+        names = self.kernel.names
+        assert isinstance(names, Visible)
+        return Kernel(node, self.kernel.source, ChainMap(self.scopes.known(), dict(names.around)))
 
     def loc(self, node: ast.AST) -> SourceLoc:
         """The place of a node in the user's file."""
@@ -146,7 +171,7 @@ class Context:
             root = root.value
         if isinstance(root, ast.Name):
             inside = self.find(root.id) or self.scopes.find_outer(root.id)
-            if inside is not None:
+            if inside is not None and not isinstance(inside, Known):
                 return MISSING
         return resolve(self.kernel, node)
 
@@ -166,11 +191,12 @@ class Context:
         return self.get_global(self.program.outer_array(name, array, self.loc(node)), node)
 
     def get_global(self, made: Global, node: ast.AST, name: str = "") -> Variable:
-        """A constant array of the module as a variable of this function."""
+        """A constant or stateful array of the module as a variable of this function."""
         if made.name not in self._constants:
             value = Value(made.type, name or made.name)
             self.prologue.append(GetGlobal(result=value, name=made.name, loc=self.loc(node)))
-            self._constants[made.name] = Variable(value, self.loc(node), constant=True)
+            constant = not made.stateful
+            self._constants[made.name] = Variable(value, self.loc(node), constant)
         return self._constants[made.name]
 
     def unknown(self, node: ast.Name) -> LanguageError:

@@ -8,11 +8,13 @@ import numpy as np
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend.annotations import declared
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.calls import find_callee
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import annotation, array_constant, list_constant
-from allo_rtl.frontend.scope import LocalKernel, Scalar, Variable
+from allo_rtl.frontend.infer import array_constant, list_constant
+from allo_rtl.frontend.known import declare_constexpr, declare_stateful
+from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType
 
@@ -34,7 +36,11 @@ def annotated(cx: Context, node: ast.AnnAssign) -> None:
     cx.need_constant(node.annotation)
     if isinstance(node.value, ast.List):
         cx.need_constant(node.value)
-    type_ = annotation(cx.kernel, node.annotation)
+    said = declared(cx.kernel, node.annotation)
+    type_ = said.type
+    if said.stateful or said.constexpr:
+        (declare_stateful if said.stateful else declare_constexpr)(cx, node, type_)
+        return
     known = _same_variable(cx, node.target, type_)
     if isinstance(type_, ScalarType):
         _declare_scalar(cx, node, type_, known)
@@ -58,6 +64,8 @@ def _same_variable(cx: Context, target: ast.Name, type_: object) -> Variable | N
             what = f"is an argument ({value.type})"
         case LocalKernel():
             what = "is a kernel"
+        case Known():
+            what = "is a constant"
     raise KernelTypeError(
         f"'{target.id}' {what} and cannot be declared as {type_}",
         loc=cx.loc(target),
@@ -96,6 +104,11 @@ def _declare_array(
     cx: Context, node: ast.AnnAssign, target: ast.Name, type_: ArrayType, known: Variable | None
 ) -> None:
     loc = cx.loc(target)
+    if type_.is_dynamic:
+        raise KernelTypeError(
+            f"'{target.id}' is {type_}: only arguments may have a dynamic extent",
+            loc=cx.loc(node.annotation),
+        )
     if isinstance(node.value, ast.List):
         _from_list(cx, target, node.value, type_, known)
     elif known is not None:

@@ -13,10 +13,11 @@ from allo_rtl.frontend.builder import Operand, number
 from allo_rtl.frontend.calls import Callee, find_callee, make_call
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import as_int, constant_type, is_module
-from allo_rtl.frontend.scope import LocalKernel, Scalar, Variable
+from allo_rtl.frontend.known import known_number
+from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import BinaryKind, If, Op, Value
-from allo_rtl.ir.types import ArrayType, Int, ScalarType, bool_
+from allo_rtl.ir.types import DYNAMIC, ArrayType, Int, ScalarType, bool_
 
 ALLOWED = "numbers, variables, elements A[i, j], operators, min, max, abs, int, and kernel calls"
 
@@ -134,14 +135,14 @@ def _checked(
     expr = subscript(cx, part)
     low, high = cx.builder.subscript_range(expr)
     extent = type_.shape[dim]
-    if high >= 0 and low < extent:
+    if high >= 0 and (extent == DYNAMIC or low < extent):
         return expr
     found = f"{low}" if low == high else f"of {low} ... {high}"
     raise KernelTypeError(
         f"the subscript {found} is outside dimension {dim} of "
         f"'{ast.unparse(node.value)}', which is {type_}",
         loc=cx.loc(part),
-        allowed=f"0 ... {extent - 1}",
+        allowed="0 or more" if extent == DYNAMIC else f"0 ... {extent - 1}",
         hint="negative subscripts do not count from the end" if high < 0 else None,
     )
 
@@ -197,6 +198,8 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
                 raise LanguageError(
                     f"'{node.id}' is a kernel", loc=loc, hint=f"call it: {node.id}(...)"
                 )
+            case Known(value=known, type=ScalarType() as type_):
+                return known_number(cx, node, known, type_)
     thing = cx.outside(node)
     if (known := as_int(thing)) is not None:
         return number(known, constant_type(thing))

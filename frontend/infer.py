@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -19,25 +18,15 @@ import numpy.typing as npt
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.constexpr import Evaluator
 from allo_rtl.frontend.typing_rules import literal_type
 from allo_rtl.ir import types
-from allo_rtl.ir.types import ArrayType, Int, IntegerType, ScalarType, Type, UInt
+from allo_rtl.ir.types import DYNAMIC, ArrayType, Int, IntegerType, ScalarType, Type, UInt
 
 MISSING = object()
 """What :func:`resolve` answers for a name that stands for nothing."""
 
 TYPE_FORMS = "int8, uint12, index, Int(7), int32[8, 4], UInt(3)[N]"
-
-_CONSTANT_OPERATORS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.LShift: operator.lshift,
-    ast.RShift: operator.rshift,
-}
 
 
 def resolve(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
@@ -78,33 +67,35 @@ def constant_type(thing: object) -> IntegerType:
     return literal_type(number)
 
 
+def constant(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
+    """Python's value of an expression over literals and outer names.
+
+    Raises:
+        LanguageError: it is not such an expression, or Python raises.
+    """
+
+    def lookup(name: ast.Name) -> Any:  # noqa: ANN401 - any Python object
+        found = resolve(kernel, name)
+        if found is MISSING:
+            hint = similar(name.id, list(kernel.names))
+            raise LanguageError(f"unknown name '{name.id}'", loc=kernel.source.loc(name), hint=hint)
+        return found
+
+    return Evaluator(lookup, kernel.source.loc).value(node)
+
+
 def constant_int(kernel: Kernel, node: ast.expr) -> int:
     """The value of a constant integer expression over literals and outer names.
 
     Raises:
         LanguageError: it is not one.
     """
-    match node:
-        case ast.Constant(value=int(number)):
-            return int(number)
-        case ast.UnaryOp(op=ast.USub(), operand=inner):
-            return -constant_int(kernel, inner)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _CONSTANT_OPERATORS:
-            a, b = constant_int(kernel, left), constant_int(kernel, right)
-            try:
-                return _CONSTANT_OPERATORS[type(op)](a, b)
-            except (ZeroDivisionError, ValueError) as e:
-                raise LanguageError(f"{e}", loc=kernel.source.loc(node)) from None
-        case ast.Name() | ast.Attribute():
-            if (number_ := as_int(resolve(kernel, node))) is not None:
-                return number_
-    text, known = ast.unparse(node), [n for n, v in kernel.names.items() if as_int(v) is not None]
-    is_name = isinstance(node, ast.Name)
+    value = constant(kernel, node)
+    if (number := as_int(value)) is not None:
+        return number
+    found = f" (it is {value!r})" if isinstance(value, float | str | Type) else ""
     raise LanguageError(
-        f"'{text}' is not a constant integer",
-        loc=kernel.source.loc(node),
-        hint=similar(text, known) if is_name else None,
-        allowed="integer literals, outer Python ints, and + - * // % ** << >> of them",
+        f"'{ast.unparse(node)}' is not a constant integer{found}", loc=kernel.source.loc(node)
     )
 
 
@@ -117,7 +108,7 @@ def annotation(kernel: Kernel, node: ast.expr) -> Type:
     loc = kernel.source.loc(node)
     match node:
         case ast.Constant(value=str(text)):
-            return annotation(kernel, _inside_string(kernel, node, text))
+            return annotation(kernel, inside_string(kernel, node, text))
         case ast.Name() | ast.Attribute():
             return _named_type(kernel, node)
         case ast.Call(func=func, args=[width], keywords=[]):
@@ -127,25 +118,45 @@ def annotation(kernel: Kernel, node: ast.expr) -> Type:
             if not isinstance(element, ScalarType):
                 raise KernelTypeError(f"'{element}' cannot be an array's element type", loc=loc)
             dims = shape.elts if isinstance(shape, ast.Tuple) else [shape]
-            extents = tuple(constant_int(kernel, d) for d in dims)
+            extents = tuple(_extent(kernel, d) for d in dims)
             try:
                 return ArrayType(element, extents)
             except ValueError as e:
                 raise KernelTypeError(str(e), loc=kernel.source.loc(shape)) from None
-        case ast.BinOp(op=ast.MatMult(), right=right):
-            raise LanguageError(
-                f"the annotation '@ {ast.unparse(right)}' is not supported yet", loc=loc
-            )
+    if isinstance(found := constant(kernel, node), Type):
+        return found
     raise LanguageError(f"'{ast.unparse(node)}' is not a type", loc=loc, allowed=TYPE_FORMS)
 
 
+def _extent(kernel: Kernel, node: ast.expr) -> int:
+    if isinstance(node, ast.Constant) and node.value is ...:
+        return DYNAMIC
+    return constant_int(kernel, node)
+
+
 def result_types(kernel: Kernel, node: ast.expr | None) -> tuple[Type, ...]:
-    """The types of a return annotation: none, one, or those of a tuple."""
+    """The types of a return annotation: none, one, or those of a tuple.
+
+    Raises:
+        LanguageError: they are not types a kernel can return.
+    """
+    types_ = _result_types(kernel, node)
+    for type_ in types_:
+        if isinstance(type_, ArrayType) and type_.is_dynamic:
+            assert node is not None
+            raise KernelTypeError(
+                f"the result is {type_}: only arguments may have a dynamic extent",
+                loc=kernel.source.loc(node),
+            )
+    return types_
+
+
+def _result_types(kernel: Kernel, node: ast.expr | None) -> tuple[Type, ...]:
     match node:
         case None | ast.Constant(value=None):
             return ()
         case ast.Constant(value=str(text)):
-            return result_types(kernel, _inside_string(kernel, node, text))
+            return _result_types(kernel, inside_string(kernel, node, text))
         case ast.Tuple(elts=elements):
             return tuple(annotation(kernel, e) for e in elements)
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=elements)):
@@ -153,7 +164,7 @@ def result_types(kernel: Kernel, node: ast.expr | None) -> tuple[Type, ...]:
     return (annotation(kernel, node),)
 
 
-def _inside_string(kernel: Kernel, node: ast.expr, text: str) -> ast.expr:
+def inside_string(kernel: Kernel, node: ast.expr, text: str) -> ast.expr:
     """The expression in a string annotation, every part placed at the string."""
     try:
         inner = ast.parse(text.strip(), mode="eval").body

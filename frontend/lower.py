@@ -10,15 +10,16 @@ from typing import Any
 
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend.annotations import declared, declared_by
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.declarations import call_result
-from allo_rtl.frontend.infer import annotation, result_types
+from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.scope import Cascade, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import assigned_names, block
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
-from allo_rtl.ir.types import ArrayType, ScalarType, Type
+from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
 
 
 def lower_kernel(
@@ -60,7 +61,7 @@ def _key(fn: Callable[..., Any] | str) -> object:
 
 def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) -> Func:
     """Lower one kernel to a function; what is wrong goes to ``program.errors``."""
-    cx = Context(kernel, program, Scopes(outer))
+    cx = Context(kernel, program, Scopes(outer), name)
     args = _arguments(cx)
     results = _noting(cx, lambda: _results(cx))
     body = kernel.node.body
@@ -113,7 +114,20 @@ def _argument_type(cx: Context, arg: ast.arg) -> Type:
             allowed=f"{arg.arg}: int32[8, 4] for an array, {arg.arg}: int32 for a scalar",
         )
     evaluated = cx.kernel.annotations.get(arg.arg)
-    return evaluated if isinstance(evaluated, Type) else annotation(cx.kernel, arg.annotation)
+    loc = cx.loc(arg.annotation)
+    if isinstance(evaluated, Type | Refined):
+        said = declared_by(evaluated, loc)
+    else:
+        said = declared(cx.kernel, arg.annotation)
+    if said.stateful or said.constexpr:
+        raise LanguageError(
+            f"the argument '{arg.arg}' cannot be {'Stateful' if said.stateful else 'a ConstExpr'}",
+            loc=loc,
+            hint="only a variable of the kernel keeps its value from run to run"
+            if said.stateful
+            else f"make it a parameter: def {cx.kernel.name}[{arg.arg}](...)",
+        )
+    return said.type
 
 
 def _declare_argument(cx: Context, arg: ast.arg, value: Value, assigned: bool) -> None:

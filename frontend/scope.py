@@ -5,13 +5,15 @@ A name lives from its declaration to the end of the block (kernel, loop, branch)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from allo_rtl.errors import LanguageError, SourceLoc
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.ir.ops import Value
+from allo_rtl.ir.types import ScalarType
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,19 @@ class LocalKernel:
     loc: SourceLoc
 
 
-type Binding = Variable | Scalar | LocalKernel
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A Python object that a name stands for while the kernel is captured: a ConstExpr.
+
+    ``type`` is what it is as an operand; without one its value says that.
+    """
+
+    value: Any
+    loc: SourceLoc
+    type: ScalarType | None = None
+
+
+type Binding = Variable | Scalar | LocalKernel | Known
 
 
 class Cascade(LanguageError):
@@ -85,6 +99,11 @@ class Scopes:
             raise Cascade(f"'{name}' was declared with an error")
         return None
 
+    def known(self) -> dict[str, Any]:
+        """Every name that stands for a Python object here, with the object."""
+        bindings = {name: b for block in self.blocks for name, b in block.items()}
+        return {name: b.value for name, b in bindings.items() if isinstance(b, Known)}
+
     def find_outer(self, name: str) -> Binding | None:
         """What a name is in the kernels around this one."""
         if self.outer is None:
@@ -94,3 +113,21 @@ class Scopes:
     def names(self) -> list[str]:
         """Every name known here."""
         return [name for block in self.blocks for name in block]
+
+
+@dataclass(frozen=True, slots=True)
+class Visible(Mapping[str, Any]):
+    """The Python objects that names stand for at this point of a kernel: its own come first."""
+
+    scopes: Scopes
+    around: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - any Python object
+        found = self.scopes.find(name)
+        return found.value if isinstance(found, Known) else self.around[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.around, **self.scopes.known()})
+
+    def __len__(self) -> int:
+        return len({**self.around, **self.scopes.known()})

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
-from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.declarations import (
     annotated,
@@ -90,8 +89,7 @@ def statement(cx: Context, node: ast.stmt) -> None:
         case ast.Expr():
             _expression(cx, node)
         case ast.FunctionDef():
-            kernel = Kernel(node, cx.kernel.source, cx.kernel.names)
-            cx.scopes.declare(node.name, LocalKernel(kernel, cx.loc(node)))
+            cx.scopes.declare(node.name, LocalKernel(cx.inner_kernel(node), cx.loc(node)))
         case ast.Pass():
             pass
         case ast.Return():
