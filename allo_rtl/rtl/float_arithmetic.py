@@ -121,8 +121,8 @@ def _limbs(width: int, limb: int) -> list[tuple[int, int]]:
 def fused(p: Pipeline, fmt: FloatFormat, a: Value, b: Value, c: Value, limb: int) -> Value:
     """``a * b + c``: the addend is moved along a frame that holds the product.
 
-    From the top, a frame has the addend's bits at the farthest, two bits between, and the whole
-    product; a further bit at its end stands for all of the addend that is below.
+    From the top, a frame has the addend's bits at the farthest, two bits between, the whole
+    product, and bits of the addend below that, the last of which stands for all of the rest.
     """
     x, y, z = unpack(p, fmt, a, "x"), unpack(p, fmt, b, "y"), unpack(p, fmt, c, "z")
     sign, invalid, infinite, zero = _product_flags(p, x, y)
@@ -140,10 +140,12 @@ def fused(p: Pipeline, fmt: FloatFormat, a: Value, b: Value, c: Value, limb: int
     p.end_step(1.0 + adder_delay(len(ahead)))
     # An addend that is farther ahead than the frame allows is as if it were at its top.
     exponent = p.keep(Mux(far.now, z.exponent.now, top.now) + 1, "exponent")
-    frame = p.keep(Cat(Const(0, 2 * fmt.precision + 3), z.significand.now), "frame")
+    # A difference may have one place less than the product, and is rounded a place below its own.
+    below = max(1, 4 - fmt.precision)
+    frame = p.keep(Cat(Const(0, 2 * fmt.precision + 2 + below), z.significand.now), "frame")
     width = len(frame.now)
     addend = shift_right_sticky(p, frame, distance)
-    low = Cat(Const(0, 1), Mux(zero.now, 0, factors.now))
+    low = Cat(Const(0, below), Mux(zero.now, 0, factors.now))
     within = Cat(low, Const(0, width - len(low)))
     total = p.keep(_add_or_subtract(addend.now, within, opposite.now), "total")
     p.end_step(1.0 + adder_delay(width))
