@@ -1,34 +1,76 @@
 """The numpy calling convention of everything that runs a kernel: CPU, simulation, board.
 
-Inside, an array travels as *words*: a C-contiguous ``uint64`` array of shape (elements,
-ceil(bits / 64)), row-major, least significant word first.  Each element is its two's complement
-bits; the bits above its width are zero.
+A call has one argument a parameter:
+
+* an array parameter takes a numpy array of its shape (of any first extent where that is
+  dynamic), of any memory layout, and is changed in place. An array of another dtype than its
+  type's own (:mod:`allo_rtl.sim.words` has the table) is converted with a DTypeWarning, and back
+  when the kernel changed it. Lists are refused: what the kernel wrote would be lost.
+* an integer or index parameter takes any integer or bool of Python or numpy, modulo its width,
+  and a float that is a whole number.
+* a floating-point parameter takes any real number of Python or numpy, to nearest.
+* a fixed-point parameter too, and a Fraction: toward zero, modulo its width.
+* a struct parameter takes a dict, or a tuple in the order of the fields, or an element of a
+  structured array.
+
+It gives None, the one result, or a list of them: Python ints, floats and dicts for scalars, fresh
+arrays of the type's own dtype.
+
+Inside, an array travels as *words* (:mod:`allo_rtl.sim.words`), a scalar as the int that stands
+for it (:mod:`allo_rtl.ir.types`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 from warnings import warn
 
 import numpy as np
-import numpy.typing as npt
 
 from allo_rtl.errors import CallError, DTypeWarning
+from allo_rtl.ir.arithmetic import Number, format_of, number_of, wrap
 from allo_rtl.ir.ops import Func
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType, Type, bool_
+from allo_rtl.ir.types import (
+    DYNAMIC,
+    ArrayType,
+    FixedType,
+    Float,
+    Index,
+    IntegerType,
+    ScalarType,
+    Struct,
+    Type,
+    bool_,
+)
+from allo_rtl.sim.words import (
+    REAL,
+    Array,
+    Words,
+    from_words,
+    int_of_word,
+    ints_of_words,
+    is_number,
+    numpy_dtype,
+    pattern_of,
+    to_words,
+    truncated,
+    word_count,
+    word_of_int,
+    words_of_ints,
+)
 
-type Words = npt.NDArray[np.uint64]
-"""Elements as 64-bit words, see above."""
-
-type Array = npt.NDArray[Any]
-"""An array of the user's."""
+__all__ = [
+    "Array", "Raw", "Signature", "Words", "call_with_numpy", "from_words", "int_of_word",
+    "ints_of_words", "numpy_dtype", "raw_scalar", "to_words", "word_count", "word_of_int",
+    "words_of_ints",
+]  # fmt: skip
 
 type Raw = Words | int
-"""An argument or result inside: an array's words, a scalar's number."""
-
+"""An argument or result inside: an array's words, the int that stands for a scalar."""
 
 @dataclass(frozen=True)
 class Signature:
@@ -48,95 +90,21 @@ class Signature:
         return f"{self.name}({', '.join(f'{n}: {t}' for n, t in self.args)})"
 
 
-def word_count(element: ScalarType) -> int:
-    """Number of 64-bit words of one element."""
-    return -(-element.bits // 64)
-
-
-def numpy_dtype(element: ScalarType) -> np.dtype[Any]:
-    """The dtype of arrays of ``element``: native, else the next larger native; object above 64."""
-    if element == bool_:
-        return np.dtype(np.bool_)
-    bits = element.bits
-    if bits > 64:
-        return np.dtype(object)
-    size = next(s for s in (8, 16, 32, 64) if s >= bits)
-    return np.dtype(f"{'int' if _integer(element).signed else 'uint'}{size}")
-
-
-def to_words(array: Array, element: ScalarType) -> Words:
-    """The words of an array's elements, each wrapped modulo 2**bits.
-
-    Args:
-        array: of integers or booleans, of floats (truncated toward zero), of Python ints
-            (dtype object), or structured with one-byte fields, least significant first.
-        element: the kernel's element type.
-
-    Raises:
-        ValueError: the array holds something that is no number.
-    """
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.kind == "f":
-        flat = _truncated(flat)
-    if flat.dtype.names is not None:
-        words = _words_of_bytes(flat.view(np.uint8).reshape(flat.size, -1), element)
-    elif flat.dtype.kind == "O":
-        words = _words_of_ints(flat.tolist(), element)
-    else:
-        words = _words_of_native(flat, word_count(element))
-    return _masked(words, element)
-
-
-def from_words(words: Words, array_type: ArrayType, dtype: npt.DTypeLike) -> Array:
-    """The array of ``array_type.shape`` and ``dtype`` that the words stand for.
-
-    ``dtype`` may be any that :func:`to_words` takes; a number that does not fit it wraps.
-    """
-    target, element = np.dtype(dtype), _integer(array_type.element)
-    full = _sign_extended(words, element)
-    if target.names is not None:
-        flat = _structured(full, element, target)
-    elif element.bits > 64 or target.kind == "O":
-        flat = np.empty(len(full), object)
-        data, size = full.tobytes(), full.shape[1] * 8
-        flat[:] = [
-            int.from_bytes(data[at : at + size], "little", signed=element.signed)
-            for at in range(0, len(data), size)
-        ]
-        flat = flat if target.kind == "O" else _fit(flat, target)
-    else:
-        column = full[:, 0]
-        flat = (column.view(np.int64) if element.signed else column).astype(target)
-    return flat.reshape(array_type.shape)
-
-
-def word_of_int(value: int, element: ScalarType) -> Words:
-    """The words of one number, shape (1, words)."""
-    return _masked(_words_of_ints([value], element), element)
-
-
-def int_of_word(words: Words, element: ScalarType) -> int:
-    """The number that the words of one element stand for."""
-    return _integer(element).wrap(int.from_bytes(words.tobytes(), "little"))
-
-
 def call_with_numpy(
     sig: Signature, args: Sequence[Any], run: Callable[[list[Raw]], Sequence[Raw]]
 ) -> Any:  # noqa: ANN401 - what a kernel returns is up to its signature
     """Call ``run`` with the user's arguments in raw form, and hand back its results.
 
     Args:
-        sig: what the kernel takes and returns.
-        args: an int, bool or numpy integer a scalar, wrapped modulo its width; a numpy array of
-            the exact shape an array. An array whose dtype is not :func:`numpy_dtype` is
-            converted with a DTypeWarning.
-        run: takes numbers in the range of their type and words it may change in place; returns
+        sig: what the kernel takes and returns, with the types of the user's.
+        args: the arguments, as the head of this module says.
+        run: takes ints in the range of their type and words it may change in place; returns
             the results in order.
 
     Returns:
-        None, the one result, or a list of the results: Python ints and fresh arrays of
-        :func:`numpy_dtype`. Argument arrays that the kernel changed have their new contents,
-        whatever their dtype and layout; those it left as they were are not written to.
+        None, the one result, or a list of the results. Argument arrays that the kernel changed
+        have their new contents, whatever their dtype and layout; those it left as they were are
+        not written to.
 
     Raises:
         CallError: an argument does not fit; or the kernel changed an array that is read-only or
@@ -159,95 +127,106 @@ def call_with_numpy(
     return outs if len(outs) > 1 else outs[0] if outs else None
 
 
-def _integer(element: ScalarType) -> IntegerType | Index:
-    if not isinstance(element, IntegerType | Index):
-        raise TypeError(f"{element} is not an integer type")
-    return element
+def raw_scalar(type_: ScalarType, value: object) -> int:
+    """The int that stands for a number (or struct) of Python or numpy, converted to ``type_``.
+
+    Raises:
+        ValueError: there is no such conversion; says what was found.
+    """
+    return _scalar(type_, value, "")
 
 
-def _masked(words: Words, element: ScalarType) -> Words:
-    if top := element.bits % 64:
-        words[:, -1] &= np.uint64((1 << top) - 1)
-    return words
+class _Misfit(ValueError):
+    """What was found, and what could be done about it."""
+
+    def __init__(self, found: str, hint: str | None = None) -> None:
+        super().__init__(found)
+        self.hint = hint
 
 
-def _sign_extended(words: Words, element: IntegerType | Index) -> Words:
-    """A copy with the sign of each element in the bits above its width."""
-    full = words.copy()
-    if element.signed and element.bits % 64:
-        shift = np.int64(64 - element.bits % 64)
-        full[:, -1] = (full[:, -1].view(np.int64) << shift >> shift).view(np.uint64)
-    return full
+def _scalar(type_: ScalarType, value: object, field: str) -> int:
+    """``field`` names the part of a struct that the value is."""
+    if isinstance(value, np.ndarray):
+        if value.shape:
+            raise _Misfit(f"an array of shape {value.shape}{_of_field(field)}")
+        value = value[()]
+    if isinstance(type_, Struct):
+        return _struct(type_, value, field)
+    plain = _real(type_, value)
+    if plain is None:
+        raise _Misfit(f"{_kind(value)} ({value!r}){_of_field(field)}")
+    match type_:
+        case Float():
+            assert not isinstance(plain, Fraction)
+            return pattern_of(plain, format_of(type_))
+        case FixedType():
+            return wrap(type_, _whole(plain, value, type_.fracs, field))
+    if isinstance(plain, float) and not plain.is_integer():
+        hint = f"int({field or '{name}'}) drops the fraction" if np.isfinite(plain) else None
+        raise _Misfit(f"{_kind(value)} ({value!r}){_of_field(field)}", hint)
+    return wrap(type_, int(plain))
 
 
-def _truncated(flat: Array) -> Array:
-    """Floats toward zero; as Python ints when they are beyond 64 bits."""
-    if not np.isfinite(flat).all():
-        raise ValueError("an infinity or a not-a-number")
-    if flat.size and np.abs(flat).max() >= 2**63:
-        return np.array([int(x) for x in flat.tolist()], object)
-    return flat.astype(np.int64)
+def _real(type_: ScalarType, value: object) -> int | float | Fraction | None:
+    """A number as Python's own; None when it is none that ``type_`` takes."""
+    if isinstance(value, Fraction) and isinstance(type_, FixedType):
+        return value
+    if not isinstance(value, REAL):
+        return None
+    if isinstance(value, int | np.integer | np.bool_):
+        return int(value)
+    return float(value)  # type: ignore[arg-type]  # REAL is not known to be numbers
 
 
-def _words_of_native(flat: Array, count: int) -> Words:
-    words = flat.astype(np.uint64).reshape(-1, 1)
-    if count == 1:
-        return words
-    signs = np.where(flat < 0, ~np.uint64(0), np.uint64(0))[:, None]
-    return np.concatenate([words, *[signs] * (count - 1)], axis=1)
-
-
-def _number(value: object) -> int:
-    """An element of an object array as an int; not what int() would read out of a string."""
-    if not isinstance(value, int | float | np.number | np.bool_):
-        raise TypeError(f"{value!r} is no number")
-    return int(value)
-
-
-def _words_of_ints(values: list[Any], element: ScalarType) -> Words:
-    size = word_count(element) * 8
-    mask = (1 << element.bits) - 1
+def _whole(plain: int | float | Fraction, value: object, fracs: int, field: str) -> int:
     try:
-        data = b"".join((_number(v) & mask).to_bytes(size, "little") for v in values)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("something that is no number") from error
-    return np.frombuffer(bytearray(data), np.uint64).reshape(len(values), -1)
+        return truncated(plain, fracs)
+    except ValueError:
+        raise _Misfit(f"{_kind(value)} ({value!r}){_of_field(field)}") from None
 
 
-def _words_of_bytes(rows: npt.NDArray[np.uint8], element: ScalarType) -> Words:
-    """Words of little-endian rows; a row that is too short is sign extended, one too long cut."""
-    size = word_count(element) * 8
-    full = np.zeros((len(rows), size), np.uint8)
-    if _integer(element).signed:
-        full[:] = np.where(rows[:, -1:] >> 7, np.uint8(255), np.uint8(0))
-    kept = min(size, rows.shape[1])
-    full[:, :kept] = rows[:, :kept]
-    return full.view(np.uint64)
+def _struct(type_: Struct, value: object, field: str) -> int:
+    names = [name for name, _ in type_.fields]
+    match value:
+        case np.void() if value.dtype.names is not None:
+            parts = {n: value[n] for n in value.dtype.names}
+        case Mapping():
+            parts = dict(value)
+        case tuple() if len(value) == len(names):
+            parts = dict(zip(names, value, strict=True))
+        case tuple():
+            raise _Misfit(f"a tuple of {len(value)}{_of_field(field)}")
+        case _:
+            raise _Misfit(f"{_kind(value)} ({value!r}){_of_field(field)}")
+    if set(parts) != set(names):
+        given = ", ".join(map(str, parts))
+        raise _Misfit(f"one with the fields {given}{_of_field(field)}")
+    bits = 0
+    for name, part in type_.fields:
+        raw = _scalar(part, parts[name], f"{field}.{name}" if field else name)
+        bits |= (raw & ((1 << part.bits) - 1)) << type_.field(name)[0]
+    return bits
 
 
-def _structured(full: Words, element: IntegerType | Index, dtype: np.dtype[Any]) -> Array:
-    """Sign-extended words as an array of one-byte fields, least significant first."""
-    rows = full.view(np.uint8)
-    out = np.zeros((len(rows), dtype.itemsize), np.uint8)
-    if element.signed:
-        out[:] = np.where(rows[:, -1:] >> 7, np.uint8(255), np.uint8(0))
-    kept = min(rows.shape[1], dtype.itemsize)
-    out[:, :kept] = rows[:, :kept]
-    return out.view(dtype)
-
-
-def _fit(ints: Array, dtype: np.dtype[Any]) -> Array:
-    """Python ints in a native dtype, wrapped to its width."""
-    if dtype.kind not in "iu":
-        return ints.astype(dtype)
-    low = (ints & ((1 << 64) - 1)).astype(np.uint64)
-    return low.astype(dtype)
+def _of_field(field: str) -> str:
+    return f" for its field '{field}'" if field else ""
 
 
 def _takes(type_: Type) -> str:
-    if isinstance(type_, ArrayType):
-        return f"a numpy array of shape {type_.shape} and dtype {numpy_dtype(type_.element)}"
-    return "an int"
+    match type_:
+        case ArrayType():
+            return f"a numpy array of shape {_shape(type_)} and dtype {numpy_dtype(type_.element)}"
+        case Struct():
+            fields = ", ".join(f"{name}: {t}" for name, t in type_.fields)
+            return f"a dict or tuple of {fields}"
+        case IntegerType() | Index():
+            return "an int"
+    return "a number"
+
+
+def _shape(type_: ArrayType) -> str:
+    texts = ["..." if n == DYNAMIC else str(n) for n in type_.shape]
+    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
 
 
 def _kind(arg: object) -> str:
@@ -270,22 +249,23 @@ def _lower(sig: Signature, name: str, type_: Type, arg: object) -> Raw:
     if isinstance(type_, ArrayType):
         return _lower_array(sig, name, type_, arg)
     assert isinstance(type_, ScalarType)
-    if isinstance(arg, np.ndarray):
-        raise _error(sig, name, type_, f"an array of shape {arg.shape}")
-    if not isinstance(arg, int | np.integer | np.bool_):
-        hint = f"int({name}) drops the fraction" if isinstance(arg, float | np.floating) else None
-        raise _error(sig, name, type_, f"{_kind(arg)} ({arg!r})", hint)
-    return _integer(type_).wrap(int(arg))
+    try:
+        return raw_scalar(type_, arg)
+    except _Misfit as error:
+        hint = error.hint and error.hint.replace("{name}", name)
+        raise _error(sig, name, type_, str(error), hint) from None
 
 
 def _lower_array(sig: Signature, name: str, type_: ArrayType, arg: object) -> Words:
     native = numpy_dtype(type_.element)
     if not isinstance(arg, np.ndarray):
-        hint = f"np.array({name}, dtype=np.{native})" if isinstance(arg, list | tuple) else None
+        make = f"np.array({name}, dtype={_dtype_text(native)})"
+        hint = make if isinstance(arg, list | tuple) and native.names is None else None
         raise _error(sig, name, type_, _kind(arg), hint)
-    if arg.shape != type_.shape:
+    fits = (w in (DYNAMIC, n) for n, w in zip(arg.shape, type_.shape, strict=False))
+    if arg.ndim != type_.rank or not all(fits):
         raise _error(sig, name, type_, f"an array of shape {arg.shape}")
-    if arg.dtype.kind not in "biufOV" or not _is_bytes_struct(arg.dtype):
+    if not _convertible(arg.dtype, type_.element):
         raise _error(sig, name, type_, f"an array of dtype {arg.dtype}")
     if not _holds(arg.dtype, type_.element):
         text = f"argument '{name}' of {sig.name} is {type_}: an array of {arg.dtype} is converted"
@@ -296,10 +276,27 @@ def _lower_array(sig: Signature, name: str, type_: ArrayType, arg: object) -> Wo
         raise _error(sig, name, type_, f"an array with {error}") from error
 
 
-def _is_bytes_struct(dtype: np.dtype[Any]) -> bool:
-    """Whether a structured dtype is made of one-byte fields (true for any other dtype)."""
-    if dtype.kind != "V":
-        return True
+def _dtype_text(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "O":
+        return "object"
+    return f"{'np' if hasattr(np, dtype.name) else 'ml_dtypes'}.{dtype.name}"
+
+
+def _convertible(dtype: np.dtype[Any], element: ScalarType) -> bool:
+    """Whether an array of ``dtype`` can become one of ``element``."""
+    if isinstance(element, Struct):
+        fields: Mapping[str, Any] = dtype.fields or {}
+        known = dict(element.fields)
+        return set(fields) == set(known) and all(
+            _convertible(fields[n][0], t) for n, t in known.items()
+        )
+    if isinstance(element, IntegerType | Index) and dtype.names is not None:
+        return _is_bytes(dtype)
+    return is_number(dtype)
+
+
+def _is_bytes(dtype: np.dtype[Any]) -> bool:
+    """Whether a structured dtype is made of one-byte fields."""
     fields: Mapping[str, Any] = dtype.fields or {}
     return len(fields) == dtype.itemsize and all(f[0] == np.uint8 for f in fields.values())
 
@@ -307,12 +304,20 @@ def _is_bytes_struct(dtype: np.dtype[Any]) -> bool:
 def _holds(dtype: np.dtype[Any], element: ScalarType) -> bool:
     """Whether arrays of ``dtype`` are a form of ``element`` (no warning)."""
     native = numpy_dtype(element)
-    if dtype.kind == "V" or dtype == native:
-        return dtype.itemsize * 8 >= element.bits or dtype == native
+    match element:
+        case Struct():
+            return all(_holds(dtype[name], t) for name, t in element.fields)
+        case FixedType():
+            return dtype == native or dtype.kind == "O"
+        case Float():
+            return dtype == native
+    if dtype.kind == "V":
+        return dtype.names is not None and dtype.itemsize * 8 >= element.bits
     # A width numpy does not have lives in whatever larger integer the user likes.
-    return native.itemsize * 8 != element.bits and element.bits <= 64 and (
-        element != bool_ and dtype.kind in "iu" and dtype.itemsize >= native.itemsize
-    )
+    return dtype == native or (
+        native.itemsize * 8 != element.bits and element.bits <= 64 and element != bool_
+        and dtype.kind in "iu" and dtype.itemsize >= native.itemsize
+    )  # fmt: skip
 
 
 def _same(old: Raw, new: Raw) -> bool:
@@ -326,7 +331,8 @@ def _check_writes(sig: Signature, args: Sequence[Any], changed: set[int]) -> Non
         if not args[n].flags.writeable:
             found = f"{sig.name} changes its argument '{names[n]}', which is a read-only array"
             raise CallError(found, hint=f"pass a copy: {names[n]}.copy()")
-    arrays = [n for n, a in enumerate(args) if isinstance(a, np.ndarray)]
+    params = [t for _, t in sig.args]
+    arrays = [n for n, t in enumerate(params) if isinstance(t, ArrayType)]
     for a, b in combinations(arrays, 2):
         if (a in changed or b in changed) and np.shares_memory(args[a], args[b]):
             found = f"arguments '{names[a]}' and '{names[b]}' of {sig.name} share memory"
@@ -335,11 +341,11 @@ def _check_writes(sig: Signature, args: Sequence[Any], changed: set[int]) -> Non
             raise CallError(f"{found}, and it changes '{written}'", hint=hint)
 
 
-def _lift(type_: Type, result: Raw) -> Array | int:
+def _lift(type_: Type, result: Raw) -> Array | Number:
     """One result as the user gets it."""
     if isinstance(type_, ArrayType):
         assert isinstance(result, np.ndarray)
         return from_words(result, type_, numpy_dtype(type_.element))
     assert isinstance(type_, ScalarType)
-    number = result if isinstance(result, int) else int_of_word(result, type_)
-    return _integer(type_).wrap(number)
+    raw = wrap(type_, result) if isinstance(result, int) else int_of_word(result, type_)
+    return number_of(type_, raw)
