@@ -19,6 +19,7 @@ from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
 from allo_rtl.frontend.scope import (
     Binding,
     Cascade,
+    Frame,
     Known,
     LocalKernel,
     Scalar,
@@ -138,6 +139,9 @@ class Context:
         prologue: operations that come first in the function (constants it reads).
         bands: number of loop statements finished so far; it numbers the loop nests.
         depth: number of loops around the current statement.
+        frames: what may be left early, outermost (the kernel) first; None for what is not.
+        chain: whether a branch of the ``meta_if`` just before was taken; None without one.
+        leave: lowers a return.
     """
 
     kernel: Kernel
@@ -148,6 +152,9 @@ class Context:
     prologue: list[Op] = field(default_factory=list)
     bands: int = 0
     depth: int = 0
+    frames: list[Frame | None] = field(default_factory=lambda: [None])
+    chain: bool | None = None
+    leave: Callable[[ast.Return], None] | None = None
     _constants: dict[str, Variable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

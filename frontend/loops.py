@@ -12,7 +12,9 @@ from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import limits
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import MISSING, constant_int
+from allo_rtl.frontend.jumps import leaves, run_of_body, running_flag, while_set
 from allo_rtl.frontend.scope import Scalar
+from allo_rtl.frontend.while_loops import counted_while
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Block, For, LoopAttrs, Value
 from allo_rtl.ir.types import index
@@ -34,11 +36,13 @@ class Extent:
 def for_loop(cx: Context, node: ast.For, body: Callable[[], None]) -> None:
     """Lower a loop statement; ``body`` lowers what is inside.
 
+    A single loop that ``break`` or ``return`` may end becomes a While, unless the source gives it
+    a name or pragma: then, and in a nest, it stays a For whose runs do nothing from there on.
+
     Raises:
         LanguageError: the loop is not one of the language.
     """
-    if node.orelse:
-        raise LanguageError("'else' of a loop is not supported", loc=cx.loc(node.orelse[0]))
+    no_else(cx, node)
     call = node.iter
     kind = _kind(cx, call)
     assert isinstance(call, ast.Call)
@@ -51,9 +55,43 @@ def for_loop(cx: Context, node: ast.For, body: Callable[[], None]) -> None:
             loc=cx.loc(node.target),
         )
     attrs = _attributes(cx, call, kind, [t.id for t in targets])
-    for op in _nest(cx, node, targets, extents, attrs, body):
+    ends_early = leaves(node.body, (ast.Break, ast.Return))
+    if ends_early and len(targets) == 1 and not call.keywords:
+        only = extents[0]
+        counts = _counter_range(cx, only)
+        counted_while(cx, node, targets[0], (only.lower, only.upper, only.step), counts, body)
+        return
+    inside = _until_it_ends(cx, node, body)
+    for op in _nest(cx, node, targets, extents, attrs, inside):
         cx.builder.emit(op)
     cx.bands += 1
+
+
+def no_else(cx: Context, node: ast.For | ast.While) -> None:
+    """Refuse the ``else`` of a loop."""
+    if node.orelse:
+        raise LanguageError(
+            "'else' of a loop is not supported",
+            loc=cx.loc(node.orelse[0]),
+            hint="set a variable before 'break', and test it after the loop",
+        )
+
+
+def _until_it_ends(cx: Context, node: ast.For, body: Callable[[], None]) -> Callable[[], None]:
+    """The body of a nest that keeps its loops: after a ``break`` its runs do nothing."""
+    loc = cx.loc(node)
+    running = running_flag(cx.builder, node.body, loc)
+
+    def inside() -> None:
+        with run_of_body(cx, node.body, running, loc):
+            body()
+
+    def guarded() -> None:
+        assert running is not None
+        with while_set(cx.builder, running, loc):
+            inside()
+
+    return inside if running is None else guarded
 
 
 def _kind(cx: Context, node: ast.expr) -> str:

@@ -16,7 +16,8 @@ from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.declarations import call_result
 from allo_rtl.frontend.infer import result_types
-from allo_rtl.frontend.scope import Cascade, Scalar, Scopes, Variable
+from allo_rtl.frontend.jumps import always_returns, flag, jump_out, own_returns, tail_returns
+from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import assigned_names, block
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
 from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
@@ -64,14 +65,55 @@ def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) ->
     cx = Context(kernel, program, Scopes(outer), name)
     args = _arguments(cx)
     results = _noting(cx, lambda: _results(cx))
-    body = kernel.node.body
-    last = body[-1] if isinstance(body[-1], ast.Return) else None
-    block(cx, body[:-1] if last else body)
-    if results is not None:
-        _noting(cx, lambda: _return(cx, last, results))
+    _body(cx, results)
     ops = (*cx.prologue, *cx.builder.blocks[0])
     loc = cx.loc(kernel.node)
     return Func(name=name, args=args, results=results or (), body=ops, loc=loc)
+
+
+def _body(cx: Context, results: tuple[Type, ...] | None) -> None:
+    """The statements of a kernel and its closing Return."""
+    body, errors = cx.kernel.node.body, len(cx.program.errors)
+    returns = list(own_returns(body))
+    early = results is not None and not tail_returns(body).issuperset(returns)
+    places = _result_places(cx, results) if early and results is not None else None
+    if results is not None:
+        cx.leave = lambda node: _return(cx, node, results, places)
+    block(cx, body)
+    if places is not None:
+        _noting(cx, lambda: _end(cx, places))
+        return
+    made = any(isinstance(op, Return) for op in cx.builder.blocks[0])
+    if results and not made and (not returns or errors == len(cx.program.errors)):
+        _noting(cx, lambda: _missing_return(cx, None))
+
+
+def _result_places(cx: Context, results: tuple[Type, ...]) -> tuple[Value, ...]:
+    """Variables for the results of a kernel that returns early, and its frame."""
+    loc = cx.loc(cx.kernel.node)
+    cx.frames[0] = Frame(flag(cx.builder, "go", loc))
+    arrays = (t if isinstance(t, ArrayType) else _variable(t) for t in results)
+    return tuple(cx.builder.alloc(t, f"result_{n}", loc) for n, t in enumerate(arrays))
+
+
+def _variable(type_: Type) -> ArrayType:
+    assert isinstance(type_, ScalarType)
+    return ArrayType(type_, ())
+
+
+def _end(cx: Context, places: tuple[Value, ...]) -> None:
+    """The closing Return of a kernel that returns early."""
+    node = cx.kernel.node
+    if places and not always_returns(node.body):
+        raise LanguageError(
+            f"the kernel '{node.name}' may end without returning a result",
+            loc=cx.loc(node.returns or node),
+            hint="end it with 'return ...'",
+        )
+    loc = cx.loc(node)
+    loaded = (p if p.array.rank else cx.builder.load(p, (), loc).value for p in places)
+    if values := tuple(v for v in loaded if v is not None):
+        cx.builder.emit(Return(values=values, loc=loc))
 
 
 def _noting[T](cx: Context, make: Callable[[], T]) -> T | None:
@@ -152,33 +194,57 @@ def _results(cx: Context) -> tuple[Type, ...]:
     return result_types(cx.kernel, cx.kernel.node.returns)
 
 
-def _return(cx: Context, node: ast.Return | None, results: tuple[Type, ...]) -> None:
-    """The closing return, checked against the declared results."""
-    value = node.value if node else None
-    if node is None or value is None or (isinstance(value, ast.Constant) and value.value is None):
+def _return(
+    cx: Context,
+    node: ast.Return,
+    results: tuple[Type, ...],
+    places: tuple[Value, ...] | None,
+) -> None:
+    """A return, checked against the declared results.
+
+    It is the closing one, or with ``places`` for the results one of several.
+    """
+    value, loc = node.value, cx.loc(node)
+    if value is None or (isinstance(value, ast.Constant) and value.value is None):
         if results:
             _missing_return(cx, node)
+        if places is not None:
+            jump_out(cx, loc)
         return
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
     given = _given(cx, parts)
     if len(given) != len(results):
         raise KernelTypeError(
             f"{len(given)} value{'s' * (len(given) != 1)} returned, {len(results)} declared",
-            loc=cx.loc(node),
+            loc=loc,
             hint=None
             if results
             else f"declare the results: def {cx.kernel.name}(...) -> "
             + ", ".join(str(g.type) for g, _ in given),
         )
+    if places is not None:
+        for (one, part), type_, place in zip(given, results, places, strict=True):
+            _keep(cx, one, part, type_, place)
+        jump_out(cx, loc)
+        return
     values: list[Value] = []
     for (one, part), type_ in zip(given, results, strict=True):
         values.append(_returned(cx, one, part, type_, values))
-    cx.builder.emit(Return(values=tuple(values), loc=cx.loc(node)))
+    cx.builder.emit(Return(values=tuple(values), loc=loc))
+
+
+def _keep(
+    cx: Context, given: Value | Operand, node: ast.expr, type_: Type, place: Value
+) -> None:
+    """Store one result for the closing Return."""
+    _check_result(given, node, type_, cx)
+    if isinstance(given, Operand):
+        cx.builder.store(given, place, (), cx.loc(node))
+    else:
+        cx.builder.copy(place, given, cx.loc(node))
 
 
 def _missing_return(cx: Context, node: ast.Return | None) -> None:
-    if node is None and any(isinstance(n, ast.Return) for n in ast.walk(cx.kernel.node)):
-        return  # Reported where it stands.
     annotation_ = cx.kernel.node.returns
     assert annotation_ is not None
     raise LanguageError(
@@ -212,19 +278,27 @@ def _returned(
 ) -> Value:
     """The value of one result; an array that is not the kernel's own is copied first."""
     loc, builder = cx.loc(node), cx.builder
-    if isinstance(given, Operand) and isinstance(type_, ScalarType):
+    _check_result(given, node, type_, cx)
+    if isinstance(given, Operand):
+        assert isinstance(type_, ScalarType)
         return builder.value(builder.convert(given, type_, loc), loc)
-    if (
-        isinstance(given, Operand)
-        or not isinstance(type_, ArrayType)
-        or given.array.shape != type_.shape
-    ):
-        raise KernelTypeError(
-            f"'{ast.unparse(node)}' is {given.type}, the result is declared {type_}", loc=loc
-        )
+    assert isinstance(type_, ArrayType)
     own = any(isinstance(op, Alloc | Call) and given in op.results() for op in builder.blocks[0])
     if own and given.type == type_ and given not in before:
         return given
     fresh = builder.alloc(type_, f"{given.name}_result", loc)
     builder.copy(fresh, given, loc)
     return fresh
+
+
+def _check_result(given: Value | Operand, node: ast.expr, type_: Type, cx: Context) -> None:
+    """A scalar where a scalar is declared, an array of the shape of a declared array."""
+    if isinstance(given, Operand):
+        fits = isinstance(type_, ScalarType)
+    else:
+        fits = isinstance(type_, ArrayType) and given.array.shape == type_.shape
+    if not fits:
+        raise KernelTypeError(
+            f"'{ast.unparse(node)}' is {given.type}, the result is declared {type_}",
+            loc=cx.loc(node),
+        )

@@ -54,6 +54,19 @@ class Known:
     type: ScalarType | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A loop, or the kernel, whose statements may be left.
+
+    Attributes:
+        go: scalar variable, 1 while the rest of this run of the body is to run.
+        running: scalar variable, 1 while the loop is to go on; None when nothing ends it early.
+    """
+
+    go: Value
+    running: Value | None = None
+
+
 type Binding = Variable | Scalar | LocalKernel | Known
 
 

@@ -17,16 +17,15 @@ from allo_rtl.frontend.declarations import (
     declare_scalar,
     wrong_count,
 )
-from allo_rtl.frontend.loops import for_loop
+from allo_rtl.frontend.jumps import jump, jumps, while_set
+from allo_rtl.frontend.loops import for_loop, no_else
 from allo_rtl.frontend.scope import Cascade, LocalKernel, Scalar, Variable
+from allo_rtl.frontend.while_loops import while_loop
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import If, Value
 from allo_rtl.ir.types import ArrayType
 
 _UNSUPPORTED: Mapping[type[ast.stmt], tuple[str, str | None]] = {
-    ast.While: ("'while' is not supported yet", "write a 'for' loop with a bound"),
-    ast.Break: ("'break' is not supported", "put the rest of the body in an 'if'"),
-    ast.Continue: ("'continue' is not supported", "put the rest of the body in an 'if'"),
     ast.Try: ("'try' is not supported in a kernel", None),
     ast.With: ("'with' is not supported yet", None),
     ast.Assert: ("'assert' is not supported in a kernel", "check in the Python around it"),
@@ -45,16 +44,28 @@ _UNSUPPORTED: Mapping[type[ast.stmt], tuple[str, str | None]] = {
 ALLOWED = "assignments, for loops, if, calls of kernels, nested kernels, and one final return"
 
 
+_BLOCKS = (ast.For, ast.While, ast.If, ast.With)
+
+
 def block(cx: Context, body: Sequence[ast.stmt]) -> None:
     """Lower statements; an error in one is noted, and the next is looked at."""
-    for node in body:
+    cx.chain = None
+    _sequence(cx, body)
+
+
+def _sequence(cx: Context, body: Sequence[ast.stmt]) -> None:
+    for n, node in enumerate(body):
         try:
             statement(cx, node)
         except LanguageError as error:
             if not isinstance(error, Cascade):
                 cx.program.errors.append(error)
-            if not isinstance(node, ast.For | ast.If):  # What these declare ends with them.
+            if not isinstance(node, _BLOCKS):  # What these declare ends with them.
                 cx.scopes.broken |= assigned_names([node])
+        if (rest := body[n + 1 :]) and jumps(node) and (frame := cx.frames[-1]):
+            with while_set(cx.builder, frame.go, cx.loc(node)):
+                _sequence(cx, rest)
+            return
 
 
 def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
@@ -84,6 +95,11 @@ def statement(cx: Context, node: ast.stmt) -> None:
             _aug_assign(cx, node)
         case ast.For():
             for_loop(cx, node, lambda: block(cx, node.body))
+        case ast.While():
+            no_else(cx, node)
+            while_loop(cx, node, lambda: block(cx, node.body))
+        case ast.Break() | ast.Continue():
+            jump(cx, node)
         case ast.If():
             _if(cx, node)
         case ast.Expr():
@@ -93,12 +109,8 @@ def statement(cx: Context, node: ast.stmt) -> None:
         case ast.Pass():
             pass
         case ast.Return():
-            raise LanguageError(
-                "'return' is not the last statement of the kernel",
-                loc=cx.loc(node),
-                allowed="one return, as the last statement, not inside a loop or an if",
-                hint="keep the result in a variable and return it at the end",
-            )
+            if cx.leave is not None:
+                cx.leave(node)
         case _:
             what, hint = _UNSUPPORTED.get(
                 type(node), (f"'{type(node).__name__}' is not supported in a kernel", None)

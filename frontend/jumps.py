@@ -1,0 +1,146 @@
+"""``break``, ``continue`` and early ``return``, made of flags and branches.
+
+Each loop that is left early, and a kernel that returns early, has a ``Frame``.  Its flag
+``go`` is 1 as long as the statements that follow are to run: what stands after a statement that
+may jump is put in a branch on it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.frontend.builder import Builder, number
+from allo_rtl.frontend.context import Context
+from allo_rtl.frontend.scope import Frame
+from allo_rtl.ir.ops import If, Value
+from allo_rtl.ir.types import ArrayType, bool_
+
+
+def leaves(body: Sequence[ast.stmt], kinds: tuple[type[ast.stmt], ...]) -> bool:
+    """Whether statements may leave the loop they are the body of by a statement of ``kinds``.
+
+    ``break`` and ``continue`` of loops inside do not count, a ``return`` inside them does.
+    """
+    inner = tuple(k for k in kinds if k is ast.Return)
+    for node in body:
+        if isinstance(node, kinds):
+            return True
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        is_loop = isinstance(node, ast.For | ast.While)
+        parts = [s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]
+        if leaves(parts, inner if is_loop else kinds):
+            return True
+    return False
+
+
+def jumps(node: ast.stmt) -> bool:
+    """Whether what follows a statement may have to be left out."""
+    return leaves([node], (ast.Break, ast.Continue, ast.Return))
+
+
+def own_returns(body: Sequence[ast.stmt]) -> Iterator[ast.Return]:
+    """The returns of a kernel, without those of kernels inside it."""
+    for node in body:
+        if isinstance(node, ast.Return):
+            yield node
+        elif not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            parts = [s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]
+            yield from own_returns(parts)
+
+
+def tail_returns(body: Sequence[ast.stmt]) -> set[ast.Return]:
+    """The returns that close a kernel: its last statement, also inside a last ``meta_if``."""
+    if not body:
+        return set()
+    if isinstance(body[-1], ast.Return):
+        return {body[-1]}
+    last: set[ast.Return] = set()
+    for node in reversed(body):
+        if not isinstance(node, ast.With):
+            break
+        last |= tail_returns(node.body)
+    return last
+
+
+def always_returns(body: Sequence[ast.stmt]) -> bool:
+    """Whether statements surely end in a return."""
+    match body[-1] if body else None:
+        case ast.Return():
+            return True
+        case ast.If(body=one, orelse=other):
+            return always_returns(one) and always_returns(other)
+        case ast.While(test=ast.Constant(value=True), body=inside):
+            return not leaves(inside, (ast.Break,))
+    return False
+
+
+def flag(b: Builder, name: str, loc: SourceLoc) -> Value:
+    """A scalar variable that is 1."""
+    variable = b.alloc(ArrayType(bool_, ()), name, loc)
+    b.store(number(1, bool_), variable, (), loc)
+    return variable
+
+
+def running_flag(b: Builder, body: Sequence[ast.stmt], loc: SourceLoc) -> Value | None:
+    """Made before a loop: the flag that ends it early; None when nothing does."""
+    return flag(b, "running", loc) if leaves(body, (ast.Break, ast.Return)) else None
+
+
+@contextmanager
+def run_of_body(
+    cx: Context, body: Sequence[ast.stmt], running: Value | None, loc: SourceLoc
+) -> Iterator[None]:
+    """One run of a loop's body is lowered inside; what leaves it finds the frame."""
+    frame = None if running is None else Frame(running, running)
+    if leaves(body, (ast.Continue,)):
+        frame = Frame(flag(cx.builder, "go", loc), running)
+    cx.frames.append(frame)
+    try:
+        yield
+    finally:
+        cx.frames.pop()
+
+
+def jump(cx: Context, node: ast.Break | ast.Continue) -> None:
+    """Lower ``break`` or ``continue``: the rest of the run is left out.
+
+    Raises:
+        LanguageError: there is no loop around it in the kernel.
+    """
+    if len(cx.frames) == 1:
+        what = "break" if isinstance(node, ast.Break) else "continue"
+        raise LanguageError(f"'{what}' outside a loop", loc=cx.loc(node))
+    _leave(cx.builder, cx.frames[-1], cx.loc(node), end=isinstance(node, ast.Break))
+
+
+def jump_out(cx: Context, loc: SourceLoc) -> None:
+    """Leave every loop and the kernel, as ``return`` does."""
+    for frame in reversed(cx.frames):
+        _leave(cx.builder, frame, loc, end=True)
+
+
+def _leave(b: Builder, frame: Frame | None, loc: SourceLoc, *, end: bool) -> None:
+    assert frame is not None, "the statement that leaves a loop was not seen before it"
+    left = [frame.go, frame.running] if end else [frame.go]
+    for variable in dict.fromkeys(v for v in left if v is not None):
+        b.store(number(0, bool_), variable, (), loc)
+
+
+@contextmanager
+def branch(b: Builder, test: Value, loc: SourceLoc) -> Iterator[None]:
+    """What is made inside runs when ``test`` is 1."""
+    with b.block() as ops:
+        yield
+    b.emit(If(condition=test, then=tuple(ops), loc=loc))
+
+
+@contextmanager
+def while_set(b: Builder, variable: Value, loc: SourceLoc) -> Iterator[None]:
+    """What is made inside runs when the flag is 1."""
+    test = b.value(b.load(variable, (), loc), loc)
+    with branch(b, test, loc):
+        yield
