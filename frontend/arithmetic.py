@@ -1,37 +1,50 @@
 """What each operator of the language computes, from its operands' types and ranges.
 
-Sums, products and bitwise operators are computed in the result's type, which is exact modulo its
-width.  Quotients, remainders, extremes and comparisons are computed in a type that holds both
-operands exactly, then converted.  An operator whose operands are affine gives an affine result
-when the ranges show that the result's type holds it exactly.
+Sums, products and bitwise operators of integers are computed in the result's type, which is exact
+modulo its width.  Quotients, remainders, extremes and comparisons are computed in a type that
+holds both operands exactly, then converted.  An operator whose operands are affine gives an
+affine result when the ranges show that the result's type holds it exactly.  Fixed point is in
+:mod:`.fixed_point`, floating point in :mod:`.floating_point`.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
+from allo_rtl.frontend import fixed_point, floating_point
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Builder, Operand, limits, number, within
 from allo_rtl.ir.affine import AffineExpr, Interval
-from allo_rtl.ir.ops import BinaryKind, Predicate
-from allo_rtl.ir.types import Index, Int, IntegerType, ScalarType, UInt, bool_, index
+from allo_rtl.ir.ops import BinaryKind, MathKind, Predicate
+from allo_rtl.ir.types import (
+    FixedType,
+    Float,
+    Index,
+    Int,
+    IntegerType,
+    ScalarType,
+    Struct,
+    UInt,
+    bool_,
+    index,
+)
 
-type Affine = Callable[[Builder, Operand, Operand, SourceLoc], AffineExpr | None]
+type RuleOf = Callable[[rules.RuleSet], rules.Rule]
 
-OPERATORS: Mapping[type[ast.operator], tuple[BinaryKind, rules.Rule]] = {
-    ast.Add: (BinaryKind.ADD, rules.sum_type),
-    ast.Sub: (BinaryKind.SUB, rules.sum_type),
-    ast.Mult: (BinaryKind.MUL, rules.product_type),
-    ast.Div: (BinaryKind.DIV, rules.quotient_type),
-    ast.FloorDiv: (BinaryKind.FLOORDIV, rules.quotient_type),
-    ast.Mod: (BinaryKind.REM, rules.common_type),
-    ast.BitAnd: (BinaryKind.AND, rules.bitwise_type),
-    ast.BitOr: (BinaryKind.OR, rules.bitwise_type),
-    ast.BitXor: (BinaryKind.XOR, rules.bitwise_type),
-    ast.LShift: (BinaryKind.SHL, rules.shift_type),
-    ast.RShift: (BinaryKind.SHR, rules.shift_type),
+OPERATORS: Mapping[type[ast.operator], tuple[BinaryKind, RuleOf]] = {
+    ast.Add: (BinaryKind.ADD, lambda s: s.sum),
+    ast.Sub: (BinaryKind.SUB, lambda s: s.sum),
+    ast.Mult: (BinaryKind.MUL, lambda s: s.product),
+    ast.Div: (BinaryKind.DIV, lambda s: s.quotient),
+    ast.FloorDiv: (BinaryKind.FLOORDIV, lambda s: s.quotient),
+    ast.Mod: (BinaryKind.REM, lambda s: s.remainder),
+    ast.BitAnd: (BinaryKind.AND, lambda s: s.bitwise),
+    ast.BitOr: (BinaryKind.OR, lambda s: s.bitwise),
+    ast.BitXor: (BinaryKind.XOR, lambda s: s.bitwise),
+    ast.LShift: (BinaryKind.SHL, lambda s: rules.shift_type),
+    ast.RShift: (BinaryKind.SHR, lambda s: rules.shift_type),
 }
 
 PREDICATES: Mapping[type[ast.cmpop], Predicate] = {
@@ -53,15 +66,46 @@ _EXACT_FIRST = (
 )
 
 
+def operator(
+    b: Builder, op: type[ast.operator], left: Operand, right: Operand, loc: SourceLoc
+) -> Operand:
+    """``left op right``.
+
+    Raises:
+        LanguageError: there is no such operator, or not for these types.
+    """
+    if op is ast.Pow:
+        return power(b, left, right, loc)
+    if op not in OPERATORS:
+        raise LanguageError(
+            "the operator '@' is not for scalars", loc=loc, allowed="+ - * / // % ** << >> & | ^"
+        )
+    kind, rule = OPERATORS[op]
+    return binary(b, kind, rule(b.rules), left, right, loc)
+
+
 def binary(
     b: Builder, kind: BinaryKind, rule: rules.Rule, left: Operand, right: Operand, loc: SourceLoc
 ) -> Operand:
-    """``left kind right`` with the type that ``rule`` gives."""
-    result = rule(left.type, right.type)
-    if kind in _SHIFTS and right.constant is not None and right.constant < 0:
-        raise LanguageError(
-            f"the shift amount {right.constant} is negative", loc=loc, allowed="0 or more"
-        )
+    """``left kind right`` with the type that ``rule`` gives.
+
+    Raises:
+        KernelTypeError: there is no such operator for these types.
+    """
+    _check(kind, left, right, loc)
+    try:
+        result = rule(left.type, right.type)
+    except ValueError as error:
+        raise KernelTypeError(
+            f"the result of {left.type} {_SIGNS[kind]} {right.type} has no type: {error}", loc=loc
+        ) from None
+    if isinstance(result, Float):
+        return floating_point.binary(b, kind, left, right, result, loc)
+    if isinstance(result, FixedType):
+        if kind in _SHIFTS:
+            amount = _amount(b, result.raw, right, loc)
+            return fixed_point.shift(b, kind, left, amount, loc)
+        return fixed_point.binary(b, kind, left, right, result, loc)
     if (expr := _affine(b, kind, left, right, result, loc)) is not None:
         return Operand(result, affine=expr)
     if kind in _SHIFTS:
@@ -75,44 +119,147 @@ def binary(
     return b.binary(kind, left, right, result, loc)
 
 
+_SIGNS: Mapping[BinaryKind, str] = {
+    BinaryKind.ADD: "+",
+    BinaryKind.SUB: "-",
+    BinaryKind.MUL: "*",
+    BinaryKind.DIV: "/",
+    BinaryKind.FLOORDIV: "//",
+    BinaryKind.REM: "%",
+    BinaryKind.AND: "&",
+    BinaryKind.OR: "|",
+    BinaryKind.XOR: "^",
+    BinaryKind.SHL: "<<",
+    BinaryKind.SHR: ">>",
+    BinaryKind.MIN: "min",
+    BinaryKind.MAX: "max",
+}
+_BITWISE = (BinaryKind.AND, BinaryKind.OR, BinaryKind.XOR)
+
+
+def _check(kind: BinaryKind, left: Operand, right: Operand, loc: SourceLoc) -> None:
+    """Refuse what there is no operator for."""
+    check_numbers(_SIGNS[kind], (left, right), loc)
+    whole = [isinstance(o.type, IntegerType | Index) for o in (left, right)]
+    found = f"{left.type} {_SIGNS[kind]} {right.type}"
+    if kind in _BITWISE and not all(whole):
+        raise KernelTypeError(
+            f"{found}: a bitwise operator needs integers",
+            loc=loc,
+            hint="take the bits of other numbers: x.bitcast()",
+        )
+    if kind not in _SHIFTS:
+        return
+    if isinstance(left.type, Float) or not whole[1]:
+        raise KernelTypeError(
+            f"{found}: a shift is of an integer or fixed-point number, by an integer",
+            loc=loc,
+            hint="multiply or divide by a power of two" if whole[1] else "convert it: int(...)",
+        )
+    if right.constant is not None and right.constant < 0:
+        raise LanguageError(
+            f"the shift amount {right.constant} is negative", loc=loc, allowed="0 or more"
+        )
+
+
+def check_numbers(sign: str, operands: Sequence[Operand], loc: SourceLoc) -> None:
+    """Refuse structs, which no operator takes."""
+    for operand in operands:
+        if isinstance(operand.type, Struct):
+            names = " and ".join(f'["{name}"]' for name, _ in operand.type.fields)
+            raise KernelTypeError(
+                f"'{sign}' is not defined for {operand.type}",
+                loc=loc,
+                hint=f"use its fields one by one: {names}",
+            )
+
+
 def compare(
     b: Builder, predicate: Predicate, left: Operand, right: Operand, loc: SourceLoc
 ) -> Operand:
-    """``left predicate right`` as a UInt(1), compared as the numbers they are."""
-    return b.compare(predicate, left, right, _exact_type(b, left, right), loc)
+    """``left predicate right`` as a UInt(1), compared as the numbers they are.
+
+    (Integers and fixed point that float64 does not hold exactly are rounded to it, if they are
+    compared with a floating-point number.)
+    """
+    check_numbers(_COMPARISONS[predicate], (left, right), loc)
+    if rules.float_type(left.type, right.type) is not None:
+        work: ScalarType = floating_point.exact_type(b, left, right)
+    else:
+        work = _exact_type(b, left, right)
+    return b.compare(predicate, left, right, work, loc)
+
+
+_COMPARISONS: Mapping[Predicate, str] = {
+    Predicate.EQ: "==",
+    Predicate.NE: "!=",
+    Predicate.LT: "<",
+    Predicate.LE: "<=",
+    Predicate.GT: ">",
+    Predicate.GE: ">=",
+}
 
 
 def truth(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
-    """Whether the operand is not 0, as a UInt(1)."""
+    """Whether the operand is not 0, as a UInt(1); a NaN is not 0."""
     if operand.type == bool_:
         return operand
-    return compare(b, Predicate.NE, operand, number(0, operand.type), loc)
+    check_numbers("a truth value", (operand,), loc)
+    return b.compare(Predicate.NE, operand, number(0, operand.type), operand.type, loc)
 
 
 def negate(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
-    """``-operand``."""
-    type_ = rules.unary_type(operand.type)
-    low, high = b.interval(operand)
-    if operand.affine is not None and within((-high, -low), limits(type_)):
-        return Operand(type_, affine=-operand.affine)
+    """``-operand``; of a floating-point number only the sign bit changes."""
+    check_numbers("-", (operand,), loc)
+    type_ = rules.negative_type(operand.type)
+    if isinstance(type_, Float):
+        return floating_point.negate(b, operand, loc)
+    if operand.affine is not None:
+        low, high = b.interval(operand)
+        if within((-high, -low), limits(type_)):
+            return Operand(type_, affine=-operand.affine)
     return b.binary(BinaryKind.SUB, number(0, type_), operand, type_, loc)
+
+
+def plus(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
+    """``+operand``."""
+    check_numbers("+", (operand,), loc)
+    return b.convert(operand, rules.unary_type(operand.type), loc)
 
 
 def invert(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
     """``~operand``: every bit flipped."""
+    if not isinstance(operand.type, IntegerType | Index):
+        raise KernelTypeError(
+            f"'~' is not defined for {operand.type}",
+            loc=loc,
+            allowed="integers",
+            hint="take the bits: ~x.bitcast()",
+        )
     type_ = rules.unary_type(operand.type)
     return b.binary(BinaryKind.XOR, operand, number(-1, type_), type_, loc)
 
 
 def absolute(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
     """``abs(operand)``, in the operand's own type (so the smallest value stays itself)."""
-    low, _ = b.interval(operand)
-    if low >= 0:
-        return operand
+    check_numbers("abs", (operand,), loc)
+    match operand.type:
+        case Float() as type_:
+            return b.math(MathKind.ABS, (operand,), type_, loc)
+        case IntegerType() | Index() if b.interval(operand)[0] >= 0:
+            return operand
+        case FixedType(signed=False):
+            return operand
     zero = number(0, operand.type)
     negative = b.compare(Predicate.LT, operand, zero, operand.type, loc)
     minus = b.binary(BinaryKind.SUB, zero, operand, operand.type, loc)
     return b.select(negative, minus, operand, operand.type, loc)
+
+
+def power(b: Builder, left: Operand, right: Operand, loc: SourceLoc) -> Operand:
+    """``left ** right``, always a floating-point number."""
+    check_numbers("**", (left, right), loc)
+    return floating_point.power(b, left, right, rules.power_type(left.type, right.type), loc)
 
 
 def _ranged(
@@ -140,17 +287,11 @@ def _exact_type(b: Builder, left: Operand, right: Operand) -> ScalarType:
     """A type in which both operands are exact; index when one is and the other allows it."""
     pair = (left, right)
     if any(isinstance(o.type, Index) for o in pair) and all(
-        isinstance(o.type, Index) or o.constant is not None for o in pair
+        isinstance(o.type, Index) or (o.constant is not None and o.affine is not None)
+        for o in pair
     ):
         return index if all(within(b.interval(o), limits(index)) for o in pair) else Int(128)
-    return rules.exact_common(*(_counted_as(b, o) for o in pair))
-
-
-def _counted_as(b: Builder, operand: Operand) -> IntegerType:
-    """The operand's type; for an index, the rules' UInt(32) only if that surely holds it."""
-    if isinstance(operand.type, IntegerType):
-        return operand.type
-    return UInt(32) if within(b.interval(operand), limits(UInt(32))) else Int(64)
+    return rules.exact_common(fixed_point.counted_as(b, left), fixed_point.counted_as(b, right))
 
 
 def _amount(b: Builder, type_: ScalarType, amount: Operand, loc: SourceLoc) -> Operand:
@@ -176,7 +317,7 @@ def _affine(
     result: ScalarType,
     loc: SourceLoc,
 ) -> AffineExpr | None:
-    """The affine expression equal to ``left kind right``, if there is one."""
+    """The affine expression equal to ``left kind right`` of integers, if there is one."""
     if kind is BinaryKind.MUL and left.constant is not None:
         left, right = right, left
     bounds = _affine_bounds(kind, b.interval(left), b.interval(right), right.constant)

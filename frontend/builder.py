@@ -8,18 +8,28 @@ constants are folded, always with the numbers the operations would give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from allo_rtl.errors import KernelTypeError, SourceLoc
+from allo_rtl.frontend.constexpr import raw_of
+from allo_rtl.frontend.typing_rules import DEFAULT, RuleSet
 from allo_rtl.ir.affine import AffineExpr, Interval
-from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import (
+    eval_binary,
+    eval_bitcast,
+    eval_cast,
+    eval_compare,
+    eval_math,
+    wrap,
+)
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
     Binary,
     BinaryKind,
+    Bitcast,
     Block,
     Call,
     Cast,
@@ -28,38 +38,74 @@ from allo_rtl.ir.ops import (
     For,
     Load,
     LoopAttrs,
+    Math,
+    MathKind,
     Op,
     Predicate,
     Select,
     Store,
     Value,
 )
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType, bool_, index
+from allo_rtl.ir.types import (
+    ArrayType,
+    Float,
+    Index,
+    IntegerType,
+    ScalarType,
+    Struct,
+    bool_,
+    float32,
+    index,
+)
 
 type _Element = Callable[[tuple[AffineExpr, ...]], Operand]
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """A scalar: ``value`` holds it, or ``affine`` is an expression that equals it, or both."""
+    """A scalar: ``value`` holds it, or ``affine`` is an expression that equals it, or both.
+
+    Attributes:
+        known: the int that stands for a constant that is not an integer.
+        literal: the number of a floating-point literal, which is exact until it is converted.
+    """
 
     type: ScalarType
     value: Value | None = None
     affine: AffineExpr | None = None
+    known: int | None = None
+    literal: float | None = None
 
     @property
     def constant(self) -> int | None:
-        """The number, when it is known."""
-        return self.affine.const if self.affine is not None and self.affine.is_constant else None
+        """The int that stands for it (see :mod:`allo_rtl.ir.types`), when it is known."""
+        if self.affine is not None and self.affine.is_constant:
+            return self.affine.const
+        return self.known
+
+
+def constant(raw: int, type_: ScalarType) -> Operand:
+    """A constant operand from the int that stands for it, which is wrapped to the type."""
+    raw = wrap(type_, raw)
+    if isinstance(type_, IntegerType | Index):
+        return Operand(type_, affine=AffineExpr.constant(raw))
+    return Operand(type_, known=raw)
 
 
 def number(value: int, type_: ScalarType) -> Operand:
-    """A constant operand; ``value`` is wrapped to the type."""
-    return Operand(type_, affine=AffineExpr.constant(eval_cast(type_, value)))
+    """A constant operand from its number; to integer types ``value`` is wrapped."""
+    return constant(eval_cast(type_, value), type_)
+
+
+def float_literal(value: float, type_: Float = float32) -> Operand:
+    """A floating-point literal: a float32 that is exact until it is converted."""
+    raw = raw_of(type_, value)
+    assert raw is not None
+    return Operand(type_, known=raw, literal=value)
 
 
 def limits(type_: ScalarType) -> Interval:
-    """Smallest and largest value of a scalar type."""
+    """Smallest and largest value of an integer type or index."""
     assert isinstance(type_, IntegerType | Index)
     return type_.min, type_.max
 
@@ -80,12 +126,14 @@ class Builder:
             around them.
         unsafe: operations that must not run unless the source says so (calls, and loads that
             may be out of range).
+        rules: the types that operators give.
     """
 
     blocks: list[list[Op]] = field(default_factory=lambda: [[]])
     ranges: dict[Value, Interval] = field(default_factory=dict)
     indexing: bool = False
     unsafe: set[Op] = field(default_factory=set)
+    rules: RuleSet = DEFAULT
 
     def emit(self, op: Op) -> None:
         """Append an operation to the innermost open block."""
@@ -113,7 +161,7 @@ class Builder:
     # Ranges and conversions
 
     def interval(self, operand: Operand) -> Interval:
-        """An interval that contains the operand."""
+        """An interval that contains the operand, an integer or index."""
         if operand.affine is not None:
             return operand.affine.bounds(lambda v: self.ranges.get(v, limits(index)))
         if operand.value in self.ranges:
@@ -124,12 +172,23 @@ class Builder:
         """The operand as an affine expression, if it is one or may become one here."""
         if operand.affine is not None:
             return operand.affine
-        if self.indexing and within(self.interval(operand), limits(index)):
+        whole = isinstance(operand.type, IntegerType | Index)
+        if whole and self.indexing and within(self.interval(operand), limits(index)):
             return self.index(operand, loc)
         return None
 
     def index(self, operand: Operand, loc: SourceLoc) -> AffineExpr:
-        """The operand as a subscript or bound."""
+        """The operand as a subscript or bound.
+
+        Raises:
+            KernelTypeError: it is not an integer.
+        """
+        if not isinstance(operand.type, IntegerType | Index):
+            raise KernelTypeError(
+                f"this is {operand.type} where an integer is needed",
+                loc=loc,
+                hint="convert it first: int(...)",
+            )
         if operand.affine is not None:
             return operand.affine
         value = self.value(operand, loc)
@@ -143,12 +202,12 @@ class Builder:
         """The value that holds the operand."""
         if operand.value is not None:
             return operand.value
+        if operand.constant is not None:
+            result = Value(operand.type, name)
+            self.emit(Constant(result=result, value=operand.constant, loc=loc))
+            return result
         expr = operand.affine
         assert expr is not None
-        if expr.is_constant:
-            result = Value(operand.type, name)
-            self.emit(Constant(result=result, value=expr.const, loc=loc))
-            return result
         found = expr.as_value
         if found is None:
             found = Value(index, name)
@@ -162,14 +221,50 @@ class Builder:
         return result
 
     def convert(self, operand: Operand, type_: ScalarType, loc: SourceLoc) -> Operand:
-        """The operand in another type, modulo its width."""
+        """The operand's number in another type, as :class:`~allo_rtl.ir.ops.Cast` says.
+
+        An integer becomes a struct of its width by its bits.
+
+        Raises:
+            KernelTypeError: there is no conversion between the two types.
+        """
         if operand.type == type_:
             return operand
+        if isinstance(operand.type, Struct) or isinstance(type_, Struct):
+            return self._to_struct(operand, type_, loc)
+        if operand.literal is not None:
+            raw = raw_of(type_, operand.literal)
+            assert raw is not None
+            return constant(raw, type_)
         if (known := operand.constant) is not None:
-            return number(known, type_)
-        if operand.affine is not None and within(self.interval(operand), limits(type_)):
+            return constant(eval_cast(type_, known, operand.type), type_)
+        whole = isinstance(type_, IntegerType | Index)
+        if operand.affine is not None and whole and within(self.interval(operand), limits(type_)):
             return Operand(type_, affine=operand.affine)
         return Operand(type_, self._cast(self.value(operand, loc), type_, loc))
+
+    def _to_struct(self, operand: Operand, type_: ScalarType, loc: SourceLoc) -> Operand:
+        if isinstance(operand.type, IntegerType) and operand.type.bits == type_.bits:
+            return self.bitcast(operand, type_, loc)
+        raise KernelTypeError(
+            f"{operand.type} does not become {type_}",
+            loc=loc,
+            hint='take a field, x["name"], or the bits, x.bitcast()'
+            if isinstance(operand.type, Struct)
+            else 'write a value for each field: {"name": ...}',
+        )
+
+    def bitcast(self, operand: Operand, type_: ScalarType, loc: SourceLoc) -> Operand:
+        """The operand's bits as another type of the same width; neither is index."""
+        if operand.type == type_:
+            return operand
+        if isinstance(operand.type, IntegerType) and isinstance(type_, IntegerType):
+            return self.convert(operand, type_, loc)
+        if operand.constant is not None:
+            return constant(eval_bitcast(type_, operand.constant), type_)
+        result = Value(type_)
+        self.emit(Bitcast(result=result, operand=self.value(operand, loc), loc=loc))
+        return Operand(type_, result)
 
     # Operations of one type
 
@@ -179,7 +274,7 @@ class Builder:
         """``a kind b``, both converted to ``type_`` first."""
         a, b = self.convert(a, type_, loc), self.convert(b, type_, loc)
         if a.constant is not None and b.constant is not None:
-            return number(eval_binary(kind, type_, a.constant, b.constant), type_)
+            return constant(eval_binary(kind, type_, a.constant, b.constant), type_)
         lhs, rhs = self.value(a, loc), self.value(b, loc)
         result = Value(type_)
         self.emit(Binary(kind=kind, result=result, lhs=lhs, rhs=rhs, loc=loc))
@@ -191,7 +286,7 @@ class Builder:
         """``a predicate b`` as a UInt(1), both converted to ``type_`` first."""
         a, b = self.convert(a, type_, loc), self.convert(b, type_, loc)
         if a.constant is not None and b.constant is not None:
-            return number(eval_compare(predicate, a.constant, b.constant), bool_)
+            return constant(eval_compare(predicate, a.constant, b.constant, type_), bool_)
         lhs, rhs = self.value(a, loc), self.value(b, loc)
         result = Value(bool_)
         self.emit(Compare(predicate=predicate, result=result, lhs=lhs, rhs=rhs, loc=loc))
@@ -210,6 +305,19 @@ class Builder:
         self.emit(
             Select(result=result, condition=chosen, if_true=if_true, if_false=if_false, loc=loc)
         )
+        return Operand(type_, result)
+
+    def math(
+        self, kind: MathKind, args: Sequence[Operand], type_: Float, loc: SourceLoc
+    ) -> Operand:
+        """``kind(*args)``, all converted to ``type_`` first."""
+        args = [self.convert(a, type_, loc) for a in args]
+        known = tuple(a.constant for a in args if a.constant is not None)
+        if len(known) == len(args):
+            return constant(eval_math(kind, type_, known), type_)
+        result = Value(type_)
+        values = tuple(self.value(a, loc) for a in args)
+        self.emit(Math(kind=kind, result=result, args=values, loc=loc))
         return Operand(type_, result)
 
     # Memory

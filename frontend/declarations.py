@@ -93,7 +93,7 @@ def _declare_scalar(
     cx: Context, node: ast.AnnAssign, type_: ScalarType, known: Variable | None
 ) -> None:
     assert isinstance(node.target, ast.Name)
-    initial = ex.scalar(cx, node.value) if node.value else None
+    initial = ex.scalar_as(cx, node.value, type_) if node.value else None
     if known is None:
         declare_scalar(cx, node.target, type_, initial)
     elif initial is not None:

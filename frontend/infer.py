@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from types import ModuleType
 from typing import Any
@@ -21,12 +21,22 @@ from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.constexpr import Evaluator
 from allo_rtl.frontend.typing_rules import literal_type
 from allo_rtl.ir import types
-from allo_rtl.ir.types import DYNAMIC, ArrayType, Int, IntegerType, ScalarType, Type, UInt
+from allo_rtl.ir.types import (
+    DYNAMIC,
+    ArrayType,
+    Float,
+    Int,
+    IntegerType,
+    ScalarType,
+    Struct,
+    Type,
+    UInt,
+)
 
 MISSING = object()
 """What :func:`resolve` answers for a name that stands for nothing."""
 
-TYPE_FORMS = "int8, uint12, index, Int(7), int32[8, 4], UInt(3)[N]"
+TYPE_FORMS = "int8, uint12, index, Int(7), float32, Fixed(16, 8), int32[8, 4], UInt(3)[N]"
 
 
 def resolve(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
@@ -56,6 +66,24 @@ def as_int(thing: object) -> int | None:
     if isinstance(thing, int | np.integer | np.bool_):
         return int(thing)
     return None
+
+
+def as_float(thing: object) -> tuple[float, Float] | None:
+    """The number and type of a Python float (float32 in a kernel) or narrow numpy float."""
+    if isinstance(thing, float):
+        return thing, types.float32
+    if isinstance(thing, np.generic) and thing.dtype.name in _NUMPY_FLOATS:
+        return float(thing), _NUMPY_FLOATS[thing.dtype.name]
+    return None
+
+
+_NUMPY_FLOATS = {
+    "float16": types.float16,
+    "float32": types.float32,
+    "bfloat16": types.bfloat16,
+    "float8_e4m3fn": types.float8_e4m3,
+    "float8_e5m2": types.float8_e5m2,
+}
 
 
 def constant_type(thing: object) -> IntegerType:
@@ -111,8 +139,10 @@ def annotation(kernel: Kernel, node: ast.expr) -> Type:
             return annotation(kernel, inside_string(kernel, node, text))
         case ast.Name() | ast.Attribute():
             return _named_type(kernel, node)
-        case ast.Call(func=func, args=[width], keywords=[]):
-            return _sized_type(kernel, func, width)
+        case ast.Call():
+            return _made_type(kernel, node)
+        case ast.Subscript(value=base, slice=ast.Constant(value=str(name))):
+            return _field_type(kernel, node, annotation(kernel, base), name)
         case ast.Subscript(value=base, slice=shape):
             element = annotation(kernel, base)
             if not isinstance(element, ScalarType):
@@ -184,30 +214,52 @@ def _named_type(kernel: Kernel, node: ast.Name | ast.Attribute) -> Type:
     if found is bool:
         return UInt(1)
     name, loc = ast.unparse(node), kernel.source.loc(node)
-    if found is float or "float" in name.lower():
-        raise LanguageError(
-            f"the type '{name}' is not in the language yet", loc=loc, allowed=TYPE_FORMS
-        )
     known = [n for n, v in vars(types).items() if isinstance(v, Type)]
     known += [n for n, v in kernel.names.items() if isinstance(v, Type)]
-    hint = "write int32" if found is int else similar(name, known)
+    hints = {int: "write int32", float: "write float32", **_FORMS}
+    hint = hints.get(found) or similar(name, known)
     what = f"'{name}' is not a type" if found is not MISSING else f"unknown type '{name}'"
     raise LanguageError(what, loc=loc, allowed=TYPE_FORMS, hint=hint)
 
 
-def _sized_type(kernel: Kernel, func: ast.expr, width: ast.expr) -> Type:
-    made = resolve(kernel, func)
-    if made not in (Int, UInt):
-        raise LanguageError(
-            f"'{ast.unparse(func)}(...)' is not a type",
-            loc=kernel.source.loc(func),
-            allowed=TYPE_FORMS,
-        )
+_FORMS: Mapping[Any, str] = {
+    types.Int: "write its width: Int(7)",
+    types.UInt: "write its width: UInt(7)",
+    types.Fixed: "write its bits and fraction bits: Fixed(16, 8)",
+    types.UFixed: "write its bits and fraction bits: UFixed(16, 8)",
+    types.Float: "write its bits and fraction bits: Float(32, 23)",
+    types.Struct: 'write its fields: Struct({"x": int32, "y": float32})',
+    types.Index: "write index",
+}
+
+
+def _made_type(kernel: Kernel, node: ast.Call) -> Type:
+    """``Fixed(16, 8)``, ``Int(T.bits * 2)``: the type that a class of types makes."""
+    if resolve(kernel, node.func) not in _FORMS:
+        what = f"'{ast.unparse(node.func)}(...)' is not a type"
+        raise LanguageError(what, loc=kernel.source.loc(node.func), allowed=TYPE_FORMS)
     try:
-        bits = constant_int(kernel, width)
-        return Int(bits) if made is Int else UInt(bits)
-    except ValueError as e:
-        raise KernelTypeError(str(e), loc=kernel.source.loc(width)) from None
+        made = constant(kernel, node)
+    except LanguageError as error:
+        # What the constructor itself says is better than that Python raised it.
+        if isinstance(error.__cause__, ValueError | TypeError):
+            at = node.args[0] if len(node.args) == 1 else node
+            hint = _FORMS[resolve(kernel, node.func)]
+            text, loc = str(error.__cause__), kernel.source.loc(at)
+            wrong_call = isinstance(error.__cause__, TypeError)
+            raise KernelTypeError(text, loc=loc, hint=hint if wrong_call else None) from None
+        raise
+    assert isinstance(made, Type)
+    return made
+
+
+def _field_type(kernel: Kernel, node: ast.expr, struct: Type, name: str) -> Type:
+    """``S["x"]``: the type of a field."""
+    if isinstance(struct, Struct) and name in dict(struct.fields):
+        return struct.field(name)[1]
+    fields = ", ".join(n for n, _ in struct.fields) if isinstance(struct, Struct) else None
+    loc = kernel.source.loc(node)
+    raise KernelTypeError(f"{struct} has no field '{name}'", loc=loc, allowed=fields)
 
 
 def array_constant(array: npt.NDArray[Any]) -> tuple[ArrayType, tuple[int, ...]] | str:

@@ -9,14 +9,13 @@ import numpy as np
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.builder import Operand
+from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.constexpr import raw_of
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import constant
 from allo_rtl.frontend.scope import Known
-from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import number_of
-from allo_rtl.ir.ops import Constant, Value
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType, Type
+from allo_rtl.ir.types import ArrayType, ScalarType, Type
 
 
 def declare_constexpr(cx: Context, node: ast.AnnAssign, type_: Type) -> None:
@@ -43,12 +42,7 @@ def declare_constexpr(cx: Context, node: ast.AnnAssign, type_: Type) -> None:
 
 def known_number(cx: Context, node: ast.expr, value: Any, type_: ScalarType) -> Operand:  # noqa: ANN401
     """A number that Python computed, as an operand of ``type_``."""
-    raw = _raw(cx, node, value, type_)
-    if isinstance(type_, IntegerType | Index):
-        return Operand(type_, affine=AffineExpr.constant(raw))
-    result = Value(type_)
-    cx.builder.emit(Constant(result=result, value=raw, loc=cx.loc(node)))
-    return Operand(type_, result)
+    return operand_of(_raw(cx, node, value, type_), type_)
 
 
 def declare_stateful(cx: Context, node: ast.AnnAssign, type_: Type) -> None:

@@ -18,7 +18,7 @@ from allo_rtl.frontend.declarations import call_result
 from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.jumps import always_returns, flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
-from allo_rtl.frontend.statements import assigned_names, block
+from allo_rtl.frontend.statements import block, changed_names
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
 from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
 
@@ -137,7 +137,7 @@ def _arguments(cx: Context) -> tuple[Value, ...]:
                 allowed="positional arguments with a type: A: int32[8, 4], n: int32",
             )
         )
-    assigned = assigned_names(cx.kernel.node.body)
+    assigned = changed_names(cx.kernel.node.body)
     args: list[Value] = []
     for arg in (*spec.posonlyargs, *spec.args):
         if (type_ := _noting(cx, lambda arg=arg: _argument_type(cx, arg))) is None:  # type: ignore[misc]

@@ -19,9 +19,9 @@ from allo_rtl.frontend.declarations import (
 )
 from allo_rtl.frontend.jumps import jump, jumps, while_set
 from allo_rtl.frontend.loops import for_loop, no_else
-from allo_rtl.frontend.scope import Cascade, LocalKernel, Scalar, Variable
+from allo_rtl.frontend.places import load, place, store, writable
+from allo_rtl.frontend.scope import Cascade, LocalKernel, Variable
 from allo_rtl.frontend.while_loops import while_loop
-from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import If, Value
 from allo_rtl.ir.types import ArrayType
 
@@ -77,6 +77,19 @@ def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
                 found.add(part.id)
             elif isinstance(part, ast.FunctionDef):
                 found.add(part.name)
+    return found
+
+
+def changed_names(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that the statements, or those inside them, give a value, or a part of one."""
+    found = assigned_names(body)
+    for node in body:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+                root: ast.expr = part
+                while isinstance(root, ast.Subscript):
+                    root = root.value
+                found |= {root.id} if isinstance(root, ast.Name) else set()
     return found
 
 
@@ -156,9 +169,16 @@ def _assign(cx: Context, node: ast.Assign) -> None:
         _assign_array(cx, target, node.value)
     elif isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
         _assign_new(cx, target, node.value)
+    elif isinstance(node.value, ast.Dict):
+        # The place says which struct it is, but is computed after the value.
+        with cx.builder.block() as ops:
+            where = place(cx, target)
+        value = ex.scalar_as(cx, node.value, where.type)
+        cx.builder.blocks[-1].extend(ops)
+        store(cx, where, value, target)
     else:
         value = ex.scalar(cx, node.value)
-        _put(cx, target, value)
+        store(cx, place(cx, target), value, target)
 
 
 def _is_whole_array(cx: Context, target: ast.Name) -> bool:
@@ -170,7 +190,7 @@ def _assign_array(cx: Context, target: ast.Name, value: ast.expr) -> None:
     """``B = A`` and ``B = 0`` for an array ``B``: every element is stored."""
     found = cx.scopes.find(target.id)
     assert isinstance(found, Variable)
-    _writable(cx, found, target)
+    writable(cx, found, target)
     copy_or_fill(cx, found.value, value)
 
 
@@ -200,10 +220,7 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
     given: list[Value | Operand] = []
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:
-            one = call_result(cx, part) or ex.scalar(cx, part)
-            if isinstance(one, Operand):
-                one = Operand(one.type, cx.builder.value(one, cx.loc(part)))
-            given.append(one)
+            given.append(call_result(cx, part) or ex.scalar(cx, part))
     elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
         names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
         for out in ex.call(cx, value, names):
@@ -225,7 +242,7 @@ def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:
     if isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
         _bind(cx, target, given)
     elif isinstance(given, Operand):
-        _put(cx, target, given)
+        store(cx, place(cx, target), given, target)
     else:
         found = ex.array(cx, target)
         if found is None or found.value.array.shape != given.array.shape:
@@ -233,79 +250,12 @@ def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:
                 f"the result is {given.type}, which '{ast.unparse(target)}' cannot hold",
                 loc=cx.loc(target),
             )
-        _writable(cx, found, target)
+        writable(cx, found, target)
         cx.builder.copy(found.value, given, cx.loc(target))
-
-
-def _put(cx: Context, target: ast.expr, value: Operand) -> None:
-    """Store a scalar to a variable or element that exists."""
-    variable, at = place(cx, target)
-    cx.builder.store(value, variable.value, at, cx.loc(target))
-
-
-def place(cx: Context, target: ast.expr) -> tuple[Variable, tuple[AffineExpr, ...]]:
-    """The variable and subscripts that a target stands for.
-
-    Raises:
-        LanguageError: it is not declared, or cannot be assigned to.
-    """
-    match target:
-        case ast.Subscript(value=ast.Name(id=name)) if (
-            cx.scopes.find(name) is None and cx.outer_array(target.value) is None  # type: ignore[arg-type]
-        ):
-            raise LanguageError(
-                f"the array '{name}' is not declared",
-                loc=cx.loc(target.value),
-                hint=f"declare it first: {name}: int32[...] = 0",
-            )
-        case ast.Subscript():
-            variable, at = ex.element(cx, target)
-            _writable(cx, variable, target.value)
-            return variable, at
-        case ast.Name():
-            return _scalar_place(cx, target), ()
-    raise LanguageError(
-        f"'{ast.unparse(target)}' cannot be assigned to",
-        loc=cx.loc(target),
-        allowed="a name or an element A[i, j]",
-    )
-
-
-def _scalar_place(cx: Context, target: ast.Name) -> Variable:
-    match cx.scopes.find(target.id):
-        case Variable(value=value) as found if not value.array.rank:
-            return found
-        case Variable(value=value):
-            raise KernelTypeError(
-                f"'{target.id}' is an array ({value.type}) and an operator needs a scalar",
-                loc=cx.loc(target),
-                hint="write a loop over the elements",
-            )
-        case Scalar(counter=True, loc=loc):
-            raise LanguageError(
-                f"the loop variable '{target.id}' cannot be assigned to",
-                loc=cx.loc(target),
-                notes=[("the loop is here", loc)],
-                hint="use another variable",
-            )
-        case None:
-            raise cx.unknown(target)
-    raise LanguageError(f"'{target.id}' cannot be assigned to", loc=cx.loc(target))
-
-
-def _writable(cx: Context, variable: Variable, node: ast.expr) -> None:
-    if variable.constant:
-        raise LanguageError(
-            f"'{ast.unparse(node)}' is a constant array and cannot be written to",
-            loc=cx.loc(node),
-            hint=f"copy it first: t: {variable.value.type} = {ast.unparse(node)}",
-        )
 
 
 def _aug_assign(cx: Context, node: ast.AugAssign) -> None:
     """``x op= e``: computed like ``x op e``, stored in the type of ``x``."""
-    variable, at = place(cx, node.target)
-    left = cx.builder.load(variable.value, at, cx.loc(node.target))
-    result = ex.binary(cx, node, left, ex.scalar(cx, node.value))
-    cx.builder.store(result, variable.value, at, cx.loc(node))
-
+    where = place(cx, node.target)
+    left = load(cx, where, node.target)
+    store(cx, where, ex.binary(cx, node, left, ex.scalar(cx, node.value)), node)

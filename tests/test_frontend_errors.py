@@ -45,14 +45,14 @@ def test_several_errors_are_collected_without_their_consequences():
             for i in range(4):
                 y = x + B[i]
                 A[i, i] = y
-            A[x] = 2.5
+            A[x] = 2.5j
         """
     )
     assert type(error) is KernelErrors
     assert [e.message for e in error.errors] == [
         "the argument 'B' has no type",
         "unknown name 'unknown'",
-        "the number 2.5 is not an integer",
+        "2.5j is not a number",
     ]
 
 
