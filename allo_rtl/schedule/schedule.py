@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from allo_rtl.errors import BuildError, ScheduleError
-from allo_rtl.ir.ops import Func, Module
+from allo_rtl.ir.ops import Func, Module, Value
 from allo_rtl.ir.types import Partition
-from allo_rtl.schedule import loop_transforms, marks
-from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, find_buffer
+from allo_rtl.schedule import compute_at, loop_transforms, marks, reshape, reuse, write_buffer
+from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, equal_arrays, find_buffer
+from allo_rtl.schedule.compose import instance_of, renamed
 from allo_rtl.schedule.loops import (
     Axis,
     LoopBands,
@@ -365,6 +366,184 @@ class Schedule:
         kwargs = {"partition_type": kind, "dim": dim, "factor": factor}
         self._commit(module, "partition", (target,), kwargs)
 
+    def reshape(self, target: Target, shape: tuple[int, ...]) -> None:
+        """Give an array another shape; its elements keep their order.
+
+            A: int32[32, 8]               A: int32[32, 2, 4]
+            A[i, j]              ->       A[i, j // 4, j % 4]
+
+        An argument's shape is part of the kernel's interface and changes too; so does the shape
+        in every function that the array is passed to or comes from.  In hardware it makes
+        dimensions that :meth:`partition` can spread over banks.
+
+        Args:
+            target: the array, not partitioned yet.
+            shape: extents with the same product.
+
+        Raises:
+            ScheduleError: the numbers of elements differ, the array is partitioned, or a part of
+                it is used as an array of its own.
+        """
+        func, array = find_buffer(self.module, target)
+        dims = reshape.check_reshape(array, shape)
+        self._commit(
+            reshape.apply_reshape(self.module, func, array, dims), "reshape", (target, shape)
+        )
+
+    def buffer_at(self, target: Target, axis: Axis) -> MockBuffer:
+        """Gather what each iteration of a loop writes to an array in a buffer on chip.
+
+            for i in range(M):            for i in range(M):
+                for k in range(K):            C_buf: int32[N]
+                    for j in range(N):        for j_init in range(N): C_buf[j_init] = C[i, j_init]
+                        C[i, j] += ...   ->   for k in range(K):
+                                                  for j in range(N): C_buf[j] += ...
+                                              for j_back in range(N): C[i, j_back] = C_buf[j_back]
+
+        The buffer has the part of the array that one iteration touches: dimensions that do not
+        move inside the loop are left out.  It starts with the array's contents, so that nothing
+        is lost.  In hardware the array itself is then read and written once an element.
+
+        Args:
+            target: the array.
+            axis: the loop; there are loops inside it.
+
+        Returns:
+            The buffer, for further primitives.
+
+        Raises:
+            ScheduleError: the loop is the innermost, does not write the array, or its subscripts
+                depend on data.
+            IllegalScheduleError: the loop reaches the array in some other way too, past the
+                buffer.
+        """
+        place = self._find(axis)
+        array = self._array_in(place, target)
+        text = call_text("buffer_at", (array.name, place.loop.name), {})
+        window = write_buffer.check_buffer_at(self.module, place, array, text)
+        module, name = write_buffer.apply_buffer_at(self.module, place, array, window)
+        self._commit(module, "buffer_at", (target, axis))
+        return MockBuffer(place.func.name, name)
+
+    def reuse_at(self, target: Target, axis: Axis) -> MockBuffer:
+        """Keep what a sliding window has read, so that each element is read once.
+
+            for x in range(N):                    for x in range(N + 2):
+                B[x] = A[x] + A[x+1] + A[x+2]         R[0] = R[1]; R[1] = R[2]; R[2] = A[x]
+                                            ->        if x >= 2:
+                                                          B[x-2] = R[0] + R[1] + R[2]
+
+        The buffer's first dimension is the window along the loop; the others are what one
+        iteration reads along the other dimensions, so that an outer loop gets line buffers.  It
+        is spread over banks (registers, for a window of single elements).  Call it again with
+        the buffer and an inner loop for a window of both.
+
+        Args:
+            target: the array; it is only read inside the loop.
+            axis: the loop, with constant bounds; its counter is in one subscript.
+
+        Returns:
+            The buffer, for further primitives.
+
+        Raises:
+            ScheduleError: iterations do not share elements, or the window leaves the array.
+            IllegalScheduleError: the loop writes the array.
+        """
+        place = self._find(axis)
+        array = self._array_in(place, target)
+        text = call_text("reuse_at", (array.name, place.loop.name), {})
+        window = reuse.check_reuse_at(self.module, place, array, text)
+        module, name = reuse.apply_reuse_at(self.module, place, array, window)
+        self._commit(module, "reuse_at", (target, axis))
+        return MockBuffer(place.func.name, name)
+
+    def _array_in(self, place: Place, target: Target) -> Value:
+        """The array of a target; a plain name is of the loop's own function."""
+        if isinstance(target, str) and ":" not in target:
+            target = f"{place.func.name}:{target}"
+        func, array = find_buffer(self.module, target)
+        if func is not place.func:
+            raise ScheduleError(
+                f"{array.name!r} is of {func.name}, and loop {place.loop.name!r} of "
+                f"{place.func.name}",
+                loc=place.loop.loc,
+            )
+        return array
+
+    def compute_at(self, from_loop: Axis, target_loop: Axis) -> None:
+        """Compute a producer's iteration just before the consumer's that needs it.
+
+            for i in range(N):            for i1 in range(N):
+                B[i] = A[i] + 1      ->       B[i1] = A[i1] + 1
+            for i1 in range(N):               C[i1] = B[i1] * 2
+                C[i1] = B[i1] * 2
+
+        An array that then only passes values on inside an iteration vanishes.
+
+        Args:
+            from_loop: a loop of the producer; everything inside it moves.
+            target_loop: a loop of the consumer, at the same depth.
+
+        Raises:
+            ScheduleError: the loops around the two do not match one for one.
+            IllegalScheduleError: an iteration of the consumer would run before a result it
+                needs.
+        """
+        producer, consumer = self._find(from_loop), self._find(target_loop)
+        names = (producer.loop.name, consumer.loop.name)
+        text = call_text("compute_at", names, {})
+        compute_at.check_compute_at(self.module, producer, consumer, text)
+        module = compute_at.apply_compute_at(self.module, producer, consumer)
+        self._commit(module, "compute_at", (from_loop, target_loop))
+
+    # --- hierarchies -----------------------------------------------------------------------
+
+    def compose(
+        self,
+        schs: Schedule | Callable[..., Any] | list[Any] | tuple[Any, ...],
+        id: str | None = None,
+        instantiate: list[Any] | None = None,
+    ) -> None:
+        """Apply what was applied to a kernel's own schedule to that kernel as called here.
+
+            s_gemm = allo.customize(gemm); s_gemm.pipeline("j")
+            s = allo.customize(top)                   # calls gemm
+            s.compose(s_gemm)                    ->   s.pipeline("gemm:j")
+
+        Args:
+            schs: the schedule of a kernel that this one calls, or a list of them; or a function
+                of the library, which stands for its predefined schedule.
+            id: which instance: the string given at the call, ``gemm[..., "id"](...)``.
+            instantiate: arguments of a generic library function.
+
+        Raises:
+            ScheduleError: the kernel is not called here, or a primitive does not fit here.
+            TypeError: something that is no schedule is given.
+        """
+        if isinstance(schs, list | tuple):
+            for one in schs:
+                self.compose(one, id=id, instantiate=instantiate)
+            return
+        sub = schs if isinstance(schs, Schedule) else _predefined(schs, instantiate)
+        target = instance_of(self.module, sub.top_func_name, id)
+        before, count = self.module, len(self._steps)
+        try:
+            for step in sub.history():
+                args, kwargs = renamed(
+                    step.name, step.args, step.kwargs, sub.top_func_name, target
+                )
+                getattr(self, step.name)(*args, **kwargs)
+        except Exception:
+            self.module = before
+            del self._steps[count:]
+            raise
+
+    def get_equivalent_variables(self, target: Target) -> set[str]:
+        """The names ``"function:array"`` of every array that is the same one as ``target``."""
+        func, array = find_buffer(self.module, target)
+        same = equal_arrays(self.module, func, array)
+        return {f"{name}:{v.name}" for name, values in same.items() for v in values}
+
     # --- building --------------------------------------------------------------------------
 
     def build(self, target: str | None = None, **options: Any) -> Any:  # noqa: ANN401
@@ -387,3 +566,19 @@ class Schedule:
 
         build: Callable[..., Any] = pipeline.build_rtl if target == "rtl" else pipeline.build_cpu
         return build(self.module, **options)
+
+
+def _predefined(kernel: object, instantiate: list[Any] | None) -> Schedule:
+    """The predefined schedule of a library function."""
+    from allo_rtl.library import KERNEL2SCHEDULE
+
+    if not callable(kernel):
+        raise TypeError("The first argument must be a Schedule object, or a library function")
+    if kernel not in KERNEL2SCHEDULE:
+        raise ScheduleError(
+            f"{getattr(kernel, '__name__', kernel)!r} has no predefined schedule",
+            hint="customize it, schedule it, and compose that schedule",
+        )
+    from allo_rtl.customize import customize
+
+    return KERNEL2SCHEDULE[kernel](customize(kernel, instantiate=instantiate))

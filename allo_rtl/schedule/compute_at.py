@@ -1,0 +1,265 @@
+"""The primitive that computes a producer where its consumer needs it: compute_at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.dependence import Access, accesses, before, conflict
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Block,
+    Compare,
+    Constant,
+    For,
+    Func,
+    If,
+    Load,
+    Module,
+    Op,
+    Predicate,
+    Store,
+    Value,
+)
+from allo_rtl.ir.rewrite import loops as all_loops
+from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
+from allo_rtl.ir.types import bool_, index
+from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.legality import Violation, illegal
+from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
+
+
+def check_compute_at(module: Module, producer: Place, consumer: Place, primitive: str) -> None:
+    """Raise unless the producer's iterations can move into the consumer's.
+
+    Raises:
+        ScheduleError: the loops do not match one for one, or the bands do not follow each other.
+        IllegalScheduleError: an iteration of the consumer, or something between the two bands,
+            would run before a result it needs.
+    """
+    _check_shape(producer, consumer, primitive)
+    _check_between(module, producer, consumer, primitive)
+    fused = _fused(producer, consumer)
+    _check_order(module, producer, consumer, fused, primitive)
+
+
+def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
+    if producer.func is not consumer.func or producer.nest[0] is consumer.nest[0]:
+        raise ScheduleError(
+            f"{primitive}: loops {producer.loop.name!r} and {consumer.loop.name!r} must be in two "
+            "bands of one function",
+            loc=producer.loop.loc,
+        )
+    for place, what in ((producer, "producer"), (consumer, "consumer")):
+        for outer, inner in zip(place.nest, place.nest[1:], strict=False):
+            if outer.body != (inner,):
+                raise ScheduleError(
+                    f"{primitive}: something stands beside loop {inner.name!r} of the {what}",
+                    loc=inner.loc,
+                    allowed="loops that are nested perfectly down to the one named",
+                )
+    if len(producer.nest) != len(consumer.nest):
+        raise ScheduleError(
+            f"{primitive}: loop {producer.loop.name!r} is at depth {len(producer.nest)} and loop "
+            f"{consumer.loop.name!r} at depth {len(consumer.nest)}",
+            loc=consumer.loop.loc,
+            allowed="loops at the same depth",
+        )
+    for a, b in zip(producer.nest, consumer.nest, strict=True):
+        _check_bounds(a, b, primitive)
+
+
+def _check_bounds(a: For, b: For, primitive: str) -> None:
+    mine, other = a.constant_bounds, b.constant_bounds
+    if mine is None or other is None:
+        raise ScheduleError(
+            f"{primitive} needs constant bounds, and those of loops {a.name!r} and {b.name!r} are "
+            "not",
+            loc=(a if mine is None else b).loc,
+        )
+    if mine[0] != other[0] or a.step != b.step or mine[1] > other[1]:
+        raise ScheduleError(
+            f"{primitive}: loop {a.name!r} runs over {_range(a)}, and loop {b.name!r} over "
+            f"{_range(b)}: iterations of the producer would have no place",
+            loc=b.loc,
+            allowed="a consumer that runs at least as far, from the same start in the same steps",
+        )
+
+
+def _range(loop: For) -> str:
+    bounds = loop.constant_bounds
+    assert bounds is not None
+    return f"range({bounds[0]}, {bounds[1]}, {loop.step})"
+
+
+def _check_between(module: Module, producer: Place, consumer: Place, primitive: str) -> None:
+    """What stands between the bands must not touch what the producer writes, or write what it
+    reads."""
+    body = producer.func.body
+    top = [op for op in body if op in (producer.nest[0], consumer.nest[0])]
+    if top != [producer.nest[0], consumer.nest[0]]:
+        raise ScheduleError(
+            f"{primitive}: the band of loop {producer.loop.name!r} must stand before that of loop "
+            f"{consumer.loop.name!r}, both outside all loops and conditions",
+            loc=producer.loop.loc,
+        )
+    first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
+    root = alias_root(module, producer.func)
+    moved = accesses((producer.nest[0],), module)
+    for other in accesses(body[first + 1 : last], module):
+        for one in moved:
+            if root(one.array) is root(other.array) and (one.is_store or other.is_store):
+                raise IllegalScheduleError(
+                    f"{primitive} would move loop {producer.loop.name!r} past this use of "
+                    f"{other.array.name!r}",
+                    loc=other.op.loc,
+                    notes=[("which is used here", one.op.loc)] if one.op.loc else (),
+                )
+
+
+def _check_order(
+    module: Module, producer: Place, consumer: Place, fused: For, primitive: str
+) -> None:
+    """No iteration of the consumer may use what a later iteration of the producer makes."""
+    root = alias_root(module, producer.func)
+    nest = _spine(fused, len(consumer.nest))
+    made = _moved_ops(fused, len(nest))
+    found = [replace(a, array=root(a.array)) for a in accesses((fused,), module)]
+    for source in (a for a in found if a.op in made):
+        for sink in (a for a in found if a.op not in made):
+            if source.array is sink.array and (source.is_store or sink.is_store):
+                _refuse_early(source, sink, nest, primitive)
+
+
+def _refuse_early(source: Access, sink: Access, nest: Sequence[For], primitive: str) -> None:
+    def early(s: Sequence[str], d: Sequence[str]) -> str:
+        return before(d, s)
+
+    if (hit := conflict(source, sink, nest, early)) is not None:
+        raise illegal(
+            primitive,
+            "iteration {sink} of the consumer would run before iteration {source} of the producer, "
+            "which it must follow",
+            Violation(source, sink, hit, tuple(nest)),
+        )
+
+
+def _moved_ops(fused: For, depth: int) -> set[Op]:
+    """The operations of the producer in the fused nest: what its first statement is."""
+    inner = _spine(fused, depth)[-1]
+    marker = next(k for k, op in enumerate(inner.body) if isinstance(op, _End))
+    return set(walk(inner.body[:marker]))
+
+
+def _spine(fused: For, depth: int) -> tuple[For, ...]:
+    """The loops that producer and consumer share."""
+    return tuple(all_loops((fused,)))[:depth]
+
+
+class _End(Constant):
+    """Stands between the producer's and the consumer's statements until both are checked."""
+
+
+def _fused(producer: Place, consumer: Place) -> For:
+    """The consumer's band with the producer's statements first in its loop."""
+    body = producer.loop.body
+    names = {loop.name for loop in all_loops((consumer.nest[0],))}
+    body = map_block(body, lambda op: _renamed(op, names, consumer))
+    guards = []
+    for a, b in zip(producer.nest, consumer.nest, strict=True):
+        body = replace_counter(body, a.iv, AffineExpr.of(b.iv))
+        bounds, outer = a.constant_bounds, b.constant_bounds
+        assert bounds is not None
+        assert outer is not None
+        if bounds[1] < outer[1]:
+            guards.append((b.iv, bounds[1]))
+    for iv, end in guards:
+        body = _guarded(iv, end, body)
+    end_mark = _End(result=Value(index), value=0)
+    new: For = replace(consumer.loop, body=(*body, end_mark, *consumer.loop.body))
+    for loop in reversed(consumer.nest[:-1]):
+        new = replace(loop, body=(new,))
+    return new
+
+
+def _renamed(op: Op, names: set[str], consumer: Place) -> Op | None:
+    if not isinstance(op, For):
+        return None
+    name = fresh_name(consumer.nest[0], op.name) if op.name in names else op.name
+    return replace(op, name=name, attrs=replace(op.attrs, band=""))
+
+
+def _guarded(iv: Value, end: int, body: Block) -> Block:
+    """The block for iterations before ``end`` only."""
+    limit, runs, at = Value(index), Value(bool_), Value(index)
+    return (
+        Apply(result=at, expr=AffineExpr.of(iv)),
+        Constant(result=limit, value=end),
+        Compare(predicate=Predicate.LT, result=runs, lhs=at, rhs=limit),
+        If(condition=runs, then=body),
+    )
+
+
+def apply_compute_at(module: Module, producer: Place, consumer: Place) -> Module:
+    """The module with the producer in the consumer; an array that only passed the values on is
+    gone."""
+    fused = _fused(producer, consumer)
+    (clean,) = map_block((fused,), lambda op: () if isinstance(op, _End) else None)
+
+    def visit(op: Op) -> Op | Block | None:
+        if op is producer.nest[0]:
+            return ()
+        return clean if op is consumer.nest[0] else None
+
+    func = replace(producer.func, body=map_block(producer.func.body, visit))
+    return replace_func(module, _forwarded(func, producer.nest[0]))
+
+
+def _forwarded(func: Func, made_by: For) -> Func:
+    """Arrays that only pass values on from one statement of the producer, removed.
+
+    Such an array is stored to by one operation, and every load of it follows in the same block
+    and names the same element.
+    """
+    written = {op.array for op in walk((made_by,)) if isinstance(op, Store)}
+    local = {op.result for op in walk(func.body) if isinstance(op, Alloc)} - set(func.returned)
+    mapping: dict[Value, Value | AffineExpr] = {}
+    gone = set()
+    for array in written & local:
+        if (loads := _forwards(func, array)) is not None:
+            gone.add(array)
+            mapping |= loads
+
+    def visit(op: Op) -> Op | Block | None:
+        if isinstance(op, Load | Store) and op.array in gone:
+            return ()
+        return () if isinstance(op, Alloc) and op.result in gone else None
+
+    while any(v in mapping for v in mapping.values()):
+        mapping = {k: mapping.get(v, v) if isinstance(v, Value) else v for k, v in mapping.items()}
+    return replace(func, body=substitute(map_block(func.body, visit), mapping))
+
+
+def _forwards(func: Func, array: Value) -> dict[Value, Value] | None:
+    """What each load of the array gives, or None when it is more than a wire."""
+    uses = [op for op in walk(func.body) if array in op.operands()]
+    stores = [op for op in uses if isinstance(op, Store)]
+    if len(stores) != 1 or not all(isinstance(op, Load | Store) for op in uses):
+        return None
+    (store,) = stores
+    block = next(b for b in _blocks(func.body) if store in b)
+    after = block[block.index(store) + 1 :]
+    loads = [op for op in uses if isinstance(op, Load)]
+    if not all(op in after and op.index == store.index for op in loads):
+        return None
+    return {op.result: store.value for op in loads}
+
+
+def _blocks(block: Block) -> Iterator[Block]:
+    yield block
+    for op in block:
+        for region in op.regions():
+            yield from _blocks(region)

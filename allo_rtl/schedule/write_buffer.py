@@ -1,0 +1,270 @@
+"""The primitive that gathers the writes of a loop's iteration in a buffer on chip: buffer_at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.ir.affine import AffineExpr, FloorDiv, Interval, Mod
+from allo_rtl.ir.ops import (
+    Alloc,
+    Block,
+    Call,
+    For,
+    Load,
+    LoopAttrs,
+    Module,
+    Op,
+    Store,
+    Value,
+)
+from allo_rtl.ir.rewrite import loops as all_loops
+from allo_rtl.ir.rewrite import map_block, walk
+from allo_rtl.ir.types import ArrayType, index
+from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.loops import Place, fresh_name, replace_loop
+
+type Bounds = tuple[AffineExpr, ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of an array that one iteration of a loop touches.
+
+    Along each dimension it is ``extent`` elements from ``base`` on, where ``base`` is the same
+    throughout the iteration.
+    """
+
+    bases: tuple[AffineExpr, ...]
+    extents: tuple[int, ...]
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The dimensions along which it has more than one element."""
+        return tuple(d for d, n in enumerate(self.extents) if n > 1)
+
+    def inside(self, subscripts: Sequence[AffineExpr]) -> tuple[AffineExpr, ...]:
+        """Subscripts of the array as subscripts of a buffer of the kept dimensions."""
+        return tuple(subscripts[d] - self.bases[d] for d in self.kept)
+
+
+def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) -> Window:
+    """The part of the array that the buffer holds.
+
+    Raises:
+        ScheduleError: an iteration does not touch a box of the array.
+        IllegalScheduleError: it touches the array in places of which the buffer would know
+            nothing.
+    """
+    if not any(isinstance(op, For) for op in walk(place.loop.body)):
+        raise ScheduleError(
+            f"{primitive}: loop {place.loop.name!r} is the innermost, there is nothing to gather",
+            loc=place.loop.loc,
+            allowed="a loop with loops inside",
+        )
+    found = list(_accesses(module, place, array, primitive))
+    if not any(isinstance(op, Store) for op in found):
+        raise ScheduleError(
+            f"{primitive}: loop {place.loop.name!r} does not write {array.name!r}",
+            loc=place.loop.loc,
+            hint="reuse_at buffers what is only read",
+        )
+    ranges = _ranges(place)
+    inner = {loop.iv for loop in all_loops(place.loop.body)}
+    boxes = [_box(op, inner, ranges, place, primitive) for op in found]
+    return _union(found, boxes, array, primitive)
+
+
+def _accesses(
+    module: Module, place: Place, array: Value, primitive: str
+) -> list[Load | Store]:
+    """The loads and stores of the array inside the loop; nothing else may touch it."""
+    root = alias_root(module, place.func)
+    found: list[Load | Store] = []
+    for op in walk(place.loop.body):
+        if isinstance(op, Load | Store) and op.array is array:
+            found.append(op)
+            continue
+        touched = [v for v in op.operands() if isinstance(v.type, ArrayType)]
+        if any(root(v) is root(array) for v in touched):
+            what = f"a call of {op.callee}" if isinstance(op, Call) else "this"
+            raise IllegalScheduleError(
+                f"{primitive}: {what} uses {array.name!r} too, and would not see the buffer",
+                loc=op.loc,
+            )
+    return found
+
+
+def _ranges(place: Place) -> dict[Value, Interval]:
+    """Intervals of the counters around and inside the loop."""
+    ranges: dict[Value, Interval] = {}
+
+    def env(value: Value) -> Interval:
+        return ranges.get(value, (index.min, index.max))
+
+    for loop in (*place.nest, *all_loops(place.loop.body)):
+        low = max(e.bounds(env)[0] for e in loop.lower)
+        high = min(e.bounds(env)[1] for e in loop.upper) - 1
+        ranges[loop.iv] = (low, max(low, high))
+    return ranges
+
+
+type _Box = tuple[tuple[AffineExpr, Interval], ...]
+"""Of each dimension: what is the same throughout the iteration, and the interval of the rest."""
+
+
+def _box(
+    op: Load | Store,
+    inner: set[Value],
+    ranges: Mapping[Value, Interval],
+    place: Place,
+    primitive: str,
+) -> _Box:
+    varying = inner | {v for o in walk(place.loop.body) for v in o.results()}
+    parts = []
+    for subscript in op.index:
+        fixed, moving = _separate(subscript, varying)
+        unknown = [v for v in moving.values if v not in inner]
+        span = moving.bounds(lambda v: ranges.get(v, (index.min, index.max)))
+        if unknown or span[0] == index.min or span[1] - span[0] >= 1 << 32:
+            raise ScheduleError(
+                f"{primitive}: the subscript {subscript} of {op.array.name!r} may be anything "
+                f"inside loop {place.loop.name!r}",
+                loc=op.loc,
+                allowed="subscripts of loop counters with constant bounds",
+            )
+        parts.append((fixed, span))
+    return tuple(parts)
+
+
+def _separate(expr: AffineExpr, varying: set[Value]) -> tuple[AffineExpr, AffineExpr]:
+    """The terms without any of the values, and those with; the constant is among the latter."""
+    fixed = AffineExpr.constant(0)
+    moving = AffineExpr.constant(expr.const)
+    for atom, factor in expr.terms:
+        used = atom.numerator.values if isinstance(atom, FloorDiv | Mod) else {atom}
+        term = AffineExpr(((atom, factor),), 0)
+        if used & varying:
+            moving = moving + term
+        else:
+            fixed = fixed + term
+    return fixed, moving
+
+
+def _union(
+    found: Sequence[Load | Store], boxes: Sequence[_Box], array: Value, primitive: str
+) -> Window:
+    """The smallest window with all boxes in it."""
+    bases: list[AffineExpr] = []
+    extents: list[int] = []
+    for d in range(array.array.rank):
+        fixed = boxes[0][d][0]
+        for op, box in zip(found, boxes, strict=True):
+            if box[d][0] != fixed:
+                notes = [("and this access", op.loc)] if op.loc else []
+                raise IllegalScheduleError(
+                    f"{primitive}: along dimension {d + 1} of {array.name!r} this access starts at "
+                    f"{fixed} and another one at {box[d][0]}: a buffer would lose what is written "
+                    "through the other",
+                    loc=found[0].loc,
+                    notes=notes,
+                )
+        low = min(box[d][1][0] for box in boxes)
+        high = max(box[d][1][1] for box in boxes)
+        bases.append(fixed + low)
+        extents.append(high - low + 1)
+    return Window(tuple(bases), tuple(extents))
+
+
+def apply_buffer_at(
+    module: Module, place: Place, array: Value, window: Window
+) -> tuple[Module, str]:
+    """The module with the buffer, and the buffer's name."""
+    loop, type_ = place.loop, array.array
+    shape = tuple(window.extents[d] for d in window.kept)
+    name = _buffer_name(place, array)
+    buffer = Value(ArrayType(type_.element, shape), name)
+
+    def visit(op: Op) -> Op | None:
+        if isinstance(op, Load | Store) and op.array is array:
+            return replace(op, array=buffer, index=window.inside(op.index))
+        return None
+
+    body = map_block(loop.body, visit)
+    pipelined = any(p.attrs.pipeline_ii is not None for p in place.nest)
+    copies = _Copies(place, array, buffer, window, pipelined)
+    new = (
+        Alloc(result=buffer, loc=loop.loc), *copies.nest("init"), *body, *copies.nest("back"),
+    )  # fmt: skip
+    return replace_loop(module, place.func, loop, replace(loop, body=new)), name
+
+
+def _buffer_name(place: Place, array: Value) -> str:
+    taken = {v.name for op in walk(place.func.body) for v in op.results()}
+    taken |= {a.name for a in place.func.args}
+    name, k = f"{array.name}_buf", 0
+    while name in taken:
+        k += 1
+        name = f"{array.name}_buf_{k}"
+    return name
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Makes the loops that fill the buffer before, and empty it after."""
+
+    place: Place
+    array: Value
+    buffer: Value
+    window: Window
+    pipelined: bool
+
+    def nest(self, suffix: str) -> Block:
+        """``init``: from the array to the buffer; ``back``: from the buffer to the array."""
+        loc = self.place.loop.loc
+        ivs = [Value(index, self._name(d, suffix)) for d in self.window.kept]
+        inside = tuple(map(AffineExpr.of, ivs))
+        at = list(self.window.bases)
+        for d, iv in zip(self.window.kept, inside, strict=True):
+            at[d] = at[d] + iv
+        word = Value(self.array.array.element)
+        into, out = (self.buffer, self.array) if suffix == "init" else (self.array, self.buffer)
+        where = {self.buffer: inside, self.array: tuple(at)}
+        body: Block = (
+            Load(result=word, array=out, index=where[out], loc=loc),
+            Store(value=word, array=into, index=where[into], loc=loc),
+        )
+        for k in reversed(range(len(ivs))):
+            body = (self._loop(k, ivs, body),)
+        return body
+
+    def _loop(self, k: int, ivs: Sequence[Value], body: Block) -> For:
+        lower, upper = self._bounds(self.window.kept[k])
+        innermost = k == len(ivs) - 1
+        attrs = LoopAttrs(pipeline_ii=1 if innermost and not self.pipelined else None)
+        return For(
+            iv=ivs[k], lower=lower, upper=upper, body=body, name=ivs[k].name, attrs=attrs,
+            loc=self.place.loop.loc,
+        )  # fmt: skip
+
+    def _bounds(self, dim: int) -> tuple[Bounds, Bounds]:
+        """The buffer may reach beyond the array where bounds inside are not constant."""
+        base, extent = self.window.bases[dim], self.window.extents[dim]
+        end = self.array.array.shape[dim]
+        ranges = _ranges(self.place)
+        low, high = base.bounds(lambda v: ranges.get(v, (index.min, index.max)))
+        zero, full = AffineExpr.constant(0), AffineExpr.constant(extent)
+        lower = (zero,) if low >= 0 else (zero, -base)
+        upper = (full,) if high + extent <= end else (full, AffineExpr.constant(end) - base)
+        return lower, upper
+
+    def _name(self, dim: int, suffix: str) -> str:
+        """After the loop that runs along the dimension, when there is one."""
+        inner = {loop.iv: loop.name for loop in all_loops(self.place.loop.body)}
+        for op in walk(self.place.loop.body):
+            if isinstance(op, Load | Store) and op.array is self.array:
+                for value in sorted(op.index[dim].values, key=lambda v: v.uid):
+                    if value in inner:
+                        return fresh_name(self.place.nest[0], f"{inner[value]}_{suffix}")
+        return fresh_name(self.place.nest[0], f"{self.array.name}_{suffix}")

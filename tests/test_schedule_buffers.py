@@ -1,0 +1,447 @@
+"""buffer_at, reuse_at, compute_at, reshape, compose: what they make, that it computes the same,
+what it costs in hardware, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import allo_rtl as allo
+from allo_rtl.customize import customize
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.types import int32
+from allo_rtl.ir.verify import verify_module
+from allo_rtl.schedule.schedule import Schedule
+
+
+def results(schedule, seed=0):
+    """What a run returns and leaves in its arguments, on random data."""
+    verify_module(schedule.module)
+    rng = np.random.default_rng(seed)
+    args = [
+        rng.integers(-1000, 1000, a.array.shape).astype(np.int64) for a in schedule.top_func.args
+    ]
+    out = evaluate(schedule.module, args)
+    return [a.tolist() for a in (*args, *out)]
+
+
+def unchanged(schedule, kernel):
+    """Assert that a schedule computes what the kernel does."""
+    assert results(schedule) == results(customize(kernel))
+
+
+def cycles(schedule):
+    """Cycles that the report predicts."""
+    return schedule.build(target="rtl").cycles
+
+
+# --- buffer_at -------------------------------------------------------------------------------
+
+
+def gemm(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8]):
+    for i, k, j in allo.grid(8, 8, 8, name="gemm"):
+        C[i, j] += A[i, k] * B[k, j]
+
+
+def test_a_row_is_gathered_and_keeps_what_was_there():
+    s = customize(gemm)
+    buffer = s.buffer_at(s.C, "i")
+    unchanged(s, gemm)
+    assert str(s) == (
+        "gemm(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8])\n"
+        "  gemm: for i in 0..8\n"
+        "    C_buf: int32[8]\n"
+        "    for j_init in 0..8  pipeline II=1\n"
+        "      C_buf[j_init] = ...\n"
+        "    for k in 0..8\n"
+        "      for j in 0..8\n"
+        "        C_buf[j] = ...\n"
+        "    for j_back in 0..8  pipeline II=1\n"
+        "      C[i, j_back] = ..."
+    )
+    s.partition(buffer)
+    unchanged(s, gemm)
+
+
+def test_a_tile_is_gathered_also_when_it_reaches_over_the_edge():
+    s = customize(gemm)
+    s.split("i", 4)
+    s.split("j", 3)
+    s.reorder("i.outer", "j.outer", "k", "i.inner", "j.inner")
+    s.buffer_at("C", "j.outer")
+    unchanged(s, gemm)
+    assert "C_buf: int32[4, 3]" in str(s)
+
+
+def triangle(C: int32[8, 8], A: int32[8, 8]):
+    for i in range(8):
+        for k in range(8):
+            for j in range(i, 8):
+                C[i, j] += A[i, k] * A[j, k]
+
+
+def test_triangular_bounds():
+    s = customize(triangle)
+    s.buffer_at(s.C, "i")
+    unchanged(s, triangle)
+
+
+def test_an_accumulator_is_a_buffer_of_one_element():
+    s = customize(gemm)
+    s.reorder("i", "j", "k")
+    s.buffer_at(s.C, "j")
+    unchanged(s, gemm)
+    assert "C_buf = ..." in str(s)
+
+
+def test_the_array_is_touched_once_an_element_in_hardware():
+    plain, buffered = customize(gemm), customize(gemm)
+    for s in (plain, buffered):
+        s.reorder("i", "j", "k")
+    buffered.buffer_at("C", "j")
+    for s in (plain, buffered):
+        s.pipeline("k")
+    report = buffered.build(target="rtl").report()
+    assert cycles(buffered) < cycles(plain)
+    assert "C_buf" in str(report)
+
+
+def solve(A: int32[8, 8], B: int32[8, 8]):
+    for i in range(8):
+        for j in range(8):
+            for k in range(i + 1, 8):
+                B[i, j] += A[k, i] * B[k, j]
+
+
+def test_reads_past_the_buffer_are_refused():
+    s = customize(solve)
+    with pytest.raises(IllegalScheduleError) as caught:
+        s.buffer_at("B", "i")
+    assert (
+        "buffer_at('B', 'i'): along dimension 1 of 'B' this access starts at i and another one at "
+        "0: a buffer would lose what is written through the other"
+    ) in str(caught.value)
+    assert not s.history()
+
+
+def shift(A: int32[8]):
+    for i in range(8):
+        A[i] = i
+
+
+def test_buffer_at_needs_a_loop_inside_and_a_write():
+    with pytest.raises(ScheduleError, match="loop 'i' is the innermost, there is nothing to gath"):
+        customize(shift).buffer_at("A", "i")
+    with pytest.raises(ScheduleError, match="loop 'i' does not write 'A'"):
+        customize(gemm).buffer_at("A", "i")
+
+
+def indirect(A: int32[8], P: int32[8]):
+    for i in range(4):
+        for j in range(8):
+            A[P[j]] += i
+
+
+def test_subscripts_that_depend_on_data_are_refused():
+    with pytest.raises(ScheduleError, match="may be anything inside loop 'i'"):
+        customize(indirect).buffer_at("A", "i")
+
+
+# --- reuse_at --------------------------------------------------------------------------------
+
+
+def blur(A: int32[10, 10], B: int32[8, 8]):
+    for y, x in allo.grid(8, 8, name="blur"):
+        v: int32 = 0
+        for r, c in allo.reduction(3, 3):
+            v += A[y + r, x + c]
+        B[y, x] = v
+
+
+def test_a_line_buffer_then_a_window():
+    s = customize(blur)
+    line = s.reuse_at(s.A, "y")
+    unchanged(s, blur)
+    assert "blur_reuse_y: int32[3, 10] banked [complete, -]" in str(s)
+    s.reuse_at(line, "x")
+    unchanged(s, blur)
+    assert "blur_reuse_x: int32[3, 3] banked [complete, complete]" in str(s)
+    assert "fill1" not in str(s)  # one loop fills the line and moves the window
+
+
+def test_the_window_reads_an_element_a_cycle():
+    s = customize(blur)
+    s.reuse_at(s.reuse_at(s.A, "y"), "x")
+    s.pipeline("x")
+    plain = customize(blur)
+    plain.pipeline("x")
+    # 100 elements go by; without the buffers nine reads a result wait for one port.
+    assert 100 <= cycles(s) < 300 < cycles(plain)
+
+
+def strided(A: int32[9, 12], B: int32[4, 5]):
+    for y, x in allo.grid(4, 5):
+        for r, c in allo.reduction(3, 4):
+            B[y, x] += A[2 * y + r, 2 * x + c]
+
+
+def test_strides():
+    s = customize(strided)
+    s.reuse_at("A", "y")
+    unchanged(s, strided)
+    t = customize(strided)
+    t.reuse_at("A", "x")
+    unchanged(t, strided)
+
+
+def late(A: int32[12], B: int32[6]):
+    for x in range(2, 8):
+        B[x - 2] = A[x - 2] + 2 * A[x] + A[x + 3]
+
+
+def test_a_loop_that_does_not_start_at_zero():
+    s = customize(late)
+    s.reuse_at("A", "x")
+    unchanged(s, late)
+    assert "int32[6] banked [complete]" in str(s)
+
+
+def stepped(A: int32[16], B: int32[16]):
+    for x in range(0, 12, 2):
+        B[x] = A[x] + A[x + 3]
+
+
+def test_a_loop_with_a_step():
+    s = customize(stepped)
+    s.reuse_at("A", "x")
+    unchanged(s, stepped)
+
+
+def in_place(A: int32[10]):
+    for t in range(3):
+        for x in range(8):
+            A[x] = A[x] + A[x + 1] + A[x + 2]
+
+
+def test_an_array_that_the_loop_writes_is_refused():
+    with pytest.raises(IllegalScheduleError) as caught:
+        customize(in_place).reuse_at("A", "x")
+    assert "this writes 'A' inside loop 'x', and the reuse buffer would keep the old values" in str(
+        caught.value
+    )
+
+
+def sweep(A: int32[10], B: int32[10]):
+    for t in range(3):
+        for x in range(8):
+            B[x] = A[x] + A[x + 1] + A[x + 2]
+        for y in range(8):
+            A[y] = B[y]
+
+
+def test_an_array_written_after_the_loop_is_read_anew():
+    s = customize(sweep)
+    s.reuse_at("A", "x")
+    unchanged(s, sweep)
+
+
+def apart(A: int32[16], B: int32[4]):
+    for x in range(4):
+        B[x] = A[4 * x] + A[4 * x + 1]
+
+
+def test_windows_that_do_not_overlap_are_refused():
+    with pytest.raises(ScheduleError, match="read the same element of 'A'"):
+        customize(apart).reuse_at("A", "x")
+
+
+def padded(A: int32[8], B: int32[8]):
+    for x in range(8):
+        v: int32 = 0
+        for r in allo.reduction(3):
+            if x + r >= 1 and x + r < 9:
+                v += A[x + r - 1]
+        B[x] = v
+
+
+def test_a_window_that_leaves_the_array_is_refused():
+    with pytest.raises(ScheduleError) as caught:
+        customize(padded).reuse_at("A", "x")
+    assert "the window reaches from -1 to 8 along dimension 1 of 'A', which is int32[8]" in str(
+        caught.value
+    )
+    assert "pad the array instead" in str(caught.value)
+
+
+# --- compute_at ------------------------------------------------------------------------------
+
+
+def stages(A: int32[8, 4]) -> int32[8, 4]:
+    B: int32[8, 4] = 0
+    C: int32[8, 4] = 0
+    for i, j in allo.grid(8, 4, name="first"):
+        B[i, j] = A[i, j] + 1
+    for i1, j1 in allo.grid(8, 4, name="second"):
+        C[i1, j1] = B[i1, j1] * 2
+    return C
+
+
+def test_a_producer_moves_to_its_consumer_and_the_array_between_vanishes():
+    s = customize(stages)
+    s.compute_at("first.j", "second.j1")
+    unchanged(s, stages)
+    assert "B" not in str(s)
+    t = customize(stages)
+    t.compute_at("first.i", "second.i1")
+    unchanged(t, stages)
+    assert "for j in 0..4\n      B[i1, j] = ..." in str(t)
+    for schedule, loop in ((s, "j1"), (t, "j1")):
+        schedule.pipeline(loop)
+    plain = customize(stages)
+    plain.pipeline("j")
+    plain.pipeline("j1")
+    assert cycles(s) < cycles(plain)
+
+
+def longer(A: int32[8]) -> int32[10]:
+    B: int32[10] = 0
+    C: int32[10] = 0
+    for i in range(8):
+        B[i] = A[i] + 1
+    for i1 in range(10):
+        C[i1] = B[i1] * 2
+    return C
+
+
+def test_a_consumer_may_run_longer():
+    s = customize(longer)
+    s.compute_at("i", "i1")
+    unchanged(s, longer)
+    assert "if ..." in str(s)
+
+
+def ahead(A: int32[9]) -> int32[8]:
+    B: int32[9] = 0
+    C: int32[8] = 0
+    for i in range(8):
+        B[i + 1] = A[i] + 1
+    for i1 in range(8):
+        C[i1] = B[i1] + B[8 - i1]
+    return C
+
+
+def test_a_consumer_that_would_run_too_early_is_refused():
+    with pytest.raises(IllegalScheduleError) as caught:
+        customize(ahead).compute_at("i", "i1")
+    text = str(caught.value)
+    assert "of the consumer would run before iteration" in text
+    assert "writes B[" in text
+    assert "reads B[" in text
+
+
+def between(A: int32[8]) -> int32[8]:
+    B: int32[8] = 0
+    C: int32[8] = 0
+    for i in range(8):
+        B[i] = A[i] + 1
+    B[3] = 7
+    for i1 in range(8):
+        C[i1] = B[i1] * 2
+    return C
+
+
+def test_nothing_moves_past_a_statement_that_touches_the_same():
+    with pytest.raises(IllegalScheduleError, match="would move loop 'i' past this use of 'B'"):
+        customize(between).compute_at("i", "i1")
+
+
+def test_compute_at_needs_loops_that_match():
+    with pytest.raises(ScheduleError, match="loop 'j' is at depth 2 and loop 'i1' at depth 1"):
+        customize(stages).compute_at("j", "i1")
+    with pytest.raises(ScheduleError, match="must be in two bands of one function"):
+        customize(stages).compute_at("i", "j")
+
+
+# --- reshape ---------------------------------------------------------------------------------
+
+
+def test_a_shape_changes_everywhere_the_array_goes():
+    def inner(A: int32[6, 4]):
+        for i, j in allo.grid(6, 4):
+            A[i, j] += i * j
+
+    def top(A: int32[6, 4]) -> int32[6, 4]:
+        B: int32[6, 4] = A
+        inner(B)
+        return B
+
+    s = customize(top)
+    s.reshape(s.B, (3, 8))
+    verify_module(s.module)
+    data = np.arange(24).reshape(6, 4)
+    (expected,) = evaluate(customize(top).module, [data])
+    (found,) = evaluate(s.module, [data])
+    np.testing.assert_array_equal(found, expected.reshape(3, 8))
+    assert "inner(A: int32[3, 8])" in str(s)
+
+
+def test_reshape_needs_as_many_elements():
+    with pytest.raises(ScheduleError) as caught:
+        customize(gemm).reshape("A", (8, 9))
+    assert "'A' is int32[8, 8] with 64 elements, and the new shape (8, 9) has 72" in str(
+        caught.value
+    )
+
+
+# --- compose ---------------------------------------------------------------------------------
+
+
+def test_schedules_of_callees_are_replayed():
+    def top(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8]):
+        gemm(A, B, C)
+
+    inner = customize(gemm)
+    inner.reorder("k", "i", "j")
+    outer, rest = inner.get_loops()["gemm"]["i"], "j"
+    inner.split(outer, 4)
+    inner.pipeline(rest)
+    inner.partition(inner.B, dim=2)
+    s = customize(top)
+    s.compose(inner)
+    unchanged(s, top)
+    assert [str(step) for step in s.history()] == [
+        "reorder('gemm:k', 'gemm:i', 'gemm:j')",
+        "split('gemm:gemm.i', 4)",
+        "pipeline('gemm:j')",
+        "partition('gemm:B', partition_type=Partition.Complete, dim=2, factor=0)",
+    ]
+    assert s.get_equivalent_variables("B") == {"top:B", "gemm:B"}
+
+
+def test_a_failing_replay_changes_nothing():
+    def top(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8]):
+        gemm(A, B, C)
+
+    inner = customize(gemm)
+    inner.split("j", 4)
+    inner.split("i", 2)
+    s = customize(top)
+    s.split("gemm:i", 2)
+    before = str(s)
+    with pytest.raises(ScheduleError):
+        s.compose(inner)
+    assert str(s) == before
+    assert len(s.history()) == 1
+
+
+def test_compose_needs_a_schedule_of_something_that_is_called():
+    with pytest.raises(ScheduleError, match="Cannot find schedule for kernel: stages does not ca"):
+        customize(stages).compose(customize(gemm))
+    with pytest.raises(TypeError, match="The first argument must be a Schedule object"):
+        customize(stages).compose("gemm")  # type: ignore[arg-type]
+
+
+def test_schedules_stay_independent():
+    one, other = customize(gemm), customize(gemm)
+    one.buffer_at("C", "i")
+    assert isinstance(other, Schedule)
+    assert "C_buf" not in str(other)
