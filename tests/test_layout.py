@@ -22,13 +22,15 @@ MAY_IMPORT = {
     "ir": set(),
     "frontend": {"ir"},
     "schedule": {"ir"},
+    "library": {"ir", "frontend", "schedule"},
     "hls": {"ir"},
     "rtl": {"ir", "hls"},
     "sim": {"ir", "hls", "rtl"},
     "boards": {"ir", "hls", "rtl", "sim"},
 }
-# Schedule.build, and nothing else, hands over to the page that joins the stages.
-ALSO = {"allo_rtl/schedule/schedule.py": {"pipeline"}}
+# Schedule.build, and nothing else, hands over to the page that joins the stages; and compose finds
+# the library's own schedules.
+ALSO = {"allo_rtl/schedule/schedule.py": {"pipeline", "library", "customize"}}
 # Modules of allo_rtl itself that every package may use: they import none of the packages but ir.
 COMMON = {"errors", "target"}
 

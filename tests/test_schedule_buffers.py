@@ -217,7 +217,7 @@ def test_a_loop_with_a_step():
 
 
 def in_place(A: int32[10]):
-    for t in range(3):
+    for _ in range(3):
         for x in range(8):
             A[x] = A[x] + A[x + 1] + A[x + 2]
 
@@ -231,7 +231,7 @@ def test_an_array_that_the_loop_writes_is_refused():
 
 
 def sweep(A: int32[10], B: int32[10]):
-    for t in range(3):
+    for _ in range(3):
         for x in range(8):
             B[x] = A[x] + A[x + 1] + A[x + 2]
         for y in range(8):
