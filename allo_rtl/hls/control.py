@@ -4,41 +4,21 @@
     Sequential   a loop whose iterations follow each other
     Pipelined    a (flattened) loop nest that starts an iteration every II cycles
     Branch       one of two sequences
+    Repeat       a loop that a condition ends
     Invoke       a call: the callee is a module of its own
     Clear        zeroes every bank of a memory, a word a cycle
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from allo_rtl.hls.graph import BIT, INDEX, Graph
-from allo_rtl.hls.node import Kind, Node
-from allo_rtl.hls.prepare import PreparedFunc
-from allo_rtl.hls.region import Region, RegionBuilder
-from allo_rtl.hls.storage import ArrayStorage, assign_storage
-from allo_rtl.ir.affine import AffineExpr, Interval
-from allo_rtl.ir.ops import (
-    Alloc,
-    Apply,
-    Binary,
-    Block,
-    Call,
-    Cast,
-    Compare,
-    Constant,
-    For,
-    Func,
-    Global,
-    If,
-    Op,
-    Return,
-    Select,
-    Value,
-)
-from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, Index, IntegerType
+from allo_rtl.hls.node import Node
+from allo_rtl.hls.region import Region
+from allo_rtl.hls.storage import ArrayStorage
+from allo_rtl.ir.affine import Interval
+from allo_rtl.ir.ops import Call, For, Func, Value, While
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +107,20 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
+class Repeat:
+    """``before``; while the condition, which its last region puts out, is 1: ``body`` and
+    ``before`` again.
+
+    With an empty ``body`` that is a loop with its test at the end.
+    """
+
+    loop: While
+    before: tuple[Control, ...]
+    condition: Value
+    body: tuple[Control, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Invoke:
     """A call of another function."""
 
@@ -141,7 +135,7 @@ class Clear:
     depth: int
 
 
-type Control = Straight | Sequential | Pipelined | Branch | Invoke | Clear
+type Control = Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Clear
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,265 +153,21 @@ class FunctionControl:
     defined: Mapping[Value, Node]
 
 
-def build_control(prepared: PreparedFunc, constants: Mapping[str, Global]) -> FunctionControl:
-    """The control tree of a prepared function."""
-    func = prepared.func
-    storage = assign_storage(func, constants)
-    builder = _Builder(storage, prepared.dirty)
-    for value in func.args:
-        if isinstance(value.type, IntegerType | Index):
-            builder.intervals[value] = (value.type.min, value.type.max)
-    drafts = builder.sequence(func.body)
-    finisher = _Finisher(set(builder.results))
-    body = finisher.sequence(drafts)
-    return FunctionControl(func, storage, body, builder.results, finisher.defined)
+def flatten(controls: Sequence[Control]) -> Iterator[Control]:
+    """Every control of a tree, outer first, in order."""
+    for control in controls:
+        yield control
+        match control:
+            case Sequential(body=body):
+                yield from flatten(body)
+            case Branch(then=then, orelse=orelse):
+                yield from flatten(then)
+                yield from flatten(orelse)
+            case Repeat(before=before, body=body):
+                yield from flatten(before)
+                yield from flatten(body)
 
 
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A region whose outputs are not known yet; becomes a Straight."""
-
-    builder: RegionBuilder
-
-
-type _Item = Control | _Draft | _PipelinedDraft | _LoopDraft | _BranchDraft
-
-
-@dataclass(frozen=True, eq=False)
-class _PipelinedDraft:
-    counters: tuple[Counter, ...]
-    builder: RegionBuilder
-
-
-_PURE = (Constant, Binary, Compare, Select, Cast, Apply)
-
-
-def perfect_nest(loop: For) -> tuple[list[For], list[Op]] | None:
-    """The loops from ``loop`` down to a pipelined one, and the pure operations between them.
-
-    None when the nest is imperfect before it reaches a pipelined loop.
-    """
-    chain, between = [loop], list[Op]()
-    while chain[-1].attrs.pipeline_ii is None:
-        *before, last = chain[-1].body or (None,)
-        if not isinstance(last, For) or not all(isinstance(op, _PURE) for op in before):
-            return None
-        between.extend(op for op in before if op is not None)
-        chain.append(last)
-    return chain, between
-
-
-class _Builder:
-    """Reads a function in order; straight-line operations gather in one draft region."""
-
-    def __init__(
-        self, storage: Mapping[Value, ArrayStorage], dirty: frozenset[Value]
-    ) -> None:
-        self.storage = storage
-        self.dirty = dirty
-        self.intervals: dict[Value, Interval] = {}
-        self.current: RegionBuilder | None = None
-        self.results: tuple[Value, ...] = ()
-
-    def region(self) -> RegionBuilder:
-        """The region that straight-line operations go to now."""
-        if self.current is None:
-            self.current = RegionBuilder(self.storage, self.intervals.__getitem__)
-        return self.current
-
-    def flush(self, items: list[_Item]) -> None:
-        """End the current region."""
-        if self.current is not None:
-            self.learn(self.current)
-            items.append(_Draft(self.current))
-            self.current = None
-
-    def learn(self, builder: RegionBuilder) -> None:
-        """Remember the intervals of the values a region defines."""
-        for value, node in builder.values.items():
-            self.intervals.setdefault(value, node.range)
-
-    def sequence(self, block: Block) -> list[_Item]:
-        """The items of a block; ends with no region open."""
-        items: list[_Item] = []
-        for op in block:
-            match op:
-                case For():
-                    self.loop(op, items)
-                case If() if _needs_states(op, self.dirty):
-                    self.branch(op, items)
-                case Call():
-                    self.flush(items)
-                    for value in op.outs:
-                        if isinstance(value.type, IntegerType | Index):
-                            self.intervals[value] = (value.type.min, value.type.max)
-                    items.append(Invoke(op))
-                case Alloc() if op.result in self.dirty:
-                    self.flush(items)
-                    items.append(Clear(op.result, self.storage[op.result].layout.depth))
-                case Return():
-                    scalars = [v for v in op.values if not isinstance(v.type, ArrayType)]
-                    self.results = tuple(self.alias(v, v.name) for v in scalars)
-                case _:
-                    self.region().add((op,))
-        self.flush(items)
-        return items
-
-    def branch(self, op: If, items: list[_Item]) -> None:
-        """A conditional with loops or calls inside."""
-        condition = self.alias(op.condition, "taken")
-        self.flush(items)
-        then, orelse = self.sequence(op.then), self.sequence(op.orelse)
-        items.append(_BranchDraft(condition, tuple(then), tuple(orelse)))
-
-    def alias(self, value: Value, name: str) -> Value:
-        """A new value equal to another, put out by the region that ends just before its use."""
-        fresh = Value(value.type, name)
-        region = self.region()
-        region.values[fresh] = region.value(value)
-        return fresh
-
-    def loop(self, op: For, items: list[_Item]) -> None:
-        """A loop: pipelined with the perfect nest around it, or sequential."""
-        if op.trip_count == 0:
-            return
-        nest = perfect_nest(op)
-        if nest is not None and all(x.trip_count is not None for x in nest[0]):
-            if all(x.trip_count for x in nest[0]):
-                self.flush(items)
-                self.pipelined(nest[0], nest[1], items)
-        elif op.attrs.pipeline_ii is not None:
-            self.pipelined([op], [], items)
-        else:
-            interval, bounds = self.bounds(op)
-            self.flush(items)
-            self.intervals[op.iv] = interval
-            body = tuple(self.sequence(op.body))
-            items.append(_LoopDraft(op, interval, bounds, body))
-
-    def pipelined(self, nest: list[For], between: list[Op], items: list[_Item]) -> None:
-        """A flattened nest."""
-        counters = []
-        for loop in nest:
-            interval, bounds = self.bounds(loop)
-            self.intervals[loop.iv] = interval
-            counters.append(Counter(loop, interval, bounds))
-        self.flush(items)
-        ivs = tuple(loop.iv for loop in nest)
-        builder = RegionBuilder(self.storage, self.intervals.__getitem__, ivs)
-        builder.add((*between, *nest[-1].body))
-        items.append(_PipelinedDraft(tuple(counters), builder))
-
-    def bounds(self, op: For) -> tuple[Interval, Bounds]:
-        """Interval of the counter and the bounds; dynamic ones are computed in the region."""
-        if (constant := op.constant_bounds) is not None:
-            trip = op.trip_count
-            assert trip
-            last = constant[0] + (trip - 1) * op.step
-            return (constant[0], last), Bounds(constant[0], last, op.step)
-        region = self.region()
-        low = _extreme(region, op.lower, Kind.MAX)
-        high = _extreme(region, op.upper, Kind.MIN)
-        lower, upper = Value(INDEX, f"{op.name}_first"), Value(INDEX, f"{op.name}_end")
-        nonempty = Value(BIT, f"{op.name}_any")
-        region.values[lower], region.values[upper] = low, high
-        region.values[nonempty] = region.graph.make(Kind.LT, BIT, low, high)
-        interval = (low.range[0], max(low.range[0], high.range[1] - 1))
-        return interval, Bounds(lower, upper, op.step, nonempty)
-
-
-def _extreme(region: RegionBuilder, exprs: tuple[AffineExpr, ...], kind: Kind) -> Node:
-    nodes = [region.expression(e) for e in exprs]
-    graph: Graph = region.graph
-    result = nodes[0]
-    for node in nodes[1:]:
-        result = graph.make(kind, INDEX, result, node)
-    return result
-
-
-@dataclass(frozen=True, eq=False)
-class _LoopDraft:
-    loop: For
-    interval: Interval
-    bounds: Bounds
-    body: tuple[_Item, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _BranchDraft:
-    condition: Value
-    then: tuple[_Item, ...]
-    orelse: tuple[_Item, ...]
-
-
-def _needs_states(op: If, dirty: frozenset[Value]) -> bool:
-    """Whether a conditional contains anything that takes control: loops, calls, clears."""
-    inside = walk((*op.then, *op.orelse))
-    return any(
-        isinstance(x, For | Call)
-        or (isinstance(x, Alloc) and x.result in dirty)
-        for x in inside
-    )
-
-
-class _Finisher:
-    """Goes backward through the drafts, collecting which values each region must put out."""
-
-    def __init__(self, needed: set[Value]) -> None:
-        self.needed = needed
-        self.defined: dict[Value, Node] = {}
-
-    def sequence(self, items: list[_Item] | tuple[_Item, ...]) -> tuple[Control, ...]:
-        """Finished controls of the drafts; empty regions vanish."""
-        done: list[Control] = []
-        for item in reversed(items):
-            control = self.finish(item)
-            if control is not None:
-                done.append(control)
-        return tuple(reversed(done))
-
-    def finish(self, item: _Item) -> Control | None:
-        """One finished control."""
-        match item:
-            case _Draft(builder):
-                region = self.region(builder)
-                return Straight(region) if region.sinks or region.outputs else None
-            case _PipelinedDraft(counters, builder):
-                for counter in counters:
-                    self.need_bounds(counter.bounds)
-                return Pipelined(counters, self.region(builder))
-            case _LoopDraft(loop, interval, bounds, body):
-                done = self.sequence(body)
-                self.need_bounds(bounds)
-                return Sequential(loop, interval, bounds, done)
-            case _BranchDraft(condition, then, orelse):
-                parts = self.sequence(then), self.sequence(orelse)
-                self.needed.add(condition)
-                return Branch(condition, *parts)
-            case Invoke(call):
-                self.needed.update(a for a in call.args if not isinstance(a.type, ArrayType))
-                return item
-            case Clear():
-                return item
-        raise AssertionError(item)
-
-    def need_bounds(self, bounds: Bounds) -> None:
-        """The values that dynamic bounds are."""
-        parts = (bounds.lower, bounds.last, bounds.nonempty)
-        self.needed.update(p for p in parts if isinstance(p, Value))
-
-    def region(self, builder: RegionBuilder) -> Region:
-        """The finished region; what it uses from outside becomes needed before it."""
-        outputs = {
-            v: n for v, n in builder.values.items()
-            if v in self.needed and not (n.kind is Kind.INPUT and n.source is v)
-            and n.kind is not Kind.COUNTER
-        }
-        region = builder.finish(outputs)
-        self.defined.update(outputs)
-        for node in region.nodes():
-            if node.kind is Kind.INPUT:
-                assert node.source is not None
-                self.needed.add(node.source)
-        return region
-
+def regions(controls: Sequence[Control]) -> Iterator[Straight | Pipelined]:
+    """Every piece of a control tree that has a region, in order."""
+    return (c for c in flatten(controls) if isinstance(c, Straight | Pipelined))

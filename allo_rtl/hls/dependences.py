@@ -4,14 +4,17 @@ A write is done at the end of its cycle: a read may start one cycle after the wr
 What a RAM answers when one word is read and written in the same cycle differs between devices, so
 a write that a read must not see comes at least one cycle after it too, and no kernel depends on
 that answer.  A register is read before it is written in one cycle.
+
+Prints and assertions keep the order of the text, and those of one iteration come before those of
+the next; several may share a cycle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
-from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge
 from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
 from allo_rtl.ir.ops import For, Load, Op, Store
@@ -33,13 +36,21 @@ def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
 
 def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
     """Constraints of a region executed once at a time."""
-    edges = []
+    edges = _event_edges(nodes)
     for group in _by_bank(nodes).values():
         for src, dst in combinations(group, 2):
             if _both_read(src, dst) or _differ(src, dst):
                 continue
             edges.append(Edge(src, dst, _delay(src)))
     return edges
+
+
+def _events(nodes: Iterable[Node]) -> list[Node]:
+    return sorted((n for n in nodes if n.kind in EVENTS), key=lambda n: n.order)
+
+
+def _event_edges(nodes: Iterable[Node]) -> list[Edge]:
+    return [Edge(a, b, 0) for a, b in pairwise(_events(nodes))]
 
 
 def _both_read(a: Node, b: Node) -> bool:
@@ -62,7 +73,9 @@ def pipelined_edges(
     ``loops`` are flattened; ``outermost`` is they or a loop around them in the same nest.
     """
     known: dict[Op, Access] = {a.op: a for a in accesses((outermost,))}
-    edges = []
+    edges = _event_edges(nodes)
+    if edges:
+        edges.append(Edge(edges[-1].dst, edges[0].src, 1, distance=1))
     for group in _by_bank(nodes).values():
         if any(n.kind in (Kind.REG_READ, Kind.REG_WRITE) for n in group):
             edges += _register_edges(group)

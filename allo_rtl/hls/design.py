@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from allo_rtl.errors import BuildError
@@ -14,11 +15,14 @@ from allo_rtl.hls.control import (
     Control,
     FunctionControl,
     Pipelined,
+    Repeat,
     Sequential,
     Straight,
-    build_control,
+    flatten,
+    regions,
 )
 from allo_rtl.hls.control import Counter as LoopCounter
+from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import pipelined_edges, straight_edges
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.modulo import PipelineResult, pipeline
@@ -28,7 +32,7 @@ from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import shapes
-from allo_rtl.ir.ops import Module, Value
+from allo_rtl.ir.ops import Assert, Module, Print, Value
 from allo_rtl.target import Device
 
 
@@ -40,6 +44,7 @@ class FunctionDesign:
         control: its control tree and storage.
         schedules: the operation schedule of every region.
         limits: for each pipelined region, what keeps it from a smaller initiation interval.
+        sequential: counters of loops that could not be pipelined as asked, with the reason.
         latency: cycles of a run, None when they depend on data.
         timing: answers the latency of parts of the tree.
     """
@@ -49,6 +54,7 @@ class FunctionDesign:
     limits: Mapping[Region, str]
     latency: int | None
     timing: Latency
+    sequential: Mapping[Value, str]
 
     @property
     def name(self) -> str:
@@ -69,6 +75,17 @@ class Design:
     module: Module
     device: Device
     clock_mhz: float
+
+    @cached_property
+    def sites(self) -> Mapping[Print | Assert, int]:
+        """A number for each print and assertion in the hardware, in the order of the text."""
+        events = (
+            node.event
+            for function in self.functions
+            for piece in regions(function.control.body)
+            for node in sorted(piece.region.sinks, key=lambda n: n.order)
+        )
+        return {op: n for n, op in enumerate(dict.fromkeys(e for e in events if e))}
 
     def function(self, name: str) -> FunctionDesign:
         """The function called ``name``."""
@@ -91,7 +108,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     functions = []
     for prepared in prepare(module):
         control = build_control(prepared, constants)
-        function = _time(control, operators, latencies)
+        function = _time(control, operators, latencies, prepared.sequential)
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
@@ -99,7 +116,10 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
 
 
 def _time(
-    control: FunctionControl, operators: Operators, latencies: Mapping[str, int | None]
+    control: FunctionControl,
+    operators: Operators,
+    latencies: Mapping[str, int | None],
+    sequential: Mapping[Value, str],
 ) -> FunctionDesign:
     pieces = list(regions(control.body))
     scheduler = _RegionScheduler(operators, _port_inputs([piece.region for piece in pieces]))
@@ -107,7 +127,7 @@ def _time(
     timing = Latency(scheduler.schedules, control.defined, latencies)
     return FunctionDesign(
         replace(control, body=body), scheduler.schedules, scheduler.limits,
-        timing.body(body, {}), timing,
+        timing.body(body, {}), timing, sequential,
     )
 
 
@@ -137,6 +157,8 @@ class _RegionScheduler:
                 return replace(control, body=self.sequence(body))
             case Branch(then=then, orelse=orelse):
                 return replace(control, then=self.sequence(then), orelse=self.sequence(orelse))
+            case Repeat(before=before, body=body):
+                return replace(control, before=self.sequence(before), body=self.sequence(body))
         return control
 
     def _nest(self, control: Pipelined) -> Control:
@@ -193,23 +215,6 @@ def _unflatten(control: Pipelined, depth: int) -> Control:
     for counter in reversed(control.counters[:-depth]):
         nest = Sequential(counter.loop, counter.interval, counter.bounds, (nest,))
     return nest
-
-
-def flatten(controls: Sequence[Control]) -> Iterator[Control]:
-    """Every control of a tree, outer first, in order."""
-    for control in controls:
-        yield control
-        match control:
-            case Sequential(body=body):
-                yield from flatten(body)
-            case Branch(then=then, orelse=orelse):
-                yield from flatten(then)
-                yield from flatten(orelse)
-
-
-def regions(controls: Sequence[Control]) -> Iterator[Straight | Pipelined]:
-    """Every piece of a control tree that has a region, in order."""
-    return (c for c in flatten(controls) if isinstance(c, Straight | Pipelined))
 
 
 def _port_inputs(all_regions: Sequence[Region]) -> Counter[Bank]:

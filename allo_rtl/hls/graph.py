@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.node import COMPARISONS, Kind, Node, Number, disjoint
+from allo_rtl.hls.fold import apply
+from allo_rtl.hls.node import (
+    COMPARISONS,
+    FLOAT_COMPARISONS,
+    FloatSpec,
+    Kind,
+    Node,
+    Number,
+    disjoint,
+    full_range,
+)
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
-from allo_rtl.ir.arithmetic import eval_binary, eval_compare
-from allo_rtl.ir.ops import BinaryKind, Predicate, Value
+from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import Index, UInt
 
 BIT = UInt(1)
@@ -67,6 +76,18 @@ class Graph:
             if interval[0] == interval[1]:
                 return self.const(interval[0], type)
             self._known[key] = Node(kind, type, operands, interval, loc=loc)
+        return self._known[key]
+
+    def float(
+        self, spec: FloatSpec, type: Number, *operands: Node, loc: SourceLoc | None = None
+    ) -> Node:
+        """The node for a floating-point operation on patterns (or an integer)."""
+        if all(o.is_const for o in operands):
+            return self.const(apply(Kind.FLOAT, type, [o.value for o in operands], spec), type)
+        key = (Kind.FLOAT, spec, type, *operands)
+        if key not in self._known:
+            interval = (0, 1) if spec.kind in FLOAT_COMPARISONS else full_range(type)
+            self._known[key] = Node(Kind.FLOAT, type, operands, interval, loc=loc, float=spec)
         return self._known[key]
 
     def cast(self, node: Node, type: Number, loc: SourceLoc | None = None) -> Node:
@@ -141,7 +162,8 @@ class Graph:
             return self._simplify_cast(type, operands[0])
         a, b = operands
         if a.is_const and b.is_const:
-            return self._fold(kind, type, a, b)
+            result = BIT if kind in COMPARISONS else type
+            return self.const(apply(kind, type, [a.value, b.value]), result)
         if kind in COMPARISONS:
             return self._simplify_compare(kind, a, b)
         if kind is Kind.MUL:
@@ -157,11 +179,6 @@ class Graph:
         if kind is Kind.SHL or a.range[0] >= 0:
             return self.const(0, type)
         return self.make(Kind.SHR, type, a, self.const(type.bits - 1, type))
-
-    def _fold(self, kind: Kind, type: Number, a: Node, b: Node) -> Node:
-        if kind in COMPARISONS:
-            return self.const(eval_compare(Predicate(kind.value), a.value, b.value), BIT)
-        return self.const(eval_binary(BinaryKind(kind.value), type, a.value, b.value), type)
 
     def _simplify_select(self, operands: tuple[Node, ...]) -> Node | None:
         condition, if_true, if_false = operands

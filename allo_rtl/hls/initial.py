@@ -31,6 +31,7 @@ from allo_rtl.ir.ops import (
     Predicate,
     Select,
     Value,
+    While,
 )
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import Index, UInt
@@ -74,6 +75,9 @@ def _descend(op: Op, arrays: set[Value], dirty: set[Value]) -> Op:
     if isinstance(op, If):
         then, orelse = (_settle(b, arrays, dirty) for b in (op.then, op.orelse))
         return replace(op, then=then, orelse=orelse)
+    if isinstance(op, While):
+        before, body = (_settle(b, arrays, dirty) for b in (op.before, op.body))
+        return replace(op, before=before, body=body)
     return op
 
 
@@ -113,7 +117,7 @@ def _simple(access: Access) -> bool:
         access.affine
         and access.index is not None
         and all(e.values <= counters for e in access.index)
-        and not any(isinstance(p, If) for p in access.parents)
+        and not any(isinstance(p, If | While) for p in access.parents)
         and all(len(x.lower) == 1 and x.lower[0].is_constant for x in access.loops)
         # A limit that comes from elsewhere says nothing of which cells are written.
         and all(e.values <= counters for x in access.loops for e in x.upper)

@@ -11,14 +11,15 @@ from allo_rtl.hls.control import (
     Control,
     Invoke,
     Pipelined,
+    Repeat,
     Sequential,
     Straight,
 )
-from allo_rtl.hls.node import COMPARISONS, Kind, Node
+from allo_rtl.hls.fold import apply
+from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
-from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
-from allo_rtl.ir.ops import BinaryKind, Predicate, Value
+from allo_rtl.ir.ops import Value
 
 CALL_OVERHEAD = 1
 """Cycles between reaching a call and the callee's first cycle (its arguments are registered)."""
@@ -41,6 +42,8 @@ def _least(control: Control) -> int:
             return 1 if bounds.is_constant else 0
         case Pipelined(counters=counters):
             return 1 if all(c.bounds.is_constant for c in counters) else 0
+        case Repeat(before=before):
+            return least(before)
 
 
 def padding(controls: Sequence[Control]) -> int:
@@ -94,6 +97,8 @@ class Latency:
                 return None if inner is None else inner + CALL_OVERHEAD
             case Branch(condition=condition, then=then, orelse=orelse):
                 return self._branch(condition, then, orelse, env)
+            case Repeat():
+                return None
             case Pipelined():
                 return self._pipelined(control, env)
             case Sequential():
@@ -164,14 +169,6 @@ class Latency:
             return None
         parts = [self._number(o, env) for o in node.operands]
         known = [p for p in parts if p is not None]
-        return _apply(node, known) if len(known) == len(parts) else None
-
-
-def _apply(node: Node, numbers: list[int]) -> int:
-    if node.kind in COMPARISONS:
-        return eval_compare(Predicate(node.kind.value), numbers[0], numbers[1])
-    if node.kind is Kind.SELECT:
-        return numbers[1] if numbers[0] else numbers[2]
-    if node.kind is Kind.CAST:
-        return eval_cast(node.type, numbers[0])
-    return eval_binary(BinaryKind(node.kind.value), node.type, *numbers)
+        if len(known) < len(parts):
+            return None
+        return apply(node.kind, node.type, known, node.float)

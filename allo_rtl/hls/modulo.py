@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allo_rtl.errors import BuildError
-from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import For
@@ -100,4 +100,24 @@ def _recurrence_limit(found: OpSchedule, edges: Sequence[Edge]) -> str:
     return (
         f"recurrence: {name}, written{place}, is used {tight.distance} iteration"
         f"{'s' if tight.distance > 1 else ''} later; that takes {_cycles(taken)}"
+        f"{_long_units(found, tight)}"
     )
+
+
+def _long_units(found: OpSchedule, edge: Edge) -> str:
+    """The units of several cycles on the longest way from a dependence's sink to its source."""
+    way: dict[Node, tuple[int, tuple[Node, ...]]] = {edge.dst: (0, ())}
+    for node in topological([edge.src]):
+        parts = [way[o] for o in node.operands if o in way]
+        if node in way or not parts:
+            continue
+        taken, units = max(parts, key=lambda part: part[0])
+        latency = found.units[node].latency
+        way[node] = taken + latency, (*units, node) if latency > 1 else units
+    units = way.get(edge.src, (0, ()))[1]
+    texts = [
+        f"{found.units[n].latency} of them in {found.units[n].name}"
+        + (f" at {n.loc.short}" if n.loc else "")
+        for n in units
+    ]
+    return ", " + " and ".join(texts) if texts else ""

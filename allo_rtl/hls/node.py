@@ -14,8 +14,8 @@ from itertools import count
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import Interval
-from allo_rtl.ir.ops import Alloc, Load, Store, Value
-from allo_rtl.ir.types import Index, IntegerType
+from allo_rtl.ir.ops import Alloc, Assert, FloatKind, Load, Print, Store, Value
+from allo_rtl.ir.types import Float, Index, IntegerType
 
 _serial = count()
 
@@ -49,10 +49,13 @@ class Kind(Enum):
     GE = "ge"
     SELECT = "select"  # operands: condition, if_true, if_false
     CAST = "cast"
+    FLOAT = "float"  # a floating-point operation on bit patterns
     READ = "read"  # operands: address; one bank, one cycle
     WRITE = "write"  # operands: address, data, enable
     REG_READ = "reg_read"
     REG_WRITE = "reg_write"  # operands: data, enable
+    PRINT = "print"  # operands: the arguments, enable
+    ASSERT = "assert"  # operands: enable of the failure
 
 
 COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})
@@ -60,7 +63,8 @@ MODULAR = frozenset({Kind.ADD, Kind.SUB, Kind.MUL, Kind.AND, Kind.OR, Kind.XOR})
 """The low n bits of the result depend on the low n bits of the operands alone."""
 DIVISIONS = frozenset({Kind.DIV, Kind.FLOORDIV, Kind.REM})
 MEMORY = frozenset({Kind.READ, Kind.WRITE, Kind.REG_READ, Kind.REG_WRITE})
-SINKS = frozenset({Kind.WRITE, Kind.REG_WRITE})
+EVENTS = frozenset({Kind.PRINT, Kind.ASSERT})
+"""What only a simulation does; they happen in the order of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,30 @@ class Bank:
 
     array: Value
     index: int
+
+
+FLOAT_COMPARISONS = frozenset(
+    {FloatKind.EQ, FloatKind.NE, FloatKind.LT, FloatKind.LE, FloatKind.GT, FloatKind.GE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatSpec:
+    """Which floating-point operation a node is; the fields are those of a FloatOp."""
+
+    kind: FloatKind
+    format: Float
+    target: Float | None = None
+    fraction: int = 0
+
+    def __str__(self) -> str:
+        if self.kind is FloatKind.CONVERT:
+            return f"{self.format} to {self.target}"
+        if self.kind is FloatKind.TO_INT:
+            return f"{self.format} to integer"
+        if self.kind is FloatKind.FROM_INT:
+            return f"integer to {self.format}"
+        return f"{self.format} {self.kind.value}"
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -80,7 +108,9 @@ class Node:
         source: the IR value an INPUT or COUNTER stands for.
         bank: the memory bank (or register) of a memory node.
         access: the IR access a memory node comes from, for dependences.
-        order: textual order of memory nodes in the region.
+        order: textual order of memory nodes and events in the region.
+        float: the operation of a FLOAT.
+        event: the IR operation of a PRINT or ASSERT.
     """
 
     kind: Kind
@@ -94,6 +124,8 @@ class Node:
     order: int = 0
     name: str = ""
     loc: SourceLoc | None = None
+    float: FloatSpec | None = None
+    event: Print | Assert | None = None
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

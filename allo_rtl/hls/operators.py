@@ -8,8 +8,10 @@ from math import ceil, log2
 
 from allo_rtl.hls import delay
 from allo_rtl.hls.delay import DelayModel
+from allo_rtl.hls.float_timing import float_timing
 from allo_rtl.hls.node import DIVISIONS, Kind, Node, disjoint
 from allo_rtl.hls.widths import Shape
+from allo_rtl.ir.ops import FloatKind
 from allo_rtl.target import Device
 
 _CLASS = {
@@ -69,6 +71,8 @@ class Operators:
             return self._multiplier(node, shapes)
         if node.kind in DIVISIONS:
             return self._divider(node, shapes)
+        if node.kind is Kind.FLOAT:
+            return self._float(node, shapes)
         if node.kind not in _CLASS or self._is_wiring(node):
             return WIRE
         bits = max(shapes[n].width for n in (node, *node.operands))
@@ -103,6 +107,17 @@ class Operators:
         if stage <= self.budget_ns:
             return Unit(1 + levels, stage, 0.0, name, limb, levels)
         return Unit(2 + levels, 0.0, 0.0, name, limb, levels, input_register=True)
+
+    def _float(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
+        """A floating-point unit: its last register holds the result."""
+        spec = node.float
+        assert spec is not None
+        bits = {
+            FloatKind.FROM_INT: shapes[node.operands[0]].width,
+            FloatKind.TO_INT: node.type.bits,
+        }.get(spec.kind, 0)
+        timing = float_timing(spec, bits, self.model, self.budget_ns)
+        return Unit(timing.stages, timing.stage_ns, 0.0, str(spec))
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A pipelined restoring divider: one subtraction and choice for each quotient bit."""

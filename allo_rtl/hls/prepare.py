@@ -2,17 +2,29 @@
 
 After this, the body of every pipelined loop is free of loops and calls, unrolled loops are
 unrolled, every returned array is an array of the function's own, and what must be cleared at its
-allocation is known.
+allocation is known.  A loop that should be pipelined but has a loop inside whose trip count
+depends on data is not: its iterations follow each other, and the innermost loops are pipelined
+instead.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
+from allo_rtl.errors import BuildError
 from allo_rtl.hls.aliases import merge_aliases
 from allo_rtl.hls.initial import settle
-from allo_rtl.hls.unroll import Intervals, copies, inline_calls, unroll_all, unroll_by
+from allo_rtl.hls.unroll import (
+    DataDependentLoop,
+    Intervals,
+    copies,
+    inline_calls,
+    unroll_all,
+    unroll_by,
+)
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import (
@@ -21,7 +33,6 @@ from allo_rtl.ir.ops import (
     Call,
     For,
     Func,
-    If,
     Load,
     LoopAttrs,
     Module,
@@ -29,17 +40,25 @@ from allo_rtl.ir.ops import (
     Return,
     Store,
     Value,
+    While,
 )
-from allo_rtl.ir.rewrite import retype, walk
+from allo_rtl.ir.rewrite import map_block, retype, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Index, Partition
 
 
 @dataclass(frozen=True)
 class PreparedFunc:
-    """A prepared function and the arrays it must clear where they are allocated."""
+    """A prepared function.
+
+    Attributes:
+        func: the function.
+        dirty: the arrays it must clear where they are allocated.
+        sequential: counters of loops that could not be pipelined as asked, with the reason.
+    """
 
     func: Func
     dirty: frozenset[Value]
+    sequential: Mapping[Value, str] = field(default_factory=dict)
 
 
 def prepare(module: Module) -> tuple[PreparedFunc, ...]:
@@ -47,11 +66,14 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     module = merge_aliases(module)
     prepared: dict[str, PreparedFunc] = {}
     for func in module.funcs:
-        body = _unroll(func.body, module, {})
+        unroller = _Unroller(module)
+        body = unroller.block(func.body)
         func = _own_results(replace(func, body=body))
         func = retype(func, _private_arrays(func))
         body, dirty = settle(func.body, _zeroed_arrays(func))
-        prepared[func.name] = PreparedFunc(replace(func, body=body), frozenset(dirty))
+        prepared[func.name] = PreparedFunc(
+            replace(func, body=body), frozenset(dirty), unroller.sequential
+        )
     wanted = _called(module.top, prepared)
     return tuple(p for name, p in prepared.items() if name in wanted)
 
@@ -66,41 +88,72 @@ def _called(top: str, prepared: dict[str, PreparedFunc]) -> set[str]:
     return found
 
 
-def _unroll(block: Block, module: Module, intervals: Intervals) -> Block:
-    out: list[Op] = []
-    for op in block:
-        if isinstance(op, For):
-            out.extend(_unroll_loop(op, module, intervals))
-        elif isinstance(op, If):
-            then, orelse = (_unroll(b, module, intervals) for b in (op.then, op.orelse))
-            out.append(replace(op, then=then, orelse=orelse))
-        else:
-            out.append(op)
-    return tuple(out)
+class _Unroller:
+    """Unrolls the loops of one function that are to be unrolled.
+
+    ``sequential`` collects the loops that cannot be pipelined.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._intervals: Intervals = {}
+        self.sequential: dict[Value, str] = {}
+
+    def block(self, block: Block) -> Block:
+        """The block with every loop as it will be in hardware."""
+        out: list[Op] = []
+        for op in block:
+            if isinstance(op, For):
+                out.extend(self._loop(op))
+            else:
+                parts: dict[str, Any] = {n: self.block(getattr(op, n)) for n in op.REGIONS}
+                out.append(replace(op, **parts) if parts else op)
+        return tuple(out)
+
+    def _loop(self, loop: For) -> Block:
+        if loop.attrs.unroll == 0:
+            unrolled = (self.block(c) for c in copies(loop, self._intervals))
+            return tuple(op for block in unrolled for op in block)
+        if loop.attrs.unroll is not None and loop.attrs.unroll > 1:
+            loop = unroll_by(loop, loop.attrs.unroll)
+        self._learn(loop)
+        if loop.attrs.pipeline_ii is not None:
+            try:
+                inlined = inline_calls(loop.body, self._module.func)
+                return (replace(loop, body=unroll_all(inlined, self._intervals)),)
+            except DataDependentLoop as error:
+                loop = self._give_up(loop, error)
+        return (replace(loop, body=self.block(loop.body)),)
+
+    def _give_up(self, loop: For, error: DataDependentLoop) -> For:
+        """The loop without its pipelining, which the innermost loops inside get."""
+        if loop.attrs.ii_required:
+            raise BuildError(
+                f"loop {loop.name!r} cannot be pipelined: {error.reason}",
+                loc=loop.loc, allowed=error.allowed,
+                hint="leave initiation_interval out to run its iterations one after the other",
+            )  # fmt: skip
+        self.sequential[loop.iv] = f"not pipelined: {error.reason}"
+        attrs = replace(loop.attrs, pipeline_ii=None)
+        return replace(loop, attrs=attrs, body=map_block(loop.body, _pipeline_innermost))
+
+    def _learn(self, loop: For) -> None:
+        """Note the interval of the loop's counter when it follows from those around it."""
+        parts = (*loop.lower, *loop.upper)
+        if all(e.values <= self._intervals.keys() for e in parts):
+            env = self._intervals.__getitem__
+            low = max(e.bounds(env)[0] for e in loop.lower)
+            high = min(e.bounds(env)[1] for e in loop.upper)
+            self._intervals[loop.iv] = (low, max(low, high - 1))
 
 
-def _unroll_loop(loop: For, module: Module, intervals: Intervals) -> Block:
-    if loop.attrs.unroll == 0:
-        unrolled = (_unroll(c, module, intervals) for c in copies(loop, intervals))
-        return tuple(op for block in unrolled for op in block)
-    if loop.attrs.unroll is not None and loop.attrs.unroll > 1:
-        loop = unroll_by(loop, loop.attrs.unroll)
-    _learn(loop, intervals)
-    if loop.attrs.pipeline_ii is not None:
-        body = unroll_all(inline_calls(loop.body, module.func), intervals)
-    else:
-        body = _unroll(loop.body, module, intervals)
-    return (replace(loop, body=body),)
-
-
-def _learn(loop: For, intervals: Intervals) -> None:
-    """Note the interval of the loop's counter when it follows from those around it."""
-    parts = (*loop.lower, *loop.upper)
-    if all(e.values <= intervals.keys() for e in parts):
-        env = intervals.__getitem__
-        low = max(e.bounds(env)[0] for e in loop.lower)
-        high = min(e.bounds(env)[1] for e in loop.upper)
-        intervals[loop.iv] = (low, max(low, high - 1))
+def _pipeline_innermost(op: Op) -> Op | None:
+    """A loop with nothing but straight-line code inside, pipelined."""
+    if not isinstance(op, For) or any(isinstance(x, For | While | Call) for x in walk(op.body)):
+        return None
+    if op.attrs.pipeline_ii is not None or op.attrs.unroll is not None:
+        return None
+    return replace(op, attrs=replace(op.attrs, pipeline_ii=1))
 
 
 def _own_results(func: Func) -> Func:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Sequential
+from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Repeat, Sequential
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
@@ -59,6 +59,9 @@ def _loops(
             case Branch(then=then, orelse=orelse):
                 yield from _loops(function, then, nesting)
                 yield from _loops(function, orelse, nesting)
+            case Repeat(before=before, body=body):
+                yield _repeat(function, control, nesting)
+                yield from _loops(function, (*before, *body), nesting + 1)
             case Clear():
                 pass
 
@@ -81,8 +84,10 @@ def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> Lo
 
 def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> LoopReport:
     depth = function.timing.body(control.body, {})
-    inner = any(isinstance(c, Sequential | Pipelined) for c in control.body)
-    if inner:
+    inner = any(isinstance(c, Sequential | Pipelined | Repeat) for c in control.body)
+    if control.loop.iv in function.sequential:
+        limit = function.sequential[control.loop.iv]
+    elif inner:
         limit = "not pipelined: its body has loops of its own"
     else:
         limit = "not pipelined: each iteration waits for the one before; pipeline it"
@@ -95,6 +100,20 @@ def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> 
         depth=depth,
         latency=function.timing.control(control, {}),
         limit=limit,
+        loc=control.loop.loc,
+    )
+
+
+def _repeat(function: FunctionDesign, control: Repeat, nesting: int) -> LoopReport:
+    return LoopReport(
+        name="while",
+        func=function.name,
+        nesting=nesting,
+        trip=None,
+        ii=None,
+        depth=function.timing.body((*control.before, *control.body), {}),
+        latency=None,
+        limit="not pipelined: each iteration waits for the one before",
         loc=control.loop.loc,
     )
 

@@ -20,6 +20,7 @@ from allo_rtl.ir.ops import (
     Predicate,
     Return,
     Value,
+    While,
 )
 from allo_rtl.ir.rewrite import clone, map_block, substitute_op
 from allo_rtl.ir.types import Index, UInt
@@ -28,6 +29,19 @@ INDEX = Index()
 BIT = UInt(1)
 
 type Intervals = dict[Value, Interval]
+
+
+class DataDependentLoop(BuildError):
+    """A loop that must be unrolled, but runs as often as data say; ``reason`` says which."""
+
+    def __init__(self, reason: str, loop: For | While, hint: str) -> None:
+        self.reason = reason
+        super().__init__(
+            reason,
+            loc=loop.loc,
+            allowed="loops with bounds that are constants or affine in the loops around them",
+            hint=hint,
+        )
 
 
 def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
@@ -77,6 +91,11 @@ def unroll_all(block: Block, intervals: Intervals) -> Block:
             out.append(replace(
                 op, then=unroll_all(op.then, intervals), orelse=unroll_all(op.orelse, intervals)
             ))
+        elif isinstance(op, While):
+            place = f" at {op.loc.short}" if op.loc else ""
+            raise DataDependentLoop(
+                f"the while loop{place} inside it cannot be unrolled", op, "use a for loop"
+            )
         else:
             out.append(op)
     return tuple(out)
@@ -106,13 +125,11 @@ def _greatest_trip(loop: For, intervals: Intervals) -> int:
     return max(0, -(-min(spans) // loop.step))
 
 
-def _not_constant(loop: For) -> BuildError:
-    return BuildError(
-        f"loop {loop.name!r} must be unrolled, but its trip count depends on data",
-        loc=loop.loc,
-        allowed="bounds that are constants or affine in the loops around it",
-        hint="pipeline this loop itself, or give it constant bounds and an if inside",
-    )
+def _not_constant(loop: For) -> DataDependentLoop:
+    return DataDependentLoop(
+        f"loop {loop.name!r} cannot be unrolled, because its trip count depends on data",
+        loop, "pipeline this loop itself, or give it constant bounds and an if inside",
+    )  # fmt: skip
 
 
 def _copy(loop: For, at: AffineExpr, limits: tuple[AffineExpr, ...]) -> Block:

@@ -20,6 +20,7 @@ from allo_rtl.hls.control import (
     Counter,
     Invoke,
     Pipelined,
+    Repeat,
     Sequential,
     Straight,
 )
@@ -32,6 +33,7 @@ from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.datapath import Datapath, Names, located
+from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
 from allo_rtl.rtl.units import shape_of
 
@@ -63,6 +65,7 @@ class Controller:
         schedules: Mapping[Region, OpSchedule],
         values: dict[IrValue, Value],
         memories: Memories,
+        events: Events,
         names: Names,
         instantiate: Instantiate,
     ) -> None:
@@ -70,6 +73,7 @@ class Controller:
         self._schedules = schedules
         self._values = values
         self._memories = memories
+        self._events = events
         self._names = names
         self._instantiate = instantiate
         self.leaving: dict[IrValue, Value] = {}
@@ -97,6 +101,8 @@ class Controller:
                 return self._pipeline(control, enter)
             case Branch():
                 return self._branch(control, enter)
+            case Repeat():
+                return self._repeat(control, enter)
             case Invoke(call=call):
                 return self._invoke(call, enter)
             case Clear():
@@ -131,7 +137,7 @@ class Controller:
             tokens.append(enter)
         path = Datapath(
             self._m, control.region, schedule, tokens, self._value,
-            self._memories, self._names, overlapped=False,
+            self._memories, self._events, self._names, overlapped=False,
         )
         last = schedule.length - 1
         for value, node in control.region.outputs.items():
@@ -154,6 +160,14 @@ class Controller:
         then = self.sequence(control.then, self._wire("then", enter & taken))
         orelse = self.sequence(control.orelse, self._wire("else", enter & ~taken))
         return self._wire("joined", then | orelse)
+
+    def _repeat(self, control: Repeat, enter: Value) -> Value:
+        again = Signal(name=self._names("while_again"))
+        tested = self.sequence(control.before, self._wire("while_enter", enter | again))
+        go_on = self.leaving[control.condition]
+        leave = self.sequence(control.body, self._wire("while_body", tested & go_on))
+        self._m.d.comb += again.eq(leave)
+        return self._wire("while_exit", tested & ~go_on)
 
     def _loop(self, control: Sequential, enter: Value) -> Value:
         m, bounds, name = self._m, control.bounds, control.loop.name
@@ -204,7 +218,7 @@ class Controller:
             closing.append(self._token(f"{name}_final", closing[-1]))
         Datapath(
             self._m, control.region, schedule, valid, self._value,
-            self._memories, self._names, overlapped=True,
+            self._memories, self._events, self._names, overlapped=True,
         )
         return self._wire(f"{name}_exit", closing[-1] | skip)
 

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from amaranth.hdl import Const, Module, Signal, Value
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.node import DIVISIONS, Kind, Node
+from allo_rtl.hls.node import DIVISIONS, EVENTS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import Value as IrValue
+from allo_rtl.rtl.events import Events
+from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
 
@@ -58,6 +60,7 @@ class Datapath:
         active: Sequence[Value],
         inputs: Callable[[IrValue], Value],
         memories: Memories,
+        events: Events,
         names: Names,
         overlapped: bool,
     ) -> None:
@@ -66,6 +69,7 @@ class Datapath:
         self._active = active
         self._inputs = inputs
         self._memories = memories
+        self._events = events
         self._names = names
         self._overlapped = overlapped
         self._made: dict[Node, Value] = {}
@@ -125,6 +129,9 @@ class Datapath:
                 )
             case Kind.WRITE | Kind.REG_WRITE:
                 self._write(node, start)
+            case kind if kind in EVENTS:
+                *args, enable = (self.at(o, start) for o in node.operands)
+                self._events.add(self._m, node, self._active[start] & enable, args)
             case _:
                 operands = [self.at(o, start) for o in node.operands]
                 self._made[node] = self._compute(node, operands)
@@ -148,6 +155,8 @@ class Datapath:
             return same
         if node.kind is Kind.MUL:
             value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
+        elif node.kind is Kind.FLOAT:
+            value = float_unit(self._m, node, unit, operands, self._names)
         elif node.kind in DIVISIONS:
             value = divide(self._m, node, unit, operands[0], operands[1], self._names)
         else:
@@ -166,7 +175,7 @@ def _label(node: Node) -> str:
         node = node.operands[0]
     if node.name:
         return node.name
-    kind = node.kind.value
+    kind = node.float.kind.value if node.float else node.kind.value
     return f"{kind}_line{node.loc.line}" if node.loc else f"{kind}_index"
 
 

@@ -21,6 +21,7 @@ from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, ScalarType
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
+from allo_rtl.rtl.events import Event, Events
 from allo_rtl.rtl.interface import (
     ArrayPort,
     BankPort,
@@ -122,18 +123,29 @@ class KernelComponent(wiring.Component):
         function: which of its functions; the top by default.
         black_boxes: instantiate called functions as Verilog modules of their name instead of
             building them inside (they are then emitted once, by :func:`emit_verilog`).
+        prints: write what the kernel prints and asserts when simulated (see
+            :mod:`allo_rtl.rtl.events`); without it the same signals are there, unused.
+
+    Attributes:
+        events: after elaboration, the events of this function and of those built inside.
     """
 
     # Looking at a component without building it is no mistake: Amaranth need not warn of it.
     _MustUse__silence = True
 
     def __init__(
-        self, design: Design, function: FunctionDesign | None = None, black_boxes: bool = False
+        self,
+        design: Design,
+        function: FunctionDesign | None = None,
+        black_boxes: bool = False,
+        prints: bool = True,
     ) -> None:
         self.design = design
         self.function = function or design.top
         self.interface = interface(design, self.function)
         self._black_boxes = black_boxes
+        self._prints = prints
+        self.events: list[Event] = []
         super().__init__({
             name: (In if direction == "input" else Out)(bits)
             for name, (direction, bits) in self.interface.signals().items()
@@ -146,10 +158,11 @@ class KernelComponent(wiring.Component):
         names = _reserved_names(self.interface)
         memories = Memories(dict(self.function.control.storage), self._outside(func))
         values: dict[IrValue, Value] = {}
+        events = Events(self.design.sites, self.events, self._prints)
         begin, leaving = self._handshake(m)
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
-            m, self.function.schedules, values, memories, names,
+            m, self.function.schedules, values, memories, events, names,
             lambda call, go: self._instantiate(m, call, values, memories, names),
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
@@ -220,7 +233,9 @@ class KernelComponent(wiring.Component):
         if self._black_boxes:
             callee = self._black_box(m, function, ports, name)
         else:
-            m.submodules[name] = callee = KernelComponent(self.design, function)
+            callee = KernelComponent(self.design, function, prints=self._prints)
+            callee.events = self.events
+            m.submodules[name] = callee
         for outer, port in [*zip(call.args, ports.args, strict=True),
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):

@@ -1,0 +1,243 @@
+"""Accesses of one region to memories and registers, in textual order.
+
+Registers become values; a load that follows a store to the same cell takes the stored value; a
+store that is overwritten unseen is dropped.  What is left are memory nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from allo_rtl.hls.graph import BIT, Graph
+from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.storage import ArrayStorage, StorageKind
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.ops import Alloc, Load, Store, Value
+from allo_rtl.ir.types import Index, IntegerType
+
+
+@dataclass
+class _Cell:
+    """A remembered access to a memory: what is known to lie at one place of it."""
+
+    place: tuple[Node, Node]
+    index: tuple[AffineExpr, ...]
+    content: Node
+    store: int | None  # position in the list of pending stores; None for a load
+    predicate: Node | None
+    op: Load | Store | None = None
+
+
+@dataclass(frozen=True)
+class _PendingStore:
+    place: tuple[Node, Node]
+    data: Node
+    predicate: Node | None
+    op: Store
+    order: int
+
+
+class Accesses:
+    """Collects the accesses of a region.
+
+    Args:
+        graph: makes the nodes.
+        storage: how each array is stored.
+        value: the node of an IR value.
+        private: arrays allocated in the region are wires of each iteration (pipelined loops).
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        storage: Mapping[Value, ArrayStorage],
+        value: Callable[[Value], Node],
+        private: bool,
+    ) -> None:
+        self.graph = graph
+        self.value = value
+        self._storage = storage
+        self._is_private = private
+        self._registers: dict[Bank, Node] = {}
+        self._initial: dict[Bank, Node] = {}
+        self._written: dict[Bank, Store | Alloc] = {}
+        self._private: set[Value] = set()
+        self._cells: dict[Value, list[_Cell]] = {}
+        self._pending: list[_PendingStore | None] = []
+        self._order = 0
+
+    def next_order(self) -> int:
+        """The place in the text of the next access or event."""
+        self._order += 1
+        return self._order - 1
+
+    def writes(self) -> list[Node]:
+        """The writes of the region: those of memories in textual order, then of registers."""
+        memories = [n for p in self._pending if p is not None for n in self._write_nodes(p)]
+        return [*memories, *self._register_writes()]
+
+    def allocate(self, op: Alloc) -> None:
+        """Fresh registers hold zero; those of a pipelined iteration are its own wires."""
+        storage = self._storage[op.result]
+        if storage.kind is not StorageKind.REGISTERS:
+            return
+        if self._is_private:
+            self._private.add(op.result)
+        element = op.result.array.element
+        assert isinstance(element, IntegerType | Index)
+        for b in range(storage.layout.banks):
+            bank = Bank(op.result, b)
+            self._registers[bank] = self.graph.const(0, element)
+            self._written[bank] = op
+
+    def _place(self, op: Load | Store) -> tuple[Node, Node]:
+        bank, address = self._storage[op.array].layout.place(op.index)
+        env = self._ivs_interval
+        return (
+            self.graph.affine(bank.simplify(env), self.value),
+            self.graph.affine(address.simplify(env), self.value),
+        )
+
+    def _ivs_interval(self, value: Value) -> Interval:
+        return self.value(value).range
+
+    def load(self, op: Load) -> Node:
+        """The node of what a load gives."""
+        storage = self._storage[op.array]
+        place = self._place(op)
+        if storage.kind is StorageKind.REGISTERS:
+            return self._read_register(op, place[0])
+        known = self._recall(op, place)
+        if known is not None:
+            return known
+        node = self._read_memory(op, place, storage)
+        cell = _Cell(place, op.index, node, None, None, op)
+        self._cells.setdefault(op.array, []).append(cell)
+        return node
+
+    def _recall(self, op: Load, place: tuple[Node, Node]) -> Node | None:
+        """What is known to lie at ``place``, looking back over the accesses of the array."""
+        for cell in reversed(self._cells.get(op.array, [])):
+            if cell.place == place:
+                return cell.content if cell.predicate is None else None
+            if cell.store is not None and not _differ(cell.index, op.index):
+                return None
+        return None
+
+    def _read_memory(self, op: Load, place: tuple[Node, Node], storage: ArrayStorage) -> Node:
+        bank, address = place
+        if storage.kind is StorageKind.ROM and bank.is_const and address.is_const:
+            element = storage.layout.type.element
+            assert isinstance(element, IntegerType)
+            return self.graph.const(storage.word(bank.value, address.value), element)
+        banks = [bank.value] if bank.is_const else range(storage.layout.banks)
+        reads = [self._access(Kind.READ, op, Bank(op.array, b), (address,)) for b in banks]
+        return reads[0] if len(reads) == 1 else self.graph.multiplex(bank, reads)
+
+    def _access(
+        self, kind: Kind, op: Load | Store | Alloc, bank: Bank, operands: tuple[Node, ...],
+        order: int | None = None,
+    ) -> Node:
+        if order is None:
+            order = self.next_order()
+        element = bank.array.array.element
+        assert isinstance(element, IntegerType | Index)
+        return Node(
+            kind, element, operands, (element.min, element.max),
+            bank=bank, access=op, order=order, name=bank.array.name, loc=op.loc,
+        )
+
+    def store(self, op: Store, predicate: Node | None) -> None:
+        """A store, done only when ``predicate`` is 1 (None: always)."""
+        if predicate is not None and predicate.is_const:
+            if not predicate.value:
+                return
+            predicate = None
+        data, place = self.value(op.value), self._place(op)
+        if self._storage[op.array].kind is StorageKind.REGISTERS:
+            self._write_register(op, place[0], data, predicate)
+            return
+        self._forget_overwritten(op, place, predicate)
+        pending = _PendingStore(place, data, predicate, op, self.next_order())
+        self._pending.append(pending)
+        cell = _Cell(place, op.index, data, len(self._pending) - 1, predicate, op)
+        self._cells.setdefault(op.array, []).append(cell)
+
+    def _forget_overwritten(
+        self, op: Store, place: tuple[Node, Node], predicate: Node | None
+    ) -> None:
+        """Drop an earlier store to the same place that nothing can have read."""
+        for cell in reversed(self._cells.get(op.array, [])):
+            if cell.store is not None and cell.place == place:
+                if predicate is None or predicate is cell.predicate:
+                    self._pending[cell.store] = None
+                return
+            if not _differ(cell.index, op.index):
+                return
+
+    def _write_nodes(self, pending: _PendingStore) -> list[Node]:
+        bank, address = pending.place
+        enable = pending.predicate or self.graph.const(1, BIT)
+        if enable.is_const and not enable.value:
+            return []
+        op, order = pending.op, pending.order
+        if bank.is_const:
+            operands = (address, pending.data, enable)
+            return [self._access(Kind.WRITE, op, Bank(op.array, bank.value), operands, order)]
+        nodes = []
+        for b in range(self._storage[op.array].layout.banks):
+            chosen = self.graph.both(enable, self.graph.equals(bank, b))
+            assert chosen is not None
+            if chosen.is_const and not chosen.value:
+                continue
+            operands = (address, pending.data, chosen)
+            nodes.append(self._access(Kind.WRITE, op, Bank(op.array, b), operands, order))
+        return nodes
+
+    def _content(self, bank: Bank, op: Load | Store) -> Node:
+        if bank not in self._registers:
+            node = self._access(Kind.REG_READ, op, bank, ())
+            self._registers[bank] = self._initial[bank] = node
+        return self._registers[bank]
+
+    def _read_register(self, op: Load, bank: Node) -> Node:
+        if bank.is_const:
+            return self._content(Bank(op.array, bank.value), op)
+        banks = range(self._storage[op.array].layout.banks)
+        return self.graph.multiplex(bank, [self._content(Bank(op.array, b), op) for b in banks])
+
+    def _write_register(
+        self, op: Store, bank: Node, data: Node, predicate: Node | None
+    ) -> None:
+        if bank.is_const:
+            self._update(op, Bank(op.array, bank.value), data, predicate)
+            return
+        for b in range(self._storage[op.array].layout.banks):
+            chosen = self.graph.both(predicate, self.graph.equals(bank, b))
+            self._update(op, Bank(op.array, b), data, chosen)
+
+    def _update(self, op: Store, bank: Bank, data: Node, predicate: Node | None) -> None:
+        if predicate is not None:
+            data = self.graph.select(predicate, data, self._content(bank, op))
+        self._registers[bank] = data
+        self._written[bank] = op
+
+    def _register_writes(self) -> list[Node]:
+        """One write for each register changed; a conditional update becomes an enable."""
+        writes = []
+        for bank, op in self._written.items():
+            data, enable = self._registers[bank], self.graph.const(1, BIT)
+            before = self._initial.get(bank)
+            if data is before or bank.array in self._private:
+                continue
+            if data.kind is Kind.SELECT and data.operands[2] is before:
+                enable, data = data.operands[0], data.operands[1]
+            writes.append(self._access(Kind.REG_WRITE, op, bank, (data, enable)))
+        return writes
+
+
+def _differ(a: tuple[AffineExpr, ...], b: tuple[AffineExpr, ...]) -> bool:
+    """Whether two subscripts certainly name different cells (in the same iteration)."""
+    deltas = (x - y for x, y in zip(a, b, strict=True))
+    return any(d.is_constant and d.const for d in deltas)

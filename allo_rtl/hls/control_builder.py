@@ -1,0 +1,380 @@
+"""From a prepared function to its control tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from allo_rtl.hls.control import (
+    Bounds,
+    Branch,
+    Clear,
+    Control,
+    Counter,
+    FunctionControl,
+    Invoke,
+    Pipelined,
+    Repeat,
+    Sequential,
+    Straight,
+)
+from allo_rtl.hls.graph import BIT, INDEX, Graph
+from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.prepare import PreparedFunc
+from allo_rtl.hls.region import Region, RegionBuilder
+from allo_rtl.hls.storage import ArrayStorage, assign_storage
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Assert,
+    Binary,
+    BinaryKind,
+    Block,
+    Call,
+    Cast,
+    Compare,
+    Condition,
+    Constant,
+    FloatOp,
+    For,
+    Global,
+    If,
+    Op,
+    Print,
+    Return,
+    Select,
+    Value,
+    While,
+)
+from allo_rtl.ir.rewrite import clone, walk
+from allo_rtl.ir.types import ArrayType, Index, IntegerType
+
+
+def build_control(prepared: PreparedFunc, constants: Mapping[str, Global]) -> FunctionControl:
+    """The control tree of a prepared function."""
+    func = prepared.func
+    storage = assign_storage(func, constants)
+    builder = _Builder(storage, prepared.dirty)
+    for value in func.args:
+        if isinstance(value.type, IntegerType | Index):
+            builder.intervals[value] = (value.type.min, value.type.max)
+    drafts = builder.sequence(func.body)
+    finisher = _Finisher(set(builder.results))
+    body = finisher.sequence(drafts)
+    return FunctionControl(func, storage, body, builder.results, finisher.defined)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A region whose outputs are not known yet; becomes a Straight."""
+
+    builder: RegionBuilder
+
+
+type _Item = Control | _Draft | _PipelinedDraft | _LoopDraft | _BranchDraft | _RepeatDraft
+
+
+@dataclass(frozen=True, eq=False)
+class _PipelinedDraft:
+    counters: tuple[Counter, ...]
+    builder: RegionBuilder
+
+
+_PURE = (Constant, Binary, Compare, Select, Cast, Apply, FloatOp)
+
+
+_EXPENSIVE = (BinaryKind.MUL, BinaryKind.DIV, BinaryKind.FLOORDIV, BinaryKind.REM)
+
+
+def _condition(block: Block) -> Value:
+    last = block[-1]
+    assert isinstance(last, Condition)
+    return last.value
+
+
+def perfect_nest(loop: For) -> tuple[list[For], list[Op]] | None:
+    """The loops from ``loop`` down to a pipelined one, and the pure operations between them.
+
+    None when the nest is imperfect before it reaches a pipelined loop.
+    """
+    chain, between = [loop], list[Op]()
+    while chain[-1].attrs.pipeline_ii is None:
+        *before, last = chain[-1].body or (None,)
+        if not isinstance(last, For) or not all(isinstance(op, _PURE) for op in before):
+            return None
+        between.extend(op for op in before if op is not None)
+        chain.append(last)
+    return chain, between
+
+
+class _Builder:
+    """Reads a function in order; straight-line operations gather in one draft region."""
+
+    def __init__(
+        self, storage: Mapping[Value, ArrayStorage], dirty: frozenset[Value]
+    ) -> None:
+        self.storage = storage
+        self.dirty = dirty
+        self.intervals: dict[Value, Interval] = {}
+        self.current: RegionBuilder | None = None
+        self.results: tuple[Value, ...] = ()
+
+    def region(self) -> RegionBuilder:
+        """The region that straight-line operations go to now."""
+        if self.current is None:
+            self.current = RegionBuilder(self.storage, self.intervals.__getitem__)
+        return self.current
+
+    def flush(self, items: list[_Item]) -> None:
+        """End the current region."""
+        if self.current is not None:
+            self.learn(self.current)
+            items.append(_Draft(self.current))
+            self.current = None
+
+    def learn(self, builder: RegionBuilder) -> None:
+        """Remember the intervals of the values a region defines."""
+        for value, node in builder.values.items():
+            self.intervals.setdefault(value, node.range)
+
+    def sequence(self, block: Block) -> list[_Item]:
+        """The items of a block; ends with no region open."""
+        items: list[_Item] = []
+        self.items(block, items)
+        self.flush(items)
+        return items
+
+    def items(self, block: Block, items: list[_Item]) -> None:
+        """Append the items of a block; the last region may stay open."""
+        for op in block:
+            match op:
+                case For():
+                    self.loop(op, items)
+                case If() if _needs_states(op, self.dirty):
+                    self.branch(op, items)
+                case While():
+                    self.repeat(op, items)
+                case Condition():
+                    pass
+                case Call():
+                    self.flush(items)
+                    for value in op.outs:
+                        if isinstance(value.type, IntegerType | Index):
+                            self.intervals[value] = (value.type.min, value.type.max)
+                    items.append(Invoke(op))
+                case Alloc() if op.result in self.dirty:
+                    self.flush(items)
+                    items.append(Clear(op.result, self.storage[op.result].layout.depth))
+                case Return():
+                    scalars = [v for v in op.values if not isinstance(v.type, ArrayType)]
+                    self.results = tuple(self.alias(v, v.name) for v in scalars)
+                case _:
+                    self.region().add((op,))
+
+    def branch(self, op: If, items: list[_Item]) -> None:
+        """A conditional with loops or calls inside."""
+        condition = self.alias(op.condition, "taken")
+        self.flush(items)
+        then, orelse = self.sequence(op.then), self.sequence(op.orelse)
+        items.append(_BranchDraft(condition, tuple(then), tuple(orelse)))
+
+    def repeat(self, op: While, items: list[_Item]) -> None:
+        """A loop that a condition ends.
+
+        Where the condition costs little it is computed twice: with what stands before the loop,
+        and after the body in the body's own region, so that small loops take a cycle each time.
+        """
+        if self.is_cheap(op.before):
+            taken, again = clone(op.before), clone(op.before)
+            self.region().add(taken[:-1])
+            first = self.alias(_condition(taken), "taken")
+            self.flush(items)
+            before, condition = self.tested((*op.body, *again))
+            loop = _RepeatDraft(op, before, condition, ())
+            items.append(_BranchDraft(first, (loop,), ()))
+        else:
+            self.flush(items)
+            before, condition = self.tested(op.before)
+            items.append(_RepeatDraft(op, before, condition, tuple(self.sequence(op.body))))
+
+    def is_cheap(self, block: Block) -> bool:
+        """Whether a block is straight-line code without units that take several cycles."""
+        return not any(
+            isinstance(op, For | While | Call | Print | Assert | FloatOp)
+            or (isinstance(op, Alloc) and op.result in self.dirty)
+            or (isinstance(op, Binary) and op.kind in _EXPENSIVE)
+            for op in walk(block)
+        )
+
+    def tested(self, block: Block) -> tuple[tuple[_Item, ...], Value]:
+        """The items of a block that ends with a Condition, and the value it is put out as."""
+        items: list[_Item] = []
+        self.items(block, items)
+        condition = self.alias(_condition(block), "again")
+        self.flush(items)
+        return tuple(items), condition
+
+    def alias(self, value: Value, name: str) -> Value:
+        """A new value equal to another, put out by the region that ends just before its use."""
+        fresh = Value(value.type, name)
+        region = self.region()
+        region.values[fresh] = region.value(value)
+        return fresh
+
+    def loop(self, op: For, items: list[_Item]) -> None:
+        """A loop: pipelined with the perfect nest around it, or sequential."""
+        if op.trip_count == 0:
+            return
+        nest = perfect_nest(op)
+        if nest is not None and all(x.trip_count is not None for x in nest[0]):
+            if all(x.trip_count for x in nest[0]):
+                self.flush(items)
+                self.pipelined(nest[0], nest[1], items)
+        elif op.attrs.pipeline_ii is not None:
+            self.pipelined([op], [], items)
+        else:
+            interval, bounds = self.bounds(op)
+            self.flush(items)
+            self.intervals[op.iv] = interval
+            body = tuple(self.sequence(op.body))
+            items.append(_LoopDraft(op, interval, bounds, body))
+
+    def pipelined(self, nest: list[For], between: list[Op], items: list[_Item]) -> None:
+        """A flattened nest."""
+        counters = []
+        for loop in nest:
+            interval, bounds = self.bounds(loop)
+            self.intervals[loop.iv] = interval
+            counters.append(Counter(loop, interval, bounds))
+        self.flush(items)
+        ivs = tuple(loop.iv for loop in nest)
+        builder = RegionBuilder(self.storage, self.intervals.__getitem__, ivs)
+        builder.add((*between, *nest[-1].body))
+        items.append(_PipelinedDraft(tuple(counters), builder))
+
+    def bounds(self, op: For) -> tuple[Interval, Bounds]:
+        """Interval of the counter and the bounds; dynamic ones are computed in the region."""
+        if (constant := op.constant_bounds) is not None:
+            trip = op.trip_count
+            assert trip
+            last = constant[0] + (trip - 1) * op.step
+            return (constant[0], last), Bounds(constant[0], last, op.step)
+        region = self.region()
+        low = _extreme(region, op.lower, Kind.MAX)
+        high = _extreme(region, op.upper, Kind.MIN)
+        lower, upper = Value(INDEX, f"{op.name}_first"), Value(INDEX, f"{op.name}_end")
+        nonempty = Value(BIT, f"{op.name}_any")
+        region.values[lower], region.values[upper] = low, high
+        region.values[nonempty] = region.graph.make(Kind.LT, BIT, low, high)
+        interval = (low.range[0], max(low.range[0], high.range[1] - 1))
+        return interval, Bounds(lower, upper, op.step, nonempty)
+
+
+def _extreme(region: RegionBuilder, exprs: tuple[AffineExpr, ...], kind: Kind) -> Node:
+    nodes = [region.expression(e) for e in exprs]
+    graph: Graph = region.graph
+    result = nodes[0]
+    for node in nodes[1:]:
+        result = graph.make(kind, INDEX, result, node)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _LoopDraft:
+    loop: For
+    interval: Interval
+    bounds: Bounds
+    body: tuple[_Item, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _RepeatDraft:
+    loop: While
+    before: tuple[_Item, ...]
+    condition: Value
+    body: tuple[_Item, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _BranchDraft:
+    condition: Value
+    then: tuple[_Item, ...]
+    orelse: tuple[_Item, ...]
+
+
+def _needs_states(op: If, dirty: frozenset[Value]) -> bool:
+    """Whether a conditional contains anything that takes control: loops, calls, clears."""
+    inside = walk((*op.then, *op.orelse))
+    return any(
+        isinstance(x, For | While | Call)
+        or (isinstance(x, Alloc) and x.result in dirty)
+        for x in inside
+    )
+
+
+class _Finisher:
+    """Goes backward through the drafts, collecting which values each region must put out."""
+
+    def __init__(self, needed: set[Value]) -> None:
+        self.needed = needed
+        self.defined: dict[Value, Node] = {}
+
+    def sequence(self, items: list[_Item] | tuple[_Item, ...]) -> tuple[Control, ...]:
+        """Finished controls of the drafts; empty regions vanish."""
+        done: list[Control] = []
+        for item in reversed(items):
+            control = self.finish(item)
+            if control is not None:
+                done.append(control)
+        return tuple(reversed(done))
+
+    def finish(self, item: _Item) -> Control | None:
+        """One finished control."""
+        match item:
+            case _Draft(builder):
+                region = self.region(builder)
+                return Straight(region) if region.sinks or region.outputs else None
+            case _PipelinedDraft(counters, builder):
+                for counter in counters:
+                    self.need_bounds(counter.bounds)
+                return Pipelined(counters, self.region(builder))
+            case _LoopDraft(loop, interval, bounds, body):
+                done = self.sequence(body)
+                self.need_bounds(bounds)
+                return Sequential(loop, interval, bounds, done)
+            case _BranchDraft(condition, then, orelse):
+                parts = self.sequence(then), self.sequence(orelse)
+                self.needed.add(condition)
+                return Branch(condition, *parts)
+            case _RepeatDraft(loop, before, condition, body):
+                done = self.sequence(body)
+                self.needed.add(condition)
+                return Repeat(loop, self.sequence(before), condition, done)
+            case Invoke(call):
+                self.needed.update(a for a in call.args if not isinstance(a.type, ArrayType))
+                return item
+            case Clear():
+                return item
+        raise AssertionError(item)
+
+    def need_bounds(self, bounds: Bounds) -> None:
+        """The values that dynamic bounds are."""
+        parts = (bounds.lower, bounds.last, bounds.nonempty)
+        self.needed.update(p for p in parts if isinstance(p, Value))
+
+    def region(self, builder: RegionBuilder) -> Region:
+        """The finished region; what it uses from outside becomes needed before it."""
+        outputs = {
+            v: n for v, n in builder.values.items()
+            if v in self.needed and not (n.kind is Kind.INPUT and n.source is v)
+            and n.kind is not Kind.COUNTER
+        }
+        region = builder.finish(outputs)
+        self.defined.update(outputs)
+        for node in region.nodes():
+            if node.kind is Kind.INPUT:
+                assert node.source is not None
+                self.needed.add(node.source)
+        return region
+
