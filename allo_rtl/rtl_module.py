@@ -28,6 +28,14 @@ if TYPE_CHECKING:
     from allo_rtl.boards.bitstream import Bitstream
 
 
+def _signature(design: Design) -> Signature:
+    """What the kernel takes and returns, in the types of the user's."""
+    func = design.module.top_func
+    names = (name for name, _ in Signature.of(func).args)
+    args = tuple(zip(names, design.user_types, strict=False))
+    return Signature(func.name, args, design.user_types[len(args) :])
+
+
 class RtlModule:
     """A kernel in hardware; made by ``schedule.build(target="rtl")``.
 
@@ -43,7 +51,7 @@ class RtlModule:
         self.design = design
         self.measured_cycles: int | None = None
         self._trace = trace
-        self._signature = Signature.of(design.module.top_func)
+        self._signature = _signature(design)
 
     @property
     def name(self) -> str:

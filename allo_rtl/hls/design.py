@@ -32,7 +32,10 @@ from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import shapes
+from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Module, Print, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType, Type
 from allo_rtl.target import Device
 
 
@@ -69,12 +72,21 @@ class FunctionDesign:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """All functions of a kernel, callees first; the last is the top."""
+    """All functions of a kernel, callees first; the last is the top.
+
+    Attributes:
+        functions: the functions that hardware is made of.
+        module: the legalized module they come from.
+        device, clock_mhz: what they were scheduled for.
+        user_types: types of the kernel's arguments and results as the user wrote them, which
+            have the same bits as those of ``module``.
+    """
 
     functions: tuple[FunctionDesign, ...]
     module: Module
     device: Device
     clock_mhz: float
+    user_types: tuple[Type, ...]
 
     @cached_property
     def sites(self) -> Mapping[Print | Assert, int]:
@@ -98,10 +110,13 @@ class Design:
 
 
 def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
-    """Schedule a module for a device and clock (MHz).
+    """Legalize a module and schedule it for a device and clock (MHz).
 
-    Raises BuildError when a loop cannot be built as asked.
+    Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
+    user_types = _types(module)
+    module = legalize(module)
+    _check_extents(module)
     operators = Operators(device, clock_mhz)
     constants = {g.name: g for g in module.globals}
     latencies: dict[str, int | None] = {}
@@ -112,7 +127,26 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
-    return Design(tuple(functions), module, device, clock_mhz)
+    return Design(tuple(functions), module, device, clock_mhz, user_types)
+
+
+def _types(module: Module) -> tuple[Type, ...]:
+    top = module.top_func
+    return (*(a.type for a in top.args), *top.results)
+
+
+def _check_extents(module: Module) -> None:
+    """Refuse arrays whose size is known only when the kernel is called."""
+    for func in module.funcs:
+        values = (*func.args, *(v for op in walk(func.body) for v in op.results()))
+        for value in values:
+            if isinstance(value.type, ArrayType) and value.type.is_dynamic:
+                raise BuildError(
+                    f"{value.name or 'an array'} is {value.type}: a memory in hardware has a "
+                    "size that is known when it is built",
+                    loc=func.loc, allowed="arrays with constant extents",
+                    hint="give it an extent, or use the CPU build",
+                )  # fmt: skip
 
 
 def _time(

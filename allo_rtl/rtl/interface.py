@@ -19,6 +19,11 @@ is outside and behaves as a synchronous RAM:
                               no kernel depends on that
     <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
 
+Words and scalars are the bits of the user's types: two's complement for Int, index and Fixed,
+unsigned for UInt and UFixed (fixed point counts multiples of its smallest fraction), the encoding
+of IEEE 754 for floating point (and of E4M3, see :class:`~allo_rtl.ir.types.Float`), and for a
+struct its fields packed, the first in the lowest bits.
+
 Results need no preparation: the kernel writes every element of a result array, zeroing what it
 does not compute, whatever the memory held.  Groups that a kernel never reads (writes) have no read
 (write) signals, and a bank of one word
@@ -32,8 +37,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from allo_rtl.ir import arithmetic
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType
+from allo_rtl.ir.types import ArrayType, ScalarType
 
 
 class Direction(Enum):
@@ -145,4 +151,4 @@ class KernelInterface:
 
 def is_signed(type: ScalarType) -> bool:
     """Whether a signal of this type holds a two's complement number."""
-    return isinstance(type, IntegerType | Index) and type.signed
+    return arithmetic.signed(type)

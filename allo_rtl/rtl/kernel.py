@@ -7,6 +7,7 @@ a module that is emitted once in Verilog.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, Value
@@ -18,7 +19,7 @@ from allo_rtl.hls.node import Bank
 from allo_rtl.ir.ops import Call, Func, Load, Op, Store
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, ScalarType
+from allo_rtl.ir.types import ArrayType, ScalarType, Type
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
@@ -43,38 +44,50 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     func = function.control.func
     # Ports are attributes of the component: they may not hide those that it has.
     taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface"}
-    args = tuple(_port(v, usage[func.name].get(v), taken) for v in func.args)
-    results = tuple(
-        _port(v, usage[func.name].get(v), taken, result=True) for v in func.returned
-    )
+    values = (*func.args, *func.returned)
+    types = [v.type for v in values]
+    if function is design.top:
+        types = [_user_type(t, u) for t, u in zip(types, design.user_types, strict=True)]
+    ports = [
+        _port(v, t, usage[func.name].get(v), taken, result=n >= len(func.args))
+        for n, (v, t) in enumerate(zip(values, types, strict=True))
+    ]
+    args, results = tuple(ports[: len(func.args)]), tuple(ports[len(func.args) :])
     return KernelInterface(func.name, args, results, function.latency)
 
 
+def _user_type(made: Type, user: Type) -> Type:
+    """The user's type of an argument or result, in the banks that the hardware has."""
+    if isinstance(made, ArrayType) and isinstance(user, ArrayType):
+        return replace(made, element=user.element)
+    return user
+
+
 def _port(
-    value: IrValue, uses: set[str] | None, taken: set[str], result: bool = False
+    value: IrValue, type: Type, uses: set[str] | None, taken: set[str], result: bool
 ) -> Port:
     """The port of an argument or result; its name grows underscores until its signals are new."""
     name = value.name or ("result" if result else "arg")
-    if result and not isinstance(value.type, ArrayType):
+    if result and not isinstance(type, ArrayType):
         name = "result"
-    port = _named_port(value, name, uses or set())
+    port = _named_port(type, name, uses or set())
     while (signals := _signals_of(port)) & taken:
         name += "_"
-        port = _named_port(value, name, uses or set())
+        port = _named_port(type, name, uses or set())
     taken |= signals
     return port
 
 
-def _named_port(value: IrValue, name: str, uses: set[str]) -> Port:
-    if isinstance(value.type, ArrayType):
+def _named_port(type: Type, name: str, uses: set[str]) -> Port:
+    if isinstance(type, ArrayType):
         direction = {
             frozenset[str](): Direction.UNUSED,
             frozenset({"read"}): Direction.READ,
             frozenset({"write"}): Direction.WRITE,
         }.get(frozenset(uses), Direction.READ_WRITE)
-        return ArrayPort(name, value.type, direction)
-    assert isinstance(value.type, ScalarType)
-    return ScalarPort(name, value.type)
+        return ArrayPort(name, type, direction)
+    assert isinstance(type, ScalarType)
+    return ScalarPort(name, type)
 
 
 def _signals_of(port: Port) -> set[str]:
