@@ -24,6 +24,7 @@ def customize(
     verbose: bool = False,
     *,
     global_vars: Mapping[str, Any] | None = None,
+    typing_rule_set: str = "default",
 ) -> Schedule:
     """Make a schedule of a kernel, to which primitives can be applied.
 
@@ -31,12 +32,18 @@ def customize(
         fn: a Python function (it is not run), the text of one, or a module of the loop IR.
         verbose: log the loops to the logger ``allo_rtl`` at level INFO.
         global_vars: names the kernel sees before those around it (for a text: instead of).
+        typing_rule_set: what types operators give: "default", where sums and products are exact,
+            or "cpp-style", where an operator on integers has the wider of their types.
 
     Raises:
         LanguageError: the kernel is not in the language; the message has its line.
         IRError: the module is ill-formed.
     """
-    module = fn if isinstance(fn, Module) else lower_kernel(fn, global_vars=global_vars)
+    module = (
+        fn
+        if isinstance(fn, Module)
+        else lower_kernel(fn, global_vars=global_vars, typing_rule_set=typing_rule_set)
+    )
     verify_module(module)
     schedule = Schedule(module)
     if verbose:

@@ -27,6 +27,7 @@ from allo_rtl.frontend.scope import (
     Variable,
     Visible,
 )
+from allo_rtl.frontend.typing_rules import DEFAULT, RuleSet
 from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
@@ -38,11 +39,13 @@ class Program:
 
     Attributes:
         lower: lowers one kernel (the names of the kernel around it given) to a function.
+        rules: the types that operators give.
         funcs: finished functions, callees first.
         errors: everything found wrong so far.
     """
 
     lower: Callable[[Program, Kernel, str, Scopes | None], Func]
+    rules: RuleSet = DEFAULT
     funcs: dict[str, Func] = field(default_factory=dict)
     globals: dict[str, Global] = field(default_factory=dict)
     errors: list[LanguageError] = field(default_factory=list)

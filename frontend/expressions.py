@@ -267,14 +267,21 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
         if isinstance(node, ast.Name):
             raise cx.unknown(node)
         raise _no_attribute(cx, node)
+    if isinstance(thing, ScalarType):
+        raise _is_type(cx, node, thing)
     kind = "a module" if is_module(thing) else f"a Python {type(thing).__name__}"
     raise LanguageError(
         f"'{ast.unparse(node)}' is {kind}",
         loc=loc,
         allowed="outer names of Python numbers, numpy arrays and kernels",
-        hint=f"to convert a number write {ast.unparse(node)}(x)"
-        if isinstance(thing, ScalarType)
-        else None,
+    )
+
+
+def _is_type(cx: Context, node: ast.expr, type_: ScalarType) -> LanguageError:
+    return LanguageError(
+        f"'{ast.unparse(node)}' is a type ({type_}) where a number is needed",
+        loc=cx.loc(node),
+        hint=f"to convert a number write {ast.unparse(node)}(x)",
     )
 
 
@@ -421,6 +428,8 @@ def _either(
 def _call(cx: Context, node: ast.Call) -> Operand:
     if (name := builtin_name(cx, node.func)) is not None:
         return _builtin(cx, node, name)
+    if (type_ := cast_type(cx, node)) is not None:
+        raise _is_type(cx, node, type_)
     outs = call(cx, node)
     if len(outs) != 1 or not isinstance(outs[0].type, ScalarType):
         found = ", ".join(str(v.type) for v in outs) or "nothing"
@@ -546,5 +555,12 @@ def call(cx: Context, node: ast.Call, names: tuple[str, ...] = ()) -> tuple[Valu
     """Call another kernel and give its results; ``names`` are hints for theirs."""
     callee: Callee = find_callee(cx, node)
     with cx.builder.subscripts(False):
-        args = [array(cx, a) or scalar(cx, a) for a in node.args]
+        args = [_argument(cx, a, n, callee) for n, a in enumerate(node.args)]
     return make_call(cx, node, callee, args, names)
+
+
+def _argument(cx: Context, node: ast.expr, n: int, callee: Callee) -> Variable | Operand:
+    type_ = callee.args[n].type if n < len(callee.args) else None
+    if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
+        return scalar_as(cx, node, type_)
+    return array(cx, node) or scalar(cx, node)

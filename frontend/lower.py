@@ -6,12 +6,13 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared, declared_by
-from allo_rtl.frontend.builder import Operand
+from allo_rtl.frontend.builder import Builder, Operand
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.declarations import call_result
@@ -19,12 +20,16 @@ from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.jumps import always_returns, flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import block, changed_names
+from allo_rtl.frontend.typing_rules import RULE_SETS
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
 from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
 
 
 def lower_kernel(
-    fn: Callable[..., Any] | str, *, global_vars: Mapping[str, Any] | None = None
+    fn: Callable[..., Any] | str,
+    *,
+    global_vars: Mapping[str, Any] | None = None,
+    typing_rule_set: str = "default",
 ) -> Module:
     """Lower a kernel, and every kernel it calls, to a module of the loop IR.
 
@@ -32,6 +37,7 @@ def lower_kernel(
         fn: a Python function (it is not executed), or the text of one function definition.
         global_vars: what outer names stand for, before the function's own closure and globals.
             For a text these are all the names there are; without them it sees its caller's.
+        typing_rule_set: "default" or "cpp-style", see :mod:`.typing_rules`.
 
     Returns:
         A module whose ``top`` is the kernel's name; callees come before callers.
@@ -39,8 +45,11 @@ def lower_kernel(
     Raises:
         LanguageError: the kernel is not in the language; KernelErrors when for several reasons.
     """
+    if typing_rule_set not in RULE_SETS:
+        known = ", ".join(f'"{name}"' for name in RULE_SETS)
+        raise LanguageError(f"there is no typing rule set '{typing_rule_set}'", allowed=known)
     kernel = capture(fn, global_vars)
-    program = Program(_lower)
+    program = Program(_lower, RULE_SETS[typing_rule_set])
     top: Func | None = None
     with suppress(Cascade):
         top = program.function(_key(fn), kernel, None, None)
@@ -62,18 +71,19 @@ def _key(fn: Callable[..., Any] | str) -> object:
 
 def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) -> Func:
     """Lower one kernel to a function; what is wrong goes to ``program.errors``."""
-    cx = Context(kernel, program, Scopes(outer), name)
+    cx = Context(kernel, program, Scopes(outer), name, Builder(rules=program.rules))
+    errors = len(program.errors)
     args = _arguments(cx)
     results = _noting(cx, lambda: _results(cx))
-    _body(cx, results)
+    _body(cx, results, errors)
     ops = (*cx.prologue, *cx.builder.blocks[0])
     loc = cx.loc(kernel.node)
     return Func(name=name, args=args, results=results or (), body=ops, loc=loc)
 
 
-def _body(cx: Context, results: tuple[Type, ...] | None) -> None:
-    """The statements of a kernel and its closing Return."""
-    body, errors = cx.kernel.node.body, len(cx.program.errors)
+def _body(cx: Context, results: tuple[Type, ...] | None, errors: int) -> None:
+    """The statements of a kernel and its closing Return; ``errors`` were found before it."""
+    body = cx.kernel.node.body
     returns = list(own_returns(body))
     early = results is not None and not tail_returns(body).issuperset(returns)
     places = _result_places(cx, results) if early and results is not None else None
@@ -212,7 +222,7 @@ def _return(
             jump_out(cx, loc)
         return
     parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    given = _given(cx, parts)
+    given = _given(cx, parts, results)
     if len(given) != len(results):
         raise KernelTypeError(
             f"{len(given)} value{'s' * (len(given) != 1)} returned, {len(results)} declared",
@@ -254,7 +264,9 @@ def _missing_return(cx: Context, node: ast.Return | None) -> None:
     )
 
 
-def _given(cx: Context, parts: list[ast.expr]) -> list[tuple[Value | Operand, ast.expr]]:
+def _given(
+    cx: Context, parts: list[ast.expr], results: tuple[Type, ...]
+) -> list[tuple[Value | Operand, ast.expr]]:
     """What the expressions of a return give; one call may give several values."""
     if len(parts) == 1 and isinstance(parts[0], ast.Call) and not _builtin(cx, parts[0]):
         outs = ex.call(cx, parts[0])
@@ -262,7 +274,10 @@ def _given(cx: Context, parts: list[ast.expr]) -> list[tuple[Value | Operand, as
             (v if isinstance(v.type, ArrayType) else Operand(v.scalar, v), parts[0]) for v in outs
         ]
     given: list[tuple[Value | Operand, ast.expr]] = []
-    for part in parts:
+    for part, type_ in zip_longest(parts, results[: len(parts)]):
+        if isinstance(part, ast.Dict) and isinstance(type_, ScalarType):
+            given.append((ex.scalar_as(cx, part, type_), part))
+            continue
         array = ex.array(cx, part)
         one = array.value if array else call_result(cx, part) or ex.scalar(cx, part)
         given.append((one, part))
