@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
@@ -104,6 +105,10 @@ class Number:
         """``self * 2**exponent``; no operation, only another binary point."""
         return replace(self, fracs=self.fracs - exponent)
 
+    def __abs__(self) -> Number:
+        size = self.flow.choose(self < 0, -self, self)
+        return replace(size._narrowed(integer_type(0, size.high)), low=0)
+
     def max(self, other: Operand) -> Number:
         """The larger of two numbers."""
         a, b = self._aligned(other)
@@ -120,6 +125,10 @@ class Number:
         """Rounded down to a multiple of ``2**-fracs``; itself where it is one already."""
         drop = self.fracs - fracs
         return self if drop <= 0 else replace(self >> drop, fracs=fracs)
+
+    def extended(self, fracs: int) -> Number:
+        """The same number with that many bits after the binary point, or more."""
+        return replace(self << max(0, fracs - self.fracs), fracs=max(fracs, self.fracs))
 
     def __rshift__(self, amount: Number | int) -> Number:
         """Raw shifted right by a whole number of places, 0 or more, what falls out is lost."""
@@ -151,10 +160,13 @@ class Number:
             return replace(shifted, fracs=0)
         return replace(shifted._narrowed(UInt(count)), low=0, high=full, fracs=0)
 
-    def within(self, low: int, high: int) -> Number:
-        """The same number, known to have a raw of ``low`` to ``high`` by an argument of yours."""
-        low, high = max(low, self.low), min(high, self.high)
-        return replace(self._narrowed(integer_type(low, high)), low=low, high=high)
+    def within(self, low: int | Fraction, below: int | Fraction) -> Number:
+        """The same number, known by an argument of yours to be ``low`` or more and less than
+        ``below``.
+        """
+        first = max(ceil(low * Fraction(2) ** self.fracs), self.low)
+        last = min(ceil(below * Fraction(2) ** self.fracs) - 1, self.high)
+        return replace(self._narrowed(integer_type(first, last)), low=first, high=last)
 
     def signed(self, width: int) -> Number:
         """An integer of ``width`` bits, not negative, read as two's complement."""
@@ -218,10 +230,7 @@ class Number:
     def _aligned(self, other: Operand) -> tuple[Number, Number]:
         b = self.flow.number(other)
         fracs = max(self.fracs, b.fracs)
-        return self._with_fracs(fracs), b._with_fracs(fracs)
-
-    def _with_fracs(self, fracs: int) -> Number:
-        return replace(self << (fracs - self.fracs), fracs=fracs)
+        return self.extended(fracs), b.extended(fracs)
 
     def _narrowed(self, type_: IntegerType) -> Number:
         source = type_.wrap(self.source) if isinstance(self.source, int) else self.value(type_)
@@ -315,6 +324,8 @@ class Flow:
             sum((x & (1 << w) - 1) << s for x, w, s in zip(row, widths, starts, strict=False))
             for row in zip(*columns, strict=True)
         )
+        assert at.low >= 0
+        assert at.high < len(columns[0])
         word = self._load(at, tuple(rows), UInt(starts[-1]))
         return [
             self._column(word.bits(start, width), span)

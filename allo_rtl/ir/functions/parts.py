@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.flow import Number
@@ -66,16 +67,62 @@ class Parts:
 
 
 def normalised(x: Number, width: int) -> tuple[Number, Number]:
-    """``x`` of ``width`` bits shifted left until its top bit is 1, and by how many places.
+    """Raw of ``x``, of ``width`` bits, shifted left until its top bit is 1; by how many places.
 
     Zero stays zero.
     """
     flow, shift = x.flow, x.flow.number(0)
-    places = 1 << max(width - 1, 1).bit_length() - 1
-    while places:
+    x = x.bits(0, width)
+    for level in reversed(range(max(width - 1, 1).bit_length())):
+        places = 1 << level
         empty = x.bits(width - places, places).equals(0)
-        low = (x.bits(0, width - places) << places)
-        x = flow.choose(empty, low, x)
-        shift = shift | empty.scaled(places.bit_length() - 1).floor(0)
-        places //= 2
+        x = flow.choose(empty, x.bits(0, width - places) << places, x)
+        shift = shift | empty << level
     return x, shift
+
+
+def to_fixed(x: Parts, whole: int, fracs: int) -> Number:
+    """The magnitude of a float below ``2**whole``, rounded down to a multiple of ``2**-fracs``."""
+    highest = x.significand.scaled(whole - 1 - x.fmt.mantissa)
+    places = (whole - 1 + x.fmt.bias - x.field).max(0).min(whole + fracs)
+    return (highest.extended(fracs) >> places).floor(fracs)
+
+
+def tiny(fmt: FloatFormat) -> int:
+    """Numbers below ``2**-tiny`` have cubes that do not matter beside them."""
+    return (fmt.precision + 6) // 2
+
+
+def is_tiny(x: Parts) -> Number:
+    """Whether the magnitude is below ``2**-tiny``."""
+    return x.field < x.fmt.bias - tiny(x.fmt)
+
+
+def renormalised(exponent: Number, significand: Number) -> tuple[Number, Number]:
+    """``significand * 2**exponent`` for one of 1 to 4, with one of 1 to 2."""
+    large = significand >= 2
+    halved = significand.flow.choose(large, significand.scaled(-1), significand)
+    return exponent + large, halved.within(0, 2 + Fraction(1, 4)).floor(significand.fracs)
+
+
+def packed(fmt: FloatFormat, sign: Number | int, exponent: Number, significand: Number) -> Number:
+    """The pattern of ``(-1)**sign * significand * 2**exponent``, rounded to nearest.
+
+    ``significand`` is about 1 to 2: a hair less or more than these is right too.  Ties, as far as
+    the bits that are given tell, go to even.  What is too large becomes infinite (or NaN), what
+    is too small subnormal or zero.
+    """
+    flow, mantissa = significand.flow, fmt.mantissa
+    field = exponent + fmt.bias
+    # Below the smallest normal exponent the last place stays where it is.
+    significand = significand >> (1 - field).max(0).min(fmt.precision + 1)
+    steps = (field.max(1) - 1).min((1 << fmt.exponent) - 1)
+    drop = significand.fracs - mantissa
+    rounded = (significand + Fraction(1, 2 << mantissa)).floor(mantissa)
+    tie = significand.bits(0, drop).equals(1 << drop - 1)
+    even = rounded.scaled(mantissa) ^ (tie & rounded.bits(0, 1))
+    # The leading one counts as one step of the exponent, and so does a carry out of the top.
+    magnitude = (even + (steps << mantissa)).min(fmt.overflow)
+    if not fmt.infinities:
+        sign = flow.choose(magnitude.equals(fmt.nan), 0, sign)
+    return magnitude.bits(0, fmt.bits - 1) | flow.number(sign) << fmt.bits - 1
