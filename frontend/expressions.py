@@ -29,6 +29,7 @@ from allo_rtl.ir.types import (
     IntegerType,
     ScalarType,
     Struct,
+    Type,
     UInt,
     bool_,
     float16,
@@ -277,7 +278,7 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
     )
 
 
-def _is_type(cx: Context, node: ast.expr, type_: ScalarType) -> LanguageError:
+def _is_type(cx: Context, node: ast.expr, type_: Type) -> LanguageError:
     return LanguageError(
         f"'{ast.unparse(node)}' is a type ({type_}) where a number is needed",
         loc=cx.loc(node),
@@ -428,8 +429,6 @@ def _either(
 def _call(cx: Context, node: ast.Call) -> Operand:
     if (name := builtin_name(cx, node.func)) is not None:
         return _builtin(cx, node, name)
-    if (type_ := cast_type(cx, node)) is not None:
-        raise _is_type(cx, node, type_)
     outs = call(cx, node)
     if len(outs) != 1 or not isinstance(outs[0].type, ScalarType):
         found = ", ".join(str(v.type) for v in outs) or "nothing"
@@ -443,7 +442,8 @@ def _call(cx: Context, node: ast.Call) -> Operand:
 def builtin_name(cx: Context, node: ast.expr) -> str | None:
     """What a called expression is if it is not a kernel: a built-in function's name, else None.
 
-    "cast" is a type or ``int``, ``float``, ``bool``; "reverse" and "bitcast" are methods.
+    "cast" is a type or ``int``, ``float``, ``bool``; "type" makes a type; "reverse" and "bitcast"
+    are methods.
     """
     if cast_type(cx, node) is not None:
         return "cast"
@@ -454,6 +454,8 @@ def builtin_name(cx: Context, node: ast.expr) -> str | None:
         if isinstance(node, ast.Attribute):
             return node.attr if node.attr in METHODS else None
         return None
+    if isinstance(thing, type) and issubclass(thing, ScalarType):
+        return "type"
     return functions.MEANING.get(thing) if thing.__hash__ is not None else None
 
 
@@ -481,6 +483,8 @@ def _builtin(cx: Context, node: ast.Call, name: str) -> Operand:
     loc = cx.loc(node)
     if name == "cast":
         return _cast(cx, node)
+    if name == "type":
+        raise _is_type(cx, node, annotation(cx.kernel, node))
     if name in METHODS:
         return _method(cx, node, name)
     text, (least, most) = ast.unparse(node.func), functions.arity(name)

@@ -166,7 +166,7 @@ def literal_type(value: int) -> IntegerType:
     for width in (32, 64):
         if Int(width).min <= value <= Int(width).max:
             return Int(width)
-    return Int(max(value.bit_length(), (-value - 1).bit_length()) + 1)
+    return Int((value if value >= 0 else ~value).bit_length() + 1)
 
 
 @dataclass(frozen=True, slots=True)
