@@ -8,22 +8,23 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from allo_rtl.errors import ParseError, SourceLoc
+from allo_rtl.ir.types import DYNAMIC
 
 _TOKEN = re.compile(
     r"""(?:\s+|//[^\n]*)*
       (?: (?P<value>%[\w$.-]+(?:\#\d+)?)
       | (?P<symbol>@(?:"[^"]*"|[A-Za-z_][\w$.]*))
-      | (?P<alias>\#[A-Za-z_][\w$.]*)
+      | (?P<alias>[\#!][A-Za-z_][\w$.]*)
       | (?P<block>\^[\w$.-]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*")
       | (?P<number>0x[0-9A-Fa-f]+|[0-9]+(?:\.[0-9]*(?:[eE][+-]?[0-9]+)?)?)
       | (?P<word>[A-Za-z_][\w$.]*)
-      | (?P<punct>->|::|[-+*=<>(){}\[\],:?!])
+      | (?P<punct>->|::|>=|==|[-+*=<>(){}\[\],:?|/;])
       | (?P<end>\Z)
       | (?P<bad>.))""",
     re.VERBOSE | re.ASCII,
 )
-_DIMENSIONS = re.compile(r"\s*(?:\d+\s*x\s*)*")
+_DIMENSIONS = re.compile(r"\s*(?:(?:\d+|\?)\s*x\s*)*")
 
 
 class Token(NamedTuple):
@@ -50,18 +51,21 @@ class Source:
         col = start - first + 1
         return SourceLoc(self.filename, line, col, col + max(1, length), text)
 
-    def error(self, token: Token, message: str, allowed: str | None = None) -> ParseError:
+    def error(
+        self, token: Token, message: str, allowed: str | None = None, hint: str | None = None
+    ) -> ParseError:
         """An error about a token."""
-        return ParseError(message, loc=self.loc(token.start, len(token.text)), allowed=allowed)
+        place = self.loc(token.start, len(token.text))
+        return ParseError(message, loc=place, allowed=allowed, hint=hint)
 
 
 class Tokens:
-    """Reads a source token by token; ``here`` is the next one."""
+    """Reads a source token by token; ``here`` is the next one, ``previous`` the one before."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.next_start = 0
-        self.here = self._read()
+        self.here = self.previous = self._read()
 
     def _read(self) -> Token:
         match = _TOKEN.match(self.source.text, self.next_start)
@@ -76,7 +80,7 @@ class Tokens:
 
     def take(self) -> Token:
         """The next token, which is then behind."""
-        token = self.here
+        self.previous = token = self.here
         self.here = self._read()
         return token
 
@@ -118,11 +122,12 @@ class Tokens:
         return found
 
     def dimensions(self) -> tuple[int, ...]:
-        """Read ``<4x8x`` in front of an element type: tokens do not split ``x8xi32``."""
+        """Read ``<?x8x`` in front of an element type: tokens do not split ``x8xi32``."""
         if not self.at("<"):
             raise self.unexpected("'<'")
         match = _DIMENSIONS.match(self.source.text, self.next_start)
         assert match is not None
         self.next_start = match.end()
         self.here = self._read()
-        return tuple(int(n) for n in re.findall(r"\d+", match.group()))
+        found = re.findall(r"\d+|\?", match.group())
+        return tuple(DYNAMIC if n == "?" else int(n) for n in found)

@@ -9,15 +9,23 @@ costs nothing.  Places of operations are places in this text.
 from __future__ import annotations
 
 from allo_rtl.errors import ParseError, SourceLoc
-from allo_rtl.ir.mlir_build import Build, build_function
+from allo_rtl.ir.arithmetic import wrap
+from allo_rtl.ir.mlir_build import Build, Builder
+from allo_rtl.ir.mlir_build_control import RULES as CONTROL
+from allo_rtl.ir.mlir_build_memory import RULES as MEMORY
+from allo_rtl.ir.mlir_build_scalars import RULES as SCALARS
 from allo_rtl.ir.mlir_lexer import Source
+from allo_rtl.ir.mlir_literals import Bits, Literal, literal_value
 from allo_rtl.ir.mlir_pretty import Operations
 from allo_rtl.ir.mlir_syntax import Dense, FunctionType, RawOp, Symbol
 from allo_rtl.ir.mlir_types import Signature, with_signs, with_unsigned
 from allo_rtl.ir.ops import Call, Func, Global, Module
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, IntegerType
+from allo_rtl.ir.types import ArrayType
 from allo_rtl.ir.verify import verify_module
+
+RULES = SCALARS | MEMORY | CONTROL
+"""How to build each operation of a function."""
 
 
 def parse_module(text: str, filename: str = "<mlir>") -> Module:
@@ -43,10 +51,10 @@ def parse_module(text: str, filename: str = "<mlir>") -> Module:
 def _module(source: Source, ops: list[RawOp], top: object) -> Module:
     _check_items(source, ops)
     globals_ = {o.attrs["sym_name"]: _global(source, o) for o in ops if o.name == "memref.global"}
-    raws = {o.attrs["sym_name"]: o for o in ops if o.name == "func.func"}
+    raws = {o.attrs["sym_name"]: o for o in ops if o.name == "func.func" and o.regions}
     signatures = {name: _signature(raw) for name, raw in raws.items()}
-    build = Build(source, globals_, signatures)
-    funcs = _callees_first([build_function(build, raw) for raw in raws.values()])
+    build = Build(source, globals_, signatures, RULES)
+    funcs = _callees_first([Builder(build, raw).func() for raw in raws.values()])
     if not funcs:
         raise ParseError("the text has no function", loc=SourceLoc(source.filename, 1))
     name = top if isinstance(top, str) else top.name if isinstance(top, Symbol) else funcs[-1].name
@@ -65,7 +73,7 @@ def _check_items(source: Source, ops: list[RawOp]) -> None:
         if name in names:
             raise source.error(op.token, f"'@{name}' is defined twice")
         names.add(name)
-        if len(op.regions) != (op.name == "func.func"):
+        if len(op.regions) > (op.name == "func.func"):
             raise source.error(op.token, f"{op.name} has {len(op.regions)} regions")
 
 
@@ -101,25 +109,44 @@ def _callees_first(funcs: list[Func]) -> list[Func]:
 
 def _global(source: Source, raw: RawOp) -> Global:
     declared = raw.attrs.get("type")
-    dense = raw.attrs.get("initial_value")
+    dense = raw.attrs.get("initial_value", Dense((0,)))
+    stateful = "constant" not in raw.attrs
     if not isinstance(declared, ArrayType) or not isinstance(dense, Dense):
         raise source.error(raw.token, "a memref.global needs an array type and dense<...> data")
     array = with_unsigned(declared, "unsigned" in raw.attrs)
     assert isinstance(array, ArrayType)
-    data = _elements(array, dense)
+    if array.is_dynamic:
+        raise source.error(raw.token, f"a memref.global has a known size, not {array}")
+    data = _elements(source, raw, array, dense.data)
     if len(data) != array.size:
         found = f"{array} has {array.size} elements, the data has {len(data)}"
         raise source.error(raw.token, found)
-    return Global(name=raw.attrs["sym_name"], type=array, data=data)
+    return Global(name=raw.attrs["sym_name"], type=array, data=data, stateful=stateful)
 
 
-def _elements(array: ArrayType, dense: Dense) -> tuple[int, ...]:
+def _elements(
+    source: Source, raw: RawOp, array: ArrayType, data: tuple[Literal, ...] | bytes
+) -> tuple[int, ...]:
     element = array.element
-    data = dense.data
     if isinstance(data, bytes):
-        # MLIR writes long constants as little-endian bytes, a whole number of them an element.
-        size = -(-element.bits // 8)
-        starts = range(0, len(data), size)
-        data = tuple(int.from_bytes(data[i : i + size], "little") for i in starts)
-    wrapped = tuple(element.wrap(x) if isinstance(element, IntegerType) else x for x in data)
-    return wrapped * array.size if len(wrapped) == 1 else wrapped
+        patterns = _patterns(element.bits, array.size, data)
+        values = tuple(wrap(element, x) for x in patterns)
+    else:
+        if data == (0,):
+            data = (Bits(0),)
+        found = [literal_value(element, x) for x in data]
+        if None in found:
+            text = f"{data[found.index(None)]} is no constant of type {element}"
+            raise source.error(raw.token, text)
+        values = tuple(x for x in found if x is not None)
+    return values * array.size if len(values) == 1 else values
+
+
+def _patterns(bits: int, count: int, data: bytes) -> list[int]:
+    """Long constants are little-endian bytes, a whole number of them an element; i1 are bits."""
+    if bits == 1:
+        if data in (b"\x00", b"\xff"):
+            return [data[0] & 1]
+        return [data[n // 8] >> n % 8 & 1 for n in range(min(count, 8 * len(data)))]
+    size = -(-bits // 8)
+    return [int.from_bytes(data[i : i + size], "little") for i in range(0, len(data), size)]

@@ -1,23 +1,24 @@
-"""The written form of each operation of func, affine, scf, arith and memref, and the generic one.
+"""The form in which MLIR writes operations, and the generic one.
 
 Everything becomes a :class:`~allo_rtl.ir.mlir_syntax.RawOp` with the operands and attributes of
-the generic form.
+the generic form.  :mod:`allo_rtl.ir.mlir_pretty_ops` and :mod:`allo_rtl.ir.mlir_pretty_loops` know
+the written forms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
-from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.mlir_lexer import Token
-from allo_rtl.ir.mlir_names import BINARY_KINDS, PREDICATES
-from allo_rtl.ir.mlir_syntax import UNIT, AffineMap, RawOp, Ref, Region, Syntax
-from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import ArrayType, Int, Type, bool_, index
+from allo_rtl.errors import ParseError
+from allo_rtl.ir.mlir_lexer import Source, Token
+from allo_rtl.ir.mlir_pretty_loops import READERS as LOOPS
+from allo_rtl.ir.mlir_pretty_ops import READERS as OPS
+from allo_rtl.ir.mlir_syntax import RawOp, Ref, Region, Syntax
+from allo_rtl.ir.types import Type
 
-CASTS = ("extsi", "extui", "trunci", "bitcast", "index_cast", "index_castui")
-_PREDICATE_NUMBERS = {name: number for number, (name, _, _) in enumerate(PREDICATES)}
+type Reader = Callable[[Operations, RawOp], Any]
 
 
 class Operations(Syntax):
@@ -104,7 +105,8 @@ class Operations(Syntax):
             self.expect(":")
         while not self.accept("}"):
             if self.here.kind == "block":
-                raise self.unexpected("the end of the region (a region has one block)")
+                text = "a region of a kernel has one block"
+                raise self.source.error(self.here, text, hint=_HINTS["cf"])
             region.ops.append(self.op())
         return region
 
@@ -116,20 +118,22 @@ class Operations(Syntax):
     # The written form
 
     def pretty(self, token: Token) -> RawOp:
+        """An operation as its dialect writes it."""
         name = self.expect_kind("word", "an operation").text
         name = {"return": "func.return", "call": "func.call"}.get(name, name)
         raw = RawOp(name, token)
-        dialect, _, short = name.rpartition(".")
-        reader = _READERS.get(name)
-        if reader is None and dialect == "arith":
-            reader = _arith_reader(short)
+        reader = READERS.get(name)
         if reader is None:
-            known = "the operations of func, affine, scf, arith and memref that kernels are made of"
-            raise self.source.error(token, f"'{token.text}' is not an operation of a kernel", known)
+            raise self.unknown(token, name)
         reader(self, raw)
         return raw
 
+    def unknown(self, token: Token, name: str) -> ParseError:
+        """The error that there is no such operation in a kernel."""
+        return unknown_operation(self.source, token, name)
+
     def module(self, raw: RawOp) -> None:
+        """``module @name attributes {...} { ... }``."""
         if self.here.kind == "symbol":
             self.symbol()
         if self.accept("attributes"):
@@ -137,244 +141,55 @@ class Operations(Syntax):
         raw.regions = [self.region()]
 
     def func(self, raw: RawOp) -> None:
-        if self.at("private", "public"):
+        """``func.func @f(%a: i32) -> i32 attributes {...} { ... }``; a declaration has no body."""
+        if self.at("private", "public", "nested"):
             self.take()
         raw.attrs["sym_name"] = self.symbol().name
         self.expect("(")
-        args = self.listed(")", self.argument)
+        args = self.listed(")", self.parameter)
         raw.outs = self.types() if self.accept("->") else ()
         if self.accept("attributes"):
             raw.attrs |= self.attr_dict()
-        raw.regions = [self.region(args)]
+        named = [(ref, type) for ref, type in args if ref is not None]
+        raw.regions = [self.region(named)] if self.at("{") else []
 
-    def func_return(self, raw: RawOp) -> None:
-        raw.attrs = self.optional_attrs()
-        if self.here.kind == "value":
-            raw.operands = self.refs()
-            self.expect(":")
-            raw.ins = (self.type(),)
-            while self.accept(","):
-                raw.ins += (self.type(),)
+    def parameter(self) -> tuple[Ref | None, Type]:
+        """``%a: i32``, in a declaration without the name."""
+        return self.argument() if self.here.kind == "value" else (None, self.type_and_attrs())
 
-    def call(self, raw: RawOp) -> None:
-        raw.attrs["callee"] = self.symbol()
-        self.expect("(")
-        raw.operands = self.listed(")", self.ref)
-        raw.attrs |= self.optional_attrs()
+    def typed(self) -> tuple[Type, ...]:
+        """``: i32, f32``."""
         self.expect(":")
-        kind = self.function_type()
-        raw.ins, raw.outs = kind.ins, kind.outs
-
-    def yield_(self, raw: RawOp) -> None:
-        raw.attrs = self.optional_attrs()
-
-    # arith
-
-    def binary(self, raw: RawOp) -> None:
-        raw.operands = self.refs()
-        if self.accept("overflow"):
-            self.expect("<")
-            self.listed(">", self.take)
-        raw.attrs |= self.optional_attrs()
-        self.expect(":")
-        kind = self.type()
-        raw.ins, raw.outs = (kind,) * len(raw.operands), (kind,)
-
-    def compare(self, raw: RawOp) -> None:
-        token = self.expect_kind("word", "a predicate")
-        if token.text not in _PREDICATE_NUMBERS:
-            known = ", ".join(_PREDICATE_NUMBERS)
-            raise self.source.error(token, f"'{token.text}' is not a predicate", known)
-        self.expect(",")
-        self.binary(raw)
-        raw.attrs["predicate"], raw.outs = _PREDICATE_NUMBERS[token.text], (bool_,)
-
-    def select(self, raw: RawOp) -> None:
-        self.binary(raw)
-        raw.ins = (bool_, *raw.outs, *raw.outs)
-
-    def constant(self, raw: RawOp) -> None:
-        raw.attrs = self.optional_attrs()
-        if self.at("true", "false"):
-            raw.attrs["value"], raw.outs = self.take().text == "true", (Int(1),)
-            return
-        raw.attrs["value"] = self.integer()
-        self.expect(":")
-        raw.outs = (self.type(),)
-
-    def cast(self, raw: RawOp) -> None:
-        raw.operands = [self.ref()]
-        raw.attrs = self.optional_attrs()
-        self.expect(":")
-        raw.ins = (self.type(),)
-        self.expect("to")
-        raw.outs = (self.type(),)
-
-    # memref
-
-    def global_(self, raw: RawOp) -> None:
-        if self.here.kind == "string":
-            self.take()
-        if self.accept("constant"):
-            raw.attrs["constant"] = UNIT
-        raw.attrs["sym_name"] = self.symbol().name
-        self.expect(":")
-        raw.attrs["type"] = self.type()
-        if self.accept("="):
-            raw.attrs["initial_value"] = self.attribute()
-        raw.attrs |= self.optional_attrs()
-
-    def get_global(self, raw: RawOp) -> None:
-        raw.attrs["name"] = self.symbol()
-        raw.attrs |= self.optional_attrs()
-        self.expect(":")
-        raw.outs = (self.type(),)
-        raw.attrs |= self.optional_attrs()
-
-    def alloc(self, raw: RawOp) -> None:
-        self.expect("(")
-        self.expect(")")
-        raw.attrs = self.optional_attrs()
-        self.expect(":")
-        raw.outs = (self.type(),)
-
-    def access(self, raw: RawOp) -> None:
-        """Loads and stores; subscripts of the affine ones are a map and its operands."""
-        if raw.name.endswith("store"):
-            raw.operands = [self.ref()]
-            self.expect(",")
-        raw.operands.append(self.ref())
-        if raw.name.startswith("affine."):
-            uses, raw.attrs["map"] = self.subscripts()
-            raw.operands += uses
-        else:
-            self.expect("[")
-            raw.operands += self.listed("]", self.ref)
-        raw.attrs |= self.optional_attrs()
-        self.expect(":")
-        array = self.type()
-        element = array.element if isinstance(array, ArrayType) else array
-        load = raw.name.endswith("load")
-        raw.ins, raw.outs = ((array,), (element,)) if load else ((element, array), ())
-
-    def subscripts(self) -> tuple[list[Ref], AffineMap]:
-        uses: list[Ref] = []
-        places: dict[str, Value] = {}
-
-        def operand() -> AffineExpr:
-            if self.accept("symbol"):
-                self.expect("(")
-                inner = operand()
-                self.expect(")")
-                return inner
-            use = self.ref()
-            if use.name not in places:
-                uses.append(use)
-                places[use.name] = Value(index, use.name)
-            return AffineExpr.of(places[use.name])
-
-        exprs = self.affine_list("[", "]", operand)
-        return uses, AffineMap(tuple(places.values()), tuple(exprs))
-
-    # affine and scf
-
-    def apply(self, raw: RawOp) -> None:
-        raw.attrs["map"], raw.operands = self.applied_map()
-        raw.attrs |= self.optional_attrs()
-        raw.outs = (index,)
-
-    def applied_map(self) -> tuple[AffineMap, list[Ref]]:
-        """``map(%dims)[%symbols]``."""
-        token = self.here
-        found = self.attribute()
-        if not isinstance(found, AffineMap):
-            raise self.source.error(token, "this is not an affine_map")
-        self.expect("(")
-        uses = self.listed(")", self.ref)
-        if self.accept("["):
-            uses += self.listed("]", self.ref)
-        if len(uses) != len(found.dims):
-            text = f"the map has {len(found.dims)} operands, {len(uses)} are given"
-            raise self.source.error(token, text)
-        return found, uses
-
-    def affine_for(self, raw: RawOp) -> None:
-        iv = self.ref()
-        self.expect("=")
-        lower, lower_uses = self.affine_bound("max")
-        self.expect("to")
-        upper, upper_uses = self.affine_bound("min")
-        step = self.integer() if self.accept("step") else 1
-        self.no_values_carried()
-        raw.regions = [self.region([(iv, index)])]
-        raw.attrs = {"lowerBoundMap": lower, "upperBoundMap": upper, "step": step}
-        raw.attrs["operandSegmentSizes"] = [len(lower_uses), len(upper_uses), 0]
-        raw.attrs |= self.optional_attrs()
-        raw.operands = lower_uses + upper_uses
-
-    def affine_bound(self, pick: str) -> tuple[AffineMap, list[Ref]]:
-        self.accept(pick)
-        if self.here.kind == "value":
-            use, place = self.ref(), Value(index)
-            return AffineMap((place,), (AffineExpr.of(place),)), [use]
-        if self.here.kind == "number" or self.at("-"):
-            return AffineMap((), (AffineExpr.constant(self.integer()),)), []
-        return self.applied_map()
-
-    def no_values_carried(self) -> None:
-        if self.at("iter_args", "->"):
-            raise self.unexpected("'{' (values carried by a loop or a branch are not supported)")
-
-    def scf_for(self, raw: RawOp) -> None:
-        iv = self.ref()
-        self.expect("=")
-        raw.operands = [self.ref()]
-        for word in ("to", "step"):
-            self.expect(word)
-            raw.operands.append(self.ref())
-        self.no_values_carried()
-        if self.accept(":"):
-            self.type()
-        raw.regions = [self.region([(iv, index)])]
-        raw.attrs = self.optional_attrs()
-
-    def scf_if(self, raw: RawOp) -> None:
-        raw.operands = [self.ref()]
-        self.no_values_carried()
-        raw.regions = [self.region()]
-        raw.regions.append(self.region() if self.accept("else") else Region([], []))
-        raw.attrs = self.optional_attrs()
+        found = [self.type()]
+        while self.accept(","):
+            found.append(self.type())
+        return tuple(found)
 
 
-type Reader = Callable[[Operations, RawOp], Any]
-
-_READERS: dict[str, Reader] = {
+READERS: dict[str, Reader] = {
     "module": Operations.module,
     "builtin.module": Operations.module,
     "func.func": Operations.func,
-    "func.return": Operations.func_return,
-    "func.call": Operations.call,
-    "affine.yield": Operations.yield_,
-    "scf.yield": Operations.yield_,
-    "arith.constant": Operations.constant,
-    "arith.cmpi": Operations.compare,
-    "arith.select": Operations.select,
-    "memref.global": Operations.global_,
-    "memref.get_global": Operations.get_global,
-    "memref.alloc": Operations.alloc,
-    "memref.alloca": Operations.alloc,
-    "memref.load": Operations.access,
-    "memref.store": Operations.access,
-    "affine.load": Operations.access,
-    "affine.store": Operations.access,
-    "affine.apply": Operations.apply,
-    "affine.for": Operations.affine_for,
-    "scf.for": Operations.scf_for,
-    "scf.if": Operations.scf_if,
+    **OPS,
+    **LOOPS,
+}
+"""Reads the written form of an operation."""
+
+_HINTS = {
+    "linalg": "lower it with -convert-linalg-to-affine-loops or -convert-linalg-to-loops first",
+    "tensor": "bufferize it first, for example with -one-shot-bufferize",
+    "bufferization": "bufferize it first, for example with -one-shot-bufferize",
+    "cf": "lift it to structured loops with -lift-cf-to-scf first",
+    "vector": "lower it with -convert-vector-to-scf first, or leave vectorization out",
+    "llvm": "keep the module above the llvm dialect: affine, scf, memref",
 }
 
 
-def _arith_reader(short: str) -> Reader | None:
-    if short in BINARY_KINDS:
-        return Operations.binary
-    return Operations.cast if short in CASTS else None
+def unknown_operation(source: Source, token: Token, name: str) -> ParseError:
+    """The error that a kernel has no operation of this name; it tells what there is instead."""
+    dialect = name.partition(".")[0]
+    same = sorted(n for n in READERS if n.partition(".")[0] == dialect)
+    close = get_close_matches(name, same, n=1, cutoff=0.8)
+    known = ", ".join(same) if same else "operations of func, affine, scf, arith, math, memref, cf"
+    hint = f"did you mean {close[0]}?" if close else _HINTS.get(dialect)
+    return source.error(token, f"'{name}' is not an operation of a kernel", known, hint)

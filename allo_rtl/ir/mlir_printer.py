@@ -12,37 +12,48 @@ and wide shifts undefined, the meaning is :class:`~allo_rtl.ir.ops.BinaryKind`'s
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from allo_rtl.ir.affine import AffineExpr, Atom, FloorDiv, Mod
-from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.mlir_affine import affine_text, in_order
-from allo_rtl.ir.mlir_names import BINARY_NAMES, PREDICATE_NAMES
-from allo_rtl.ir.mlir_types import is_unsigned
+from allo_rtl.ir.mlir_literals import literal_text, string_text
+from allo_rtl.ir.mlir_memref import MemRef
+from allo_rtl.ir.mlir_scalars import write_scalar
+from allo_rtl.ir.mlir_types import dropped_dims
+from allo_rtl.ir.mlir_writer import Writer, attr_text, unsigned_text
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
+    Assert,
     Binary,
+    Bitcast,
     Block,
     Call,
     Cast,
     Compare,
+    Condition,
     Constant,
+    FloatOp,
     For,
     Func,
     GetGlobal,
     Global,
     If,
     Load,
+    Math,
     Module,
     Op,
+    Print,
     Return,
     Select,
     Store,
+    SubView,
     Value,
+    While,
 )
-from allo_rtl.ir.types import ArrayType, Index, IntegerType, Type, UInt, index
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType, IntegerType, Type
 
 
 def print_module(module: Module) -> str:
@@ -50,23 +61,15 @@ def print_module(module: Module) -> str:
     return _Printer(module).text()
 
 
-class _Printer:
-    """Prints one module; ``lines`` is what is written, names are unique in their scope."""
+class _Printer(Writer):
+    """Prints one module."""
 
     def __init__(self, module: Module) -> None:
+        super().__init__()
         self.module = module
-        self.lines: list[str] = []
-        self.depth = 0
-        self.maps: dict[str, str] = {}
-        self.start_function()
-
-    def start_function(self) -> None:
-        self.names: dict[Value, str] = {}
-        self.taken: set[str] = set()
-        self.age: dict[Value, int] = {}
-        self.affine: set[Value] = set()
-        """Values MLIR takes as dimensions of affine maps."""
-        self.counter = 0
+        self.views = _view_parameters(module)
+        self.results: tuple[Type, ...] = ()
+        """Of the function being printed."""
 
     def text(self) -> str:
         last = self.module.funcs[-1].name if self.module.funcs else self.module.top
@@ -82,29 +85,6 @@ class _Printer:
         aliases = [f"{alias} = {text}" for text, alias in self.maps.items()]
         return "\n".join([*aliases, *self.lines]) + "\n"
 
-    def emit(self, text: str) -> None:
-        self.lines.append("  " * self.depth + text)
-
-    # Names
-
-    def define(self, value: Value) -> str:
-        """The name of a value from here to the end of its block."""
-        self.age[value] = len(self.age)
-        self.names[value] = self.fresh(value.name)
-        if self.depth == 2 and isinstance(value.type, Index):
-            self.affine.add(value)
-        return self.names[value]
-
-    def fresh(self, hint: str = "") -> str:
-        name = re.sub(r"[^A-Za-z0-9_$.-]", "_", hint)
-        if not name or name[0].isdigit():
-            name, self.counter = str(self.counter), self.counter + 1
-        tail, base = 0, name
-        while name in self.taken:
-            name, tail = f"{base}_{tail}", tail + 1
-        self.taken.add(name)
-        return f"%{name}"
-
     def region(self, block: Block) -> None:
         taken, counter = set(self.taken), self.counter
         self.depth += 1
@@ -113,53 +93,28 @@ class _Printer:
         self.depth -= 1
         self.taken, self.counter = taken, counter
 
-    # Types
-
-    def type(self, type: Type) -> str:
-        match type:
-            case IntegerType(width=width):
-                return f"i{width}"
-            case ArrayType():
-                dims = "".join(f"{n}x" for n in type.shape)
-                return f"memref<{dims}{self.type(type.element)}{self.layout(type)}>"
-            case _:
-                return str(type)
-
-    def types(self, types: Sequence[Type]) -> str:
-        text = ", ".join(map(self.type, types))
-        return text if len(types) == 1 else f"({text})"
-
-    def layout(self, type: ArrayType) -> str:
-        """The alias of the map from subscripts to bank and in-bank coordinates, or ''."""
-        dims = [Value(index, f"d{n}") for n in range(type.rank)]
-        layout = Layout(type)
-        pairs = [layout.split(n, AffineExpr.of(d)) for n, d in enumerate(dims)]
-        if all(bank.is_constant for bank, _ in pairs):
-            return ""
-        coordinates = [bank for bank, _ in pairs] + [address for _, address in pairs]
-        names = {d: d.name for d in dims}
-        results = ", ".join(affine_text(e, names, {}) for e in coordinates)
-        text = f"affine_map<({', '.join(names.values())}) -> ({results})>"
-        return ", " + self.maps.setdefault(text, f"#map{len(self.maps) or ''}")
-
     # Functions and globals
 
     def global_(self, item: Global) -> None:
         array = item.type
-        show = (lambda x: str(bool(x)).lower()) if array.element.bits == 1 else str
-        rows = [show(x) for x in item.data]
+        rows = [literal_text(array.element, x) for x in item.data]
         for extent in reversed(array.shape):
             parts = range(0, len(rows), extent)
             rows = [f"[{', '.join(rows[i : i + extent])}]" for i in parts]
-        text = f'memref.global "private" constant @{item.name} : {self.type(array)}'
-        self.emit(f"{text} = dense<{rows[0]}>{_unsigned(array)}")
+        constant = "" if item.stateful else "constant "
+        text = f'memref.global "private" {constant}@{item.name} : {self.type(array)}'
+        mark = unsigned_text(array, "stateful" if item.stateful else "")
+        self.emit(f"{text} = dense<{rows[0]}>{mark}")
 
     def func(self, func: Func) -> None:
         self.start_function()
+        self.results = func.results
         self.depth += 1
-        args = ", ".join(f"{self.define(a)}: {self.type(a.type)}" for a in func.args)
+        for value, type in zip(func.args, self.parameter_types(func), strict=True):
+            self.define(value, type)
         self.depth -= 1
-        results = f" -> {self.types(func.results)}" if func.results else ""
+        args = ", ".join(f"{self.names[a]}: {self.type_of(a)}" for a in func.args)
+        results = f" -> {_listed(map(self.type, func.results))}" if func.results else ""
         itypes = "".join(_sign(a.type) for a in func.args)
         otypes = "".join(map(_sign, func.results))
         attrs = f'attributes {{itypes = "{itypes}", otypes = "{otypes}"}}'
@@ -169,84 +124,60 @@ class _Printer:
             self.emit("  return")
         self.emit("}")
 
+    def parameter_types(self, func: Func) -> list[MemRef | None]:
+        """The written types of array parameters; one that is ever given a view lies anywhere."""
+        types = [self.memref(a.type) if isinstance(a.type, ArrayType) else None for a in func.args]
+        return [
+            t.anywhere() if t and not t.map and (func.name, n) in self.views else t
+            for n, t in enumerate(types)
+        ]
+
     # Operations
 
     def op(self, op: Op) -> None:
         match op:
-            case Constant() | Binary() | Compare() | Select() | Cast():
-                self.scalar_op(op)
             case Apply(result=result, expr=expr):
                 self.apply(result, expr)
             case Alloc(result=result):
-                name = f'name = "{result.name}"' if result.name else ""
-                text = f"memref.alloc(){_unsigned(result.type, name)} : {self.type(result.type)}"
-                self.assign(result, text)
+                name = f"name = {string_text(result.name)}" if result.name else ""
+                text = f"memref.alloc(){unsigned_text(result.type, name)}"
+                self.assign(result, f"{text} : {self.type(result.type)}")
             case GetGlobal(result=result, name=name):
                 text = f"memref.get_global @{name} : {self.type(result.type)}"
-                self.assign(result, text + _unsigned(result.type))
+                self.assign(result, text + unsigned_text(result.type))
+            case SubView():
+                self.view(op)
             case Load() | Store():
                 self.access(op)
-            case For():
-                self.loop(op)
-            case If():
-                self.branch(op)
-            case Call():
-                self.call(op)
-            case Return(values=values):
-                types = ", ".join(self.type(v.type) for v in values)
-                self.emit(f"return {self.uses(values)} : {types}" if values else "return")
+            case For() | While() | If() | Condition() | Call() | Return():
+                self.control(op)
+            case Print(text=text, args=args):
+                self.own("print", args, None, f"text = {string_text(text)}")
+            case Assert(condition=condition, message=message):
+                self.emit(f"cf.assert {self.names[condition]}, {string_text(message)}")
+            case Constant() | Binary() | Compare() | Select() | Cast() | Bitcast() | Math():
+                write_scalar(self, op)
+            case FloatOp():
+                write_scalar(self, op)
             case _:
                 raise TypeError(f"no text is known for {type(op).__name__}")
 
-    def assign(self, result: Value, text: str) -> None:
-        self.emit(f"{self.define(result)} = {text}")
-
-    def helper(self, text: str) -> str:
-        """Emit an operation that only computes a part of an affine expression."""
-        name = self.fresh()
-        self.emit(f"{name} = {text} : index")
-        return name
-
-    def uses(self, values: Sequence[Value]) -> str:
-        return ", ".join(self.names[v] for v in values)
-
-    def scalar_op(self, op: Constant | Binary | Compare | Select | Cast) -> None:
-        result, kind = op.result, self.type(op.result.type)
-        uses = self.uses(tuple(op.operands()))
+    def control(self, op: For | While | If | Condition | Call | Return) -> None:
         match op:
-            case Constant(value=value) if result.scalar.bits == 1:
-                text = f"arith.constant{_unsigned(result.type)} {'true' if value else 'false'}"
-                self.assign(result, text)
-            case Constant(value=value):
-                self.assign(result, f"arith.constant{_unsigned(result.type)} {value} : {kind}")
-            case Binary():
-                name = BINARY_NAMES[op.kind, not is_unsigned(result.type)]
-                mark = "" if name.endswith("ui") else _unsigned(result.type)
-                self.assign(result, f"arith.{name} {uses}{mark} : {kind}")
-            case Compare(lhs=lhs):
-                predicate = PREDICATE_NAMES[op.predicate, not is_unsigned(lhs.type)]
-                self.assign(result, f"arith.cmpi {predicate}, {uses} : {self.type(lhs.type)}")
-            case Select():
-                self.assign(result, f"arith.select {uses}{_unsigned(result.type)} : {kind}")
-            case Cast(operand=operand):
-                self.cast(result, operand)
+            case For():
+                self.loop(op)
+            case While():
+                self.while_(op)
+            case If():
+                self.branch(op)
+            case Condition(value=value):
+                self.emit(f"scf.condition({self.names[value]})")
+            case Call():
+                self.call(op)
+            case Return():
+                self.return_(op)
 
-    def cast(self, result: Value, operand: Value) -> None:
-        source, target = operand.scalar, result.scalar
-        if isinstance(source, Index) and isinstance(target, Index):
-            self.apply(result, AffineExpr.of(operand))
-            return
-        unsigned = isinstance(source, UInt)
-        if isinstance(source, Index) or isinstance(target, Index):
-            name = "index_castui" if unsigned else "index_cast"
-        elif source.bits == target.bits:
-            name = "bitcast"
-        elif source.bits > target.bits:
-            name = "trunci"
-        else:
-            name = "extui" if unsigned else "extsi"
-        types = f"{self.type(source)} to {self.type(target)}"
-        self.assign(result, f"arith.{name} {self.names[operand]}{_unsigned(target)} : {types}")
+    # Arrays
 
     def access(self, op: Load | Store) -> None:
         if affine := self.is_affine(op.index):
@@ -254,11 +185,28 @@ class _Printer:
         else:
             places = [self.spell(e) for e in op.index]
         dialect = "affine" if affine else "memref"
-        target = f"{self.names[op.array]}[{', '.join(places)}] : {self.type(op.array.type)}"
+        target = f"{self.names[op.array]}[{', '.join(places)}] : {self.arrays[op.array]}"
         if isinstance(op, Load):
             self.assign(op.result, f"{dialect}.load {target}")
         else:
             self.emit(f"{dialect}.store {self.names[op.value]}, {target}")
+
+    def view(self, op: SubView) -> None:
+        """A memref.subview; of a partitioned array as if it lay in one bank."""
+        source = self.arrays[op.source]
+        if source.map:
+            source = replace(source, map="")
+        name = self.fit(op.source, source)
+        written = source.part(op)
+        places = [str(e.const) if e.is_constant else self.spell(e) for e in op.offsets]
+        sizes = [1 if n is None else n for n in op.sizes]
+        lists = " ".join(f"[{', '.join(map(str, part))}]" for part in (places, sizes, op.steps))
+        dropped = tuple(n for n, size in enumerate(op.sizes) if size is None)
+        guess = dropped_dims(tuple(sizes), op.result.array.shape)
+        numbers = ", ".join(map(str, dropped))
+        mark = attr_text("" if guess == dropped else f"dropped = array<i64: {numbers}>")
+        text = f"memref.subview {name}{lists}{mark} : {source} to {written}"
+        self.assign(op.result, text, written)
 
     def branch(self, op: If) -> None:
         self.emit(f"scf.if {self.names[op.condition]} {{")
@@ -268,20 +216,43 @@ class _Printer:
             self.region(op.orelse)
         self.emit("}")
 
+    def while_(self, op: While) -> None:
+        self.emit("scf.while : () -> () {")
+        self.region(op.before)
+        self.emit("} do {")
+        self.region(op.body)
+        self.emit("  scf.yield")
+        self.emit("}")
+
     def call(self, op: Call) -> None:
-        ins = ", ".join(self.type(a.type) for a in op.args)
-        text = f"func.call @{op.callee}({self.uses(op.args)}) : ({ins}) -> "
-        text += self.types([o.type for o in op.outs])
+        wanted = self.parameter_types(self.module.func(op.callee))
+        args = [
+            self.fit(a, t) if t else self.names[a] for a, t in zip(op.args, wanted, strict=True)
+        ]
+        ins = ", ".join(
+            str(t) if t else self.type(a.type) for a, t in zip(op.args, wanted, strict=True)
+        )
+        outs = self.module.func(op.callee).results
+        text = f"func.call @{op.callee}({', '.join(args)}) : ({ins}) -> "
+        text += _listed(map(self.type, outs))
+        written = [self.memref(t) if isinstance(t, ArrayType) else None for t in outs]
         if len(op.outs) < 2:
-            return self.assign(op.outs[0], text) if op.outs else self.emit(text)
+            return self.assign(op.outs[0], text, written[0]) if op.outs else self.emit(text)
         pack = self.fresh(op.outs[0].name)
         self.emit(f"{pack}:{len(op.outs)} = {text}")
         for n, out in enumerate(op.outs):
-            self.age[out] = len(self.age)
-            self.names[out] = f"{pack}#{n}"
-            if self.depth == 2 and isinstance(out.type, Index):
-                self.affine.add(out)
+            self.know(out, f"{pack}#{n}", written[n])
         return None
+
+    def return_(self, op: Return) -> None:
+        types = [self.memref(t) if isinstance(t, ArrayType) else None for t in self.results]
+        names = [
+            self.fit(v, t) if t else self.names[v] for v, t in zip(op.values, types, strict=True)
+        ]
+        listed = ", ".join(
+            str(t) if t else self.type(v.type) for v, t in zip(op.values, types, strict=True)
+        )
+        self.emit(f"return {', '.join(names)} : {listed}" if names else "return")
 
     # Loops
 
@@ -292,7 +263,7 @@ class _Printer:
             step = f" step {op.step}" if op.step != 1 else ""
         else:
             lower, upper = self.spell_bound("max", op.lower), self.spell_bound("min", op.upper)
-            step = " step " + self.helper(f"arith.constant {{affine}} {op.step}")
+            step = " step " + self.part(f"arith.constant {{affine}} {op.step}")
         taken = set(self.taken)
         iv = self.define(op.iv)
         (self.affine.add if affine else self.affine.discard)(op.iv)
@@ -310,10 +281,14 @@ class _Printer:
         name = self.spell(exprs[0])
         for expr in exprs[1:]:
             other = self.spell(expr)
-            name = self.helper(f"arith.{pick}si {name}, {other} {{affine}}")
+            name = self.part(f"arith.{pick}si {name}, {other} {{affine}}")
         return name
 
     # Affine expressions
+
+    def part(self, text: str) -> str:
+        """Write an operation that only computes a part of an affine expression."""
+        return self.helper(f"{text} : index")
 
     def is_affine(self, exprs: Sequence[AffineExpr]) -> bool:
         return all(v in self.affine for e in exprs for v in e.values)
@@ -332,7 +307,7 @@ class _Printer:
             self.affine.add(result)
             return
         name = self.spell(expr - expr.const)
-        const = self.helper(f"arith.constant {{affine}} {expr.const}")
+        const = self.part(f"arith.constant {{affine}} {expr.const}")
         self.assign(result, f"arith.addi {name}, {const} {{apply}} : index")
 
     def spell(self, expr: AffineExpr) -> str:
@@ -341,28 +316,28 @@ class _Printer:
             return self.names[value]
         names = [self.spell_term(a, c) for a, c in in_order(expr, self.age)]
         if expr.const or not names:
-            names.append(self.helper(f"arith.constant {{affine}} {expr.const}"))
+            names.append(self.part(f"arith.constant {{affine}} {expr.const}"))
         total = names[0]
         for name in names[1:]:
-            total = self.helper(f"arith.addi {total}, {name} {{affine}}")
+            total = self.part(f"arith.addi {total}, {name} {{affine}}")
         return total
 
     def spell_term(self, atom: Atom, factor: int) -> str:
         name = self.names[atom] if isinstance(atom, Value) else self.spell_division(atom)
         if factor == 1:
             return name
-        by = self.helper(f"arith.constant {{affine}} {factor}")
-        return self.helper(f"arith.muli {name}, {by} {{affine}}")
+        by = self.part(f"arith.constant {{affine}} {factor}")
+        return self.part(f"arith.muli {name}, {by} {{affine}}")
 
     def spell_division(self, atom: FloorDiv | Mod) -> str:
         whole = self.spell(atom.numerator)
-        by = self.helper(f"arith.constant {{affine}} {atom.divisor}")
-        quotient = self.helper(f"arith.floordivsi {whole}, {by} {{affine}}")
+        by = self.part(f"arith.constant {{affine}} {atom.divisor}")
+        quotient = self.part(f"arith.floordivsi {whole}, {by} {{affine}}")
         if isinstance(atom, FloorDiv):
             return quotient
         # arith has no remainder that is never negative, so it is x - n * (x floordiv n).
-        multiple = self.helper(f"arith.muli {quotient}, {by} {{affine}}")
-        return self.helper(
+        multiple = self.part(f"arith.muli {quotient}, {by} {{affine}}")
+        return self.part(
             f"arith.subi {whole}, {multiple} {{affine, mod = {atom.divisor} : index}}"
         )
 
@@ -383,10 +358,22 @@ def _loop_attrs(op: For) -> str:
     return f" {{{text}}}" if text else ""
 
 
-def _unsigned(type: Type, *others: str) -> str:
-    """An attribute list with ``unsigned`` if the type is, or '' when it is empty."""
-    parts = [*filter(None, others), *(["unsigned"] if is_unsigned(type) else [])]
-    return f" {{{', '.join(parts)}}}" if parts else ""
+def _view_parameters(module: Module) -> set[tuple[str, int]]:
+    """(function, position) of parameters that are given a view somewhere, directly or not."""
+    found: set[tuple[str, int]] = set()
+    for func in reversed(module.funcs):
+        views = {a for n, a in enumerate(func.args) if (func.name, n) in found}
+        for op in walk(func.body):
+            if isinstance(op, SubView):
+                views.add(op.result)
+            elif isinstance(op, Call):
+                found |= {(op.callee, n) for n, a in enumerate(op.args) if a in views}
+    return found
+
+
+def _listed(types: Iterable[str]) -> str:
+    texts = list(types)
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def _sign(type: Type) -> str:

@@ -8,20 +8,30 @@ generic form; :mod:`allo_rtl.ir.mlir_pretty` the written form of each operation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from allo_rtl.errors import ParseError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.mlir_lexer import Source, Token, Tokens
+from allo_rtl.ir.mlir_literals import Bits, Literal, string_value
+from allo_rtl.ir.mlir_names import FLOAT_TYPES
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import (
+    DYNAMIC,
+    RESOURCES,
+    STORAGE_TYPES,
     ArrayType,
     DimPartition,
+    Fixed,
     Int,
+    Memory,
     Partition,
     ScalarType,
+    Struct,
     Type,
+    UFixed,
     UInt,
     index,
 )
@@ -30,6 +40,11 @@ type Operand = Callable[[], AffineExpr]
 
 UNIT = True
 """What an attribute without a value is."""
+
+STRIDED = "strided"
+"""What a strided layout is read as."""
+
+_TYPES = "an integer such as i32, a float such as f32, index or memref<...>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +69,18 @@ class AffineMap:
 
 
 @dataclass(frozen=True, slots=True)
+class AffineSet:
+    """The points where each expression is 0 (``equal``), or 0 or more."""
+
+    map: AffineMap
+    equal: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dense:
     """The elements of a constant array; one element stands for all."""
 
-    data: tuple[int, ...] | bytes
+    data: tuple[Literal, ...] | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +135,89 @@ class Syntax(Tokens):
         if self.at("index"):
             self.take()
             return index
-        if self.at("memref", "tensor"):
+        if self.at("memref"):
             return self.array_type()
+        if word.text in FLOAT_TYPES:
+            return FLOAT_TYPES[self.take().text]
+        if word.kind == "alias" and word.text in _OWN_TYPES:
+            return _OWN_TYPES[self.take().text](self)
+        if word.kind == "alias" and isinstance(self.aliases.get(word.text), Type):
+            found = self.aliases[self.take().text]
+            assert isinstance(found, Type)
+            return found
         digits = word.text.lstrip("siu")
         prefix = word.text[: len(word.text) - len(digits)]
         if word.kind == "word" and prefix in ("i", "si", "ui") and digits.isdigit() and int(digits):
             self.take()
             return UInt(int(digits)) if prefix == "ui" else Int(int(digits))
-        raise self.unexpected("a type (an integer such as i32, index or memref<...>)")
+        raise self.no_type()
+
+    def no_type(self) -> ParseError:
+        """The error that what is next is no type, or none that a kernel can have."""
+        text = self.here.text
+        if text in ("tensor", "vector", "complex", "none", "tuple") or text.startswith("!"):
+            hint = "bufferize it first: memref is the type of arrays" if text == "tensor" else None
+            return self.source.error(self.here, f"no kernel has the type '{text}'", _TYPES, hint)
+        return self.unexpected(f"a type ({_TYPES})")
 
     def array_type(self) -> ArrayType:
-        """``memref<4x8xi32, layout>``, also as a tensor."""
-        self.take()
+        """``memref<4x8xi32, layout, memory space>``; what a strided layout says is read over."""
+        start = self.take()
         shape = self.dimensions()
+        if self.at("*"):
+            raise self.unexpected("the extents of the array")
+        token = self.here
         element = self.type()
         if not isinstance(element, ScalarType) or 0 in shape:
             raise self.unexpected("an array of scalars with constant dimensions of 1 or more")
+        if DYNAMIC in shape[1:]:
+            text = "only the first extent of an array may be open"
+            raise self.source.error(start, text, "memref<?x8xf32>, memref<8x8xf32>")
         array = ArrayType(element, shape)
-        if self.accept(","):
+        while self.accept(","):
             token = self.here
             layout = self.attribute()
-            if not isinstance(layout, AffineMap) or len(layout.dims) != len(shape):
-                raise self.source.error(token, "the layout is not an affine_map of the array")
-            array = self.partitioned(array, layout, token)
+            if isinstance(layout, AffineMap) and len(layout.dims) == len(shape):
+                array = self.partitioned(array, layout, token)
+            elif isinstance(layout, int) and 0 <= layout < 16 * len(RESOURCES):
+                array = replace(array, memory=_memory(layout) or array.memory)
+            elif layout != STRIDED:
+                allowed = "an affine_map of the array, strided<...>, the number of a memory space"
+                raise self.source.error(token, "this is no layout of the array", allowed)
         self.expect(">")
         return array
+
+    def fixed_type(self) -> Type:
+        """``<16, 8>`` of a fixed-point type."""
+        name = self.previous.text
+        self.expect("<")
+        token = self.here
+        width = self.integer()
+        self.expect(",")
+        fracs = self.integer()
+        self.expect(">")
+        try:
+            return (Fixed if name == "!allo.Fixed" else UFixed)(width, fracs)
+        except ValueError as error:
+            raise self.source.error(token, str(error)) from None
+
+    def struct_type(self) -> Type:
+        """``<"x": i32, "y": f32>``."""
+        token = self.expect("<")
+        fields = self.listed(">", self.struct_field)
+        if not fields or len(dict(fields)) < len(fields):
+            raise self.source.error(token, "a struct has fields, each of another name")
+        return Struct(dict(fields))
+
+    def struct_field(self) -> tuple[str, ScalarType]:
+        self.expect_kind("string", "a field's name in quotes")
+        name = string_value(self.previous.text)
+        self.expect(":")
+        token = self.here
+        found = self.type()
+        if not isinstance(found, ScalarType):
+            raise self.source.error(token, "a field of a struct is a scalar")
+        return name, found
 
     def partitioned(self, array: ArrayType, layout: AffineMap, token: Token) -> ArrayType:
         """The partition whose layout is this map: the smallest factor that gives it."""
@@ -157,7 +238,7 @@ class Syntax(Tokens):
                 "(bank of each dimension..., address of each dimension...), each pair one of "
                 "(0, d), (d, 0), (d mod f, d floordiv f) or (d floordiv n, d mod n)",
             )
-        return ArrayType(array.element, array.shape, tuple(parts))
+        return replace(array, partition=tuple(parts))
 
     def types(self) -> tuple[Type, ...]:
         """``type`` or ``(type {attributes}, ...)``."""
@@ -203,7 +284,7 @@ class Syntax(Tokens):
             case "alias", _:
                 return self.alias()
             case ("number", _) | ("punct", "-"):
-                value = self.integer()
+                value = self.number()
                 if self.accept(":"):
                     self.type()
                 return value
@@ -214,8 +295,18 @@ class Syntax(Tokens):
                 return UNIT
             case "word", "affine_map":
                 return self.affine_map()
+            case "word", "affine_set":
+                return self.affine_set()
+            case "word", "strided":
+                self.take()
+                self.skip_angles()
+                return STRIDED
             case "word", "dense":
                 return self.dense()
+            case "word", "tensor" | "vector":
+                self.take()
+                self.skip_angles()
+                return token.text
             case "word", "array":
                 return self.typed_array()
             case "punct", "[":
@@ -228,20 +319,43 @@ class Syntax(Tokens):
         return self.type()
 
     def string(self) -> str:
-        return self.take().text[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+        return string_value(self.take().text)
 
     def symbol(self) -> Symbol:
         return Symbol(self.expect_kind("symbol", "a name with '@'").text[1:].strip('"'))
 
     def alias(self) -> object:
-        token = self.take()
-        if self.accept("<"):
-            # An attribute of a dialect, such as #arith.overflow<none>: none of them matter here.
-            self.listed(">", self.take)
-            return token.text
-        if token.text not in self.aliases:
+        """``#name``, or an attribute or type of a dialect, which does not matter here."""
+        token = self.here
+        if token.text in _OWN_TYPES:
+            return self.type()
+        self.take()
+        if token.text in self.aliases:
+            return self.aliases[token.text]
+        if self.at("<"):
+            self.skip_angles()
+        elif "." not in token.text:
             raise self.source.error(token, f"'{token.text}' is not defined")
-        return self.aliases[token.text]
+        return token.text
+
+    def skip_angles(self) -> None:
+        """Read over ``<...>``."""
+        self.expect("<")
+        depth = 1
+        while depth and self.here.kind != "end":
+            token = self.take()
+            if token.kind == "punct":
+                depth += {"<": 1, ">": -1}.get(token.text, 0)
+
+    def number(self) -> Literal:
+        """An integer, or a number with a point."""
+        sign = -1 if self.accept("-") else 1
+        token = self.here
+        if token.kind == "number" and "." in token.text:
+            self.take()
+            return sign * float(token.text)
+        value = self.integer()
+        return Bits(value) if token.text.startswith("0x") and sign > 0 else sign * value
 
     def integer(self) -> int:
         sign = -1 if self.accept("-") else 1
@@ -269,17 +383,40 @@ class Syntax(Tokens):
             token = self.take()
             text = token.text.strip('"')
             try:
-                data: tuple[int, ...] | bytes = bytes.fromhex(text.removeprefix("0x"))
+                data: tuple[Literal, ...] | bytes = bytes.fromhex(text.removeprefix("0x"))
             except ValueError:
                 raise self.source.error(token, "these are no bytes in hexadecimal") from None
         else:
             data = tuple(_flat(self.attribute()))
         self.expect(">")
         if self.accept(":"):
-            self.type()
+            self.attribute()
         return Dense(data)
 
     # Affine maps
+
+    def affine_set(self) -> AffineSet:
+        """``affine_set<(d0)[s0] : (d0 - 1 >= 0, s0 == 0)>``."""
+        self.expect("affine_set")
+        self.expect("<")
+        env: dict[str, Value] = {}
+        self.map_names("(", ")", env)
+        if self.at("["):
+            self.map_names("[", "]", env)
+        self.expect(":")
+        self.expect("(")
+        found = self.listed(")", lambda: self.constraint(env))
+        self.expect(">")
+        exprs, equal = zip(*found, strict=True) if found else ((), ())
+        return AffineSet(AffineMap(tuple(env.values()), exprs), equal)
+
+    def constraint(self, env: dict[str, Value]) -> tuple[AffineExpr, bool]:
+        """An expression compared with another one; answer the difference, whether it is 0."""
+        left = self.affine_sum(lambda: self.map_operand(env))
+        if not self.at(">=", "=="):
+            raise self.unexpected("'>=' or '=='")
+        equal = self.take().text == "=="
+        return left - self.affine_sum(lambda: self.map_operand(env)), equal
 
     def affine_map(self) -> AffineMap:
         """``affine_map<(d0)[s0] -> (d0 + s0)>``; symbols follow the dimensions."""
@@ -348,10 +485,23 @@ class Syntax(Tokens):
         return operand()
 
 
-def _flat(data: object) -> list[int]:
+def _flat(data: object) -> list[Literal]:
     if isinstance(data, list):
         return [x for part in data for x in _flat(part)]
-    return [int(data)] if isinstance(data, int) else []
+    return [data] if isinstance(data, int | float) else []
+
+
+_OWN_TYPES: dict[str, Callable[[Syntax], Type]] = {
+    "!allo.Fixed": Syntax.fixed_type,
+    "!allo.UFixed": Syntax.fixed_type,
+    "!allo.struct": Syntax.struct_type,
+}
+
+
+def _memory(space: int) -> Memory | None:
+    """The memory of a space; None for the default one, and for one that has no meaning here."""
+    known = space and space % 16 < len(STORAGE_TYPES)
+    return Memory.decode_memory_space(space) if known else None
 
 
 def _dim_partition(

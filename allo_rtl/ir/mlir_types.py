@@ -41,3 +41,19 @@ def is_unsigned(type: Type) -> bool:
 def signless(type: Type) -> Type:
     """The type with every sign dropped, to compare types as MLIR does."""
     return with_unsigned(type, False)
+
+
+def dropped_dims(sizes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Dimensions of a view of ``sizes`` that its type of ``shape`` has not: the last possible.
+
+    None when the shape is not that of such a view.
+    """
+    dropped, kept = [], 0
+    for dim, size in enumerate(sizes):
+        if kept < len(shape) and shape[kept] == size:
+            kept += 1
+        elif size == 1:
+            dropped.append(dim)
+        else:
+            return None
+    return tuple(dropped) if kept == len(shape) else None
