@@ -1,8 +1,8 @@
 """Random well-formed modules of the loop IR, small and safe to run on any arguments.
 
 ``modules()`` is the hypothesis strategy, ``random_args`` makes arguments for the top function.
-``modules(rich=True)`` also has floating and fixed point, structs, views, while, state, open
-extents, printing and assertions (which hold).
+``modules(rich=upstream)`` also has floating point, views, while, state, open extents, printing
+and assertions (which hold); ``modules(rich=all_types)`` fixed point and structs as well.
 Every subscript is in range (taken modulo its dimension unless it is a small constant), and every
 loop runs 4 times at most.
 """
@@ -80,8 +80,8 @@ structs = st.dictionaries(
     st.sampled_from(["x", "y", "odd name"]), st.one_of(plain, st.just(Struct({"z": Int(5)}))),
     min_size=1, max_size=2,
 ).map(Struct)  # fmt: skip
-rich_elements = st.one_of(integers, floats, fixed, structs)
-rich_scalars = st.one_of(rich_elements, st.just(index))
+upstream = st.one_of(integers, floats)
+all_types = st.one_of(integers, floats, fixed, structs)
 memories = st.sampled_from([None, None, Memory("BRAM"), Memory("LUTRAM", "RAM_2P"), Memory()])
 names = st.sampled_from(["", "x", "y", "acc"])
 
@@ -124,7 +124,7 @@ class Scope:
     values: list[Value] = field(default_factory=list)
     arrays: list[Value] = field(default_factory=list)
     constant_arrays: list[Value] = field(default_factory=list)
-    rich: bool = False
+    rich: st.SearchStrategy | None = None
 
     def inner(self):
         lists = list(self.values), list(self.arrays), list(self.constant_arrays)
@@ -132,12 +132,12 @@ class Scope:
 
     @property
     def scalars(self):
-        return rich_scalars if self.rich else scalars
+        return scalars if self.rich is None else st.one_of(self.rich, st.just(index))
 
     def array_type(self):
-        if not self.rich:
+        if self.rich is None:
             return self.draw(array_types())
-        found = self.draw(array_types(elements=rich_elements))
+        found = self.draw(array_types(elements=self.rich))
         return replace(found, memory=self.draw(memories))
 
     @property
@@ -193,8 +193,8 @@ def blocks(draw, scope, depth, calls=()):
     kinds = ["binary", "compare", "select", "cast", "apply", "alloc", "load", "load", "store"]
     kinds += ["store", "for", "for", "if"] if depth else []
     kinds += ["call"] * len(calls)
-    kinds += ["math", "bitcast", "view", "view", "print", "assert"] if scope.rich else []
-    kinds += ["while"] if scope.rich and depth else []
+    if scope.rich is not None:
+        kinds += ["math", "bitcast", "view", "view", "print", "assert", *["while"] * bool(depth)]
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=5)):
         if kind == "for":
             out.append(draw(loops(scope, depth)))
@@ -273,7 +273,8 @@ def add_check(draw, scope, out, kind):
     if kind == "print":
         args = tuple(scope.value(draw(scope.scalars), out) for _ in range(draw(st.integers(0, 2))))
         text = draw(st.sampled_from(["", 'é "{{', "a\\\n"])) + " {}" * len(args)
-        out.append(Print(text=text, args=args))
+        types = tuple(a.type for a in args) if draw(st.booleans()) else ()
+        out.append(Print(text=text, args=args, types=types))
         return
     x = scope.value(draw(scalars), out)
     holds = Value(bool_)
@@ -288,10 +289,10 @@ def add_math(draw, scope, out):
 
 
 def add_bitcast(draw, scope, out):
-    operand = scope.value(draw(rich_elements), out)
+    operand = scope.value(draw(scope.rich), out)
     width = operand.type.bits
-    same = [Float(*f) for f in FLOATS if f[0] == width]
-    same += [Int(width), UInt(width), Fixed(width, 2), Struct({"u": UInt(width)})]
+    same = [Int(width), UInt(width), *(Float(*f) for f in FLOATS if f[0] == width)]
+    same += [Fixed(width, 2), Struct({"u": UInt(width)})] if scope.rich is all_types else []
     return Bitcast(result=Value(draw(st.sampled_from(same)), draw(names)), operand=operand)
 
 
@@ -319,7 +320,10 @@ def add_scalar(draw, scope, out, kind):
         op = Select(result=result, condition=condition, if_true=yes, if_false=no)
     elif kind == "cast":
         operand = scope.value(type, out)
-        target = st.one_of(plain, st.just(index), st.just(type)) if scope.rich else integers
+        target = integers
+        if scope.rich is not None:
+            target = plain if scope.rich is all_types else upstream
+            target = st.one_of(target, st.just(index), st.just(type))
         result = Value(draw(target), draw(names))
         op = Cast(result=result, operand=operand)
     else:
@@ -351,7 +355,7 @@ def add_call(draw, scope, out, callee):
     for param in callee.args:
         if isinstance(param.type, ScalarType):
             args.append(scope.value(param.type, out))
-        elif scope.rich and not param.type.partition and draw(st.booleans()):
+        elif scope.rich is not None and not param.type.partition and draw(st.booleans()):
             shape = tuple(max(n, 1) for n in param.type.shape)
             add_view(draw, scope, out, None, replace(param.type, shape=shape))
             args.append(scope.arrays[-1])
@@ -393,7 +397,7 @@ def loops(draw, scope, depth):
 
 
 @st.composite
-def functions(draw, name, constants, calls=(), rich=False):
+def functions(draw, name, constants, calls=(), rich=None):
     scope = Scope(draw, rich=rich)
     args = []
     for n in range(draw(st.integers(0, 2))):
@@ -417,17 +421,17 @@ def functions(draw, name, constants, calls=(), rich=False):
 
 def draw_parameter(scope):
     type = scope.array_type()
-    if scope.rich and type.rank and not type.partition and scope.draw(st.booleans()):
+    if scope.rich is not None and type.rank and not type.partition and scope.draw(st.booleans()):
         return replace(type, shape=(DYNAMIC, *type.shape[1:]))
     return type
 
 
 @st.composite
-def modules(draw, rich=False):
+def modules(draw, rich=None):
     """A module of one or two functions and up to one constant array, if rich also stateful."""
     constants = []
     if draw(st.booleans()):
-        stateful = rich and draw(st.booleans())
+        stateful = rich is not None and draw(st.booleans())
         array = Scope(draw, rich=rich).array_type()
         low, high = limits(array.element)
         if not isinstance(array.element, Float):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from ir_generators import modules, random_args
+from ir_generators import all_types, modules, random_args, upstream
+from isomorphism import difference
 
 from allo_rtl.errors import IRError, ParseError
 from allo_rtl.ir.affine import AffineExpr
@@ -139,10 +140,15 @@ def test_data_dependent_parts_are_spelled_out_and_folded_back():
 
 
 def agree(one, other):
-    """Whether two modules give the same results and change their arguments alike."""
+    """Whether two modules give the same results, change their arguments and print alike."""
     ins, again = random_args(one.top_func), random_args(other.top_func)
-    outs = list(zip(evaluate(one, ins), evaluate(other, again), strict=True))
-    return all(np.array_equal(x, y) for x, y in [*outs, *zip(ins, again, strict=True)])
+    lines, more = [], []
+    outs = zip(
+        evaluate(one, ins, output=lines.append), evaluate(other, again, output=more.append),
+        strict=True,
+    )  # fmt: skip
+    same = all(np.array_equal(x, y) for x, y in [*outs, *zip(ins, again, strict=True)])
+    return same and lines == more
 
 
 @quick
@@ -154,10 +160,21 @@ def test_printed_text_reads_back_to_the_same_text_and_meaning(module):
     assert agree(module, back)
 
 
-def nameless(module):
-    """The text without the names of values, which MLIR does not keep."""
-    text = re.sub(r'name = "\w*", |\{name = "\w*"\} ', "", print_module(module))
-    return re.sub(r"%[\w$.-]+", "%", text)
+@quick
+@given(modules(rich=all_types))
+def test_every_module_reads_back_as_the_same_module(module):
+    text = print_module(module)
+    back = parse_module(text)
+    assert difference(module, back) is None
+    assert print_module(back) == text
+    assert agree(module, back)
+
+
+@pytest.mark.long
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(modules(rich=all_types))
+def test_very_many_modules_read_back(module):
+    assert difference(module, parse_module(print_module(module))) is None
 
 
 def iree_opt(text, *options):
@@ -165,17 +182,19 @@ def iree_opt(text, *options):
     tool = shutil.which("iree-opt")
     if tool is None:
         pytest.skip("iree-opt (iree-base-compiler) is not installed")
-    command = [tool, "--split-input-file", *options]
+    # Only printing in simulation is an operation that MLIR does not have.
+    command = [tool, "--split-input-file", "--allow-unregistered-dialect", *options]
     run = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return run.stdout
 
 
-def test_mlir_accepts_every_module_and_its_own_two_forms_read_back():
+def check_with_mlir(count):
+    """MLIR takes random modules, and both forms in which it prints them read back."""
     found = [row_sums(), gather()]
 
-    @settings(quick, derandomize=True, database=None, phases=[Phase.generate])
-    @given(modules())
+    @settings(quick, max_examples=count, derandomize=True, database=None, phases=[Phase.generate])
+    @given(modules(rich=upstream))
     def collect(module):
         found.append(module)
 
@@ -184,9 +203,16 @@ def test_mlir_accepts_every_module_and_its_own_two_forms_read_back():
     text = cut.join(map(print_module, found))
     for options in ((), ("--mlir-print-op-generic",)):
         for module, again in zip(found, iree_opt(text, *options).split(cut), strict=True):
-            back = parse_module(again)
-            assert nameless(back) == nameless(parse_module(print_module(module)))
-            assert agree(module, back)
+            assert difference(module, parse_module(again)) is None
+
+
+def test_mlir_accepts_every_module_and_its_own_two_forms_read_back():
+    check_with_mlir(60)
+
+
+@pytest.mark.long
+def test_mlir_accepts_very_many_modules():
+    check_with_mlir(2000)
 
 
 def run(text, *args):
@@ -325,8 +351,8 @@ def test_floor_division_prints_by_sign(kind):
     x, y = Value(t, "x"), Value(t)
     op = Binary(kind=BinaryKind.FLOORDIV, result=y, lhs=x, rhs=x)
     func = Func(name="f", args=(x,), results=(t,), body=(op, Return(values=(y,))))
-    name = {"int32": "arith.floordivsi %x, %x : i32", "uint8": "arith.divui %x, %x : i8"}[kind]
-    assert f"%0 = {name}\n" in print_module(Module(funcs=(func,), top="f"))
+    unsigned, signed = "arith.divui %x, %x {floordiv} : i8", "arith.floordivsi %x, %x : i32"
+    assert f"%0 = {unsigned if kind == 'uint8' else signed}\n" in print_module(Module(funcs=(func,), top="f"))
 
 
 def test_names_are_unique_in_their_scope_and_fit_mlir():
@@ -358,13 +384,19 @@ BODY = "func.func @f(%a: i8, %n: index, %A: memref<4xi8>) {{\n  {}\n  return\n}}
         ("%x:2 = arith.addi %a, %a : i8", 10, 10, "arith.addi has 1 results, 2 are named"),
         ("func.call @g() : () -> ()", 3, 9, "the module has no function g"),
         ("%x = memref.get_global @W : memref<4xi8>", 8, 17, "the module has no memref.global W"),
-        ("%x = arith.constant 1.5 : i8", 23, 3, "'1.5' is not an integer"),
-        ("%x = memref.alloc() : memref<?xi8>", 32, 1, "'?' stands where a type (an integer such "
-         "as i32, index or memref<...>) is expected"),
+        ("%x = arith.constant 1.5 : i8", 8, 14, "1.5 is no constant of type int8"),
+        ("%x = arith.constant 1 : f32", 8, 14, "1 is no constant of type float32"),
+        ("%x = memref.alloc() : memref<?xi8>", 8, 12,
+         "memref.alloc of unknown size: only arguments may be dynamic"),
+        ("%x = memref.alloc() : memref<4x(8)>", 34, 1, "'(' stands where a type (an integer such "
+         "as i32, a float such as f32, index or memref<...>) is expected"),
+        ("%x = arith.addf %a, %a : i8", 8, 10, "arith.addf is not for int8"),
         ("%x = memref.alloc() : memref<4xi8, #m>", 38, 2, "'#m' is not defined"),
         ("scf.for %i = %n to %n step %n { }", 30, 2, "'%n' is not a constant"),
-        ("affine.for %i = 0 to 4 iter_args(%x = %a) -> (i8) { }", 26, 9, "'iter_args' stands where "
-         "'{' (values carried by a loop or a branch are not supported) is expected"),
+        ("affine.for %i = 0 to 4 iter_args(%x = %a) -> (i9) { }", 41, 2,
+         "'%a' is int8, the type given here is int9"),
+        ("affine.for %i = 0 to 4 iter_args(%x = %a) -> (i8) { affine.yield }", 55, 12,
+         "affine.yield gives 0 values, 1 are taken"),
         ("$", 3, 1, "'$' starts nothing that MLIR has"),
     ],
 )
@@ -382,12 +414,46 @@ def test_errors_show_the_place(line, col, width, message):
     ("line", "text"),
     [
         (
-            "%x = arith.addf %a, %a : i8",
-            "'arith.addf' is not an operation of a kernel\n"
-            "    2 |   %x = arith.addf %a, %a : i8\n"
-            "      |        ^~~~~~~~~~\n"
-            "  allowed: the operations of func, affine, scf, arith and memref "
-            "that kernels are made of",
+            "%x = math.sinh %a : i8",
+            "'math.sinh' is not an operation of a kernel\n"
+            "    2 |   %x = math.sinh %a : i8\n"
+            "      |        ^~~~~~~~~\n"
+            "  allowed: math.absf, math.absi, math.ceil, math.cos, math.exp, math.floor, math.fma, "
+            "math.log, math.log10, math.log2, math.powf, math.rsqrt, math.sin, math.sqrt, "
+            "math.tan, math.tanh\n"
+            "  hint: did you mean math.sin?",
+        ),
+        (
+            '"linalg.fill"(%a, %A) : (i8, memref<4xi8>) -> ()',
+            "'linalg.fill' is not an operation of a kernel\n"
+            '    2 |   "linalg.fill"(%a, %A) : (i8, memref<4xi8>) -> ()\n'
+            "      |   ^~~~~~~~~~~~~\n"
+            "  allowed: operations of func, affine, scf, arith, math, memref, cf\n"
+            "  hint: lower it with -convert-linalg-to-affine-loops or -convert-linalg-to-loops "
+            "first",
+        ),
+        (
+            "%x = memref.alloc() : memref<4x?xi8>",
+            "only the first extent of an array may be open\n"
+            "    2 |   %x = memref.alloc() : memref<4x?xi8>\n"
+            "      |                         ^~~~~~\n"
+            "  allowed: memref<?x8xf32>, memref<8x8xf32>",
+        ),
+        (
+            "%x = memref.alloc() : tensor<4xi8>",
+            "no kernel has the type 'tensor'\n"
+            "    2 |   %x = memref.alloc() : tensor<4xi8>\n"
+            "      |                         ^~~~~~\n"
+            "  allowed: an integer such as i32, a float such as f32, index or memref<...>\n"
+            "  hint: bufferize it first: memref is the type of arrays",
+        ),
+        (
+            "cf.br ^bb1",
+            "'cf.br' is not an operation of a kernel\n"
+            "    2 |   cf.br ^bb1\n"
+            "      |   ^~~~~\n"
+            "  allowed: cf.assert\n"
+            "  hint: lift it to structured loops with -lift-cf-to-scf first",
         ),
         (
             "%x = arith.cmpi lt, %a, %a : i8",

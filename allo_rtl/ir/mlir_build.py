@@ -137,7 +137,9 @@ class Builder:
     # Values
 
     def bind(self, name: str, thing: Meaning) -> None:
-        """Let a name stand for something to the end of the block."""
+        """Let a name stand for something to the end of the block; '' is a result nobody uses."""
+        if not name:
+            return
         if name in self.env:
             raise ParseError(f"'{name}' is defined twice", loc=self.loc)
         self.env[name] = thing
@@ -223,7 +225,9 @@ class Builder:
         return self.result_names(raw, 1)[0][0]
 
     def result_names(self, raw: RawOp, count: int) -> list[tuple[str, int]]:
-        """(name of each result, its position in the name's pack)."""
+        """(name of each result, its position in the name's pack); names are '' without any."""
+        if not raw.results:
+            return [("", n) for n in range(count)]
         names = [
             (name if size == 1 else f"{name}#{n}", n)
             for name, size in raw.results

@@ -265,7 +265,10 @@ def assert_(b: Builder, raw: RawOp) -> None:
 def print_(b: Builder, raw: RawOp) -> None:
     """``allo.print``."""
     args = tuple(b.value(r) for r in raw.operands)
-    b.out.append(Print(text=raw.attrs["text"], args=args, loc=b.loc))
+    types = raw.attrs.get("types", [])
+    if not isinstance(types, list) or not all(isinstance(t, Type) for t in types):
+        raise b.error(raw, "types of allo.print are a list of types")
+    b.out.append(Print(text=raw.attrs["text"], args=args, types=tuple(types), loc=b.loc))
 
 
 _BOUNDS = (

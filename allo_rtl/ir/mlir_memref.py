@@ -41,13 +41,13 @@ def scalar_type_text(type: Type) -> str:
         case Fixed() | UFixed():
             return f"!allo.{type.__class__.__name__}<{type.width}, {type.fracs}>"
         case Struct(fields=fields):
-            parts = ", ".join(f"{string_text(n)}: {_field_text(t)}" for n, t in fields)
+            parts = ", ".join(f"{string_text(n)}: {field_type_text(t)}" for n, t in fields)
             return f"!allo.struct<{parts}>"
     raise TypeError(f"{type} has no text")
 
 
-def _field_text(type: Type) -> str:
-    """Inside a struct there is no attribute to tell unsigned integers by."""
+def field_type_text(type: Type) -> str:
+    """A scalar type where there is no attribute to tell unsigned integers by."""
     return f"ui{type.width}" if isinstance(type, UInt) else scalar_type_text(type)
 
 

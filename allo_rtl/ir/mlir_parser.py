@@ -109,7 +109,7 @@ def _callees_first(funcs: list[Func]) -> list[Func]:
 
 def _global(source: Source, raw: RawOp) -> Global:
     declared = raw.attrs.get("type")
-    dense = raw.attrs.get("initial_value", Dense((0,)))
+    dense = raw.attrs.get("initial_value", Dense((Bits(0),)))
     stateful = "constant" not in raw.attrs
     if not isinstance(declared, ArrayType) or not isinstance(dense, Dense):
         raise source.error(raw.token, "a memref.global needs an array type and dense<...> data")
@@ -132,8 +132,6 @@ def _elements(
         patterns = _patterns(element.bits, array.size, data)
         values = tuple(wrap(element, x) for x in patterns)
     else:
-        if data == (0,):
-            data = (Bits(0),)
         found = [literal_value(element, x) for x in data]
         if None in found:
             text = f"{data[found.index(None)]} is no constant of type {element}"

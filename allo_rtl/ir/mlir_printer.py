@@ -18,7 +18,7 @@ from dataclasses import replace
 from allo_rtl.ir.affine import AffineExpr, Atom, FloorDiv, Mod
 from allo_rtl.ir.mlir_affine import affine_text, in_order
 from allo_rtl.ir.mlir_literals import literal_text, string_text
-from allo_rtl.ir.mlir_memref import MemRef
+from allo_rtl.ir.mlir_memref import MemRef, field_type_text
 from allo_rtl.ir.mlir_scalars import write_scalar
 from allo_rtl.ir.mlir_types import dropped_dims
 from allo_rtl.ir.mlir_writer import Writer, attr_text, unsigned_text
@@ -53,7 +53,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, IntegerType, Type
+from allo_rtl.ir.types import ArrayType, IntegerType, ScalarType, Type
 
 
 def print_module(module: Module) -> str:
@@ -151,8 +151,10 @@ class _Printer(Writer):
                 self.access(op)
             case For() | While() | If() | Condition() | Call() | Return():
                 self.control(op)
-            case Print(text=text, args=args):
-                self.own("print", args, None, f"text = {string_text(text)}")
+            case Print(text=text, args=args, types=types):
+                listed = ", ".join(map(self.signed_type, types))
+                more = f"types = [{listed}]" if types else ""
+                self.own("print", args, None, f"text = {string_text(text)}", more)
             case Assert(condition=condition, message=message):
                 self.emit(f"cf.assert {self.names[condition]}, {string_text(message)}")
             case Constant() | Binary() | Compare() | Select() | Cast() | Bitcast() | Math():
@@ -176,6 +178,10 @@ class _Printer(Writer):
                 self.call(op)
             case Return():
                 self.return_(op)
+
+    def signed_type(self, type: Type) -> str:
+        """The type inside an attribute, where unsigned integers say so."""
+        return field_type_text(type) if isinstance(type, ScalarType) else self.type(type)
 
     # Arrays
 
