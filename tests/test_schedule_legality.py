@@ -24,7 +24,7 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
-from allo_rtl.ir.types import Int, UInt, index, int8, int16, int32, uint8
+from allo_rtl.ir.types import Fixed, Int, UInt, float32, index, int8, int16, int32, uint8
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.schedule.reductions import reductions
 
@@ -290,7 +290,7 @@ IVS = [Value(index, n) for n in "abc"]
 
 def nest_module(ranges, written, read) -> Module:
     """``A[written] = A[read] * 3 + 1`` in a nest: an order of iterations that can be seen."""
-    array = Value(int32[24] if len(written) == 1 else int32[24, 24], "A")
+    array = Value(int32[32] if len(written) == 1 else int32[32, 32], "A")
     old, three, one, product_, total = (Value(int32, n) for n in ("old", "3", "1", "p", "t"))
     body = (
         Load(result=old, array=array, index=tuple(read)),
@@ -484,3 +484,48 @@ def test_what_is_taken_for_an_accumulation_commutes(kind, stored, term, wide, sw
 def test_which_accumulations_are_recognised(kind, stored, term, wide, swapped, found):
     kinds = set(reductions(accumulation(kind, stored, term, wide, swapped)).values())
     assert kinds == ({found} if found else set())
+
+
+# --- the order of rounding -------------------------------------------------------------------
+
+
+def float_sum(A: float32[4, 8], s: float32[1]):
+    for i, j in allo.grid(4, 8):
+        s[0] += A[i, j]
+
+
+def declared_sum(A: float32[4, 8], s: float32[1]):
+    for i, j in allo.reduction(4, 8):
+        s[0] += A[i, j]
+
+
+def row_sums(A: float32[4, 8], s: float32[4]):
+    for i, j in allo.grid(4, 8):
+        s[i] += A[i, j]
+
+
+def fixed_sum(A: Fixed(16, 8)[4, 8], s: Fixed(24, 8)[1]):
+    for i, j in allo.grid(4, 8):
+        s[0] += A[i, j]
+
+
+def largest(A: float32[4, 8], s: float32[1]):
+    for i, j in allo.grid(4, 8):
+        s[0] = max(s[0], A[i, j])
+
+
+def test_a_floating_point_sum_keeps_its_order():
+    s = customize(float_sum)
+    with pytest.raises(IllegalScheduleError) as caught:
+        s.reorder("j", "i")
+    assert (
+        "hint: this is a floating-point sum, which rounds after each step; declare its loops with "
+        "allo.reduction, or say reassociate=True, if another order is as good"
+    ) in str(caught.value)
+    s.reorder("j", "i", reassociate=True)
+    assert [str(step) for step in s.history()] == ["reorder('j', 'i', reassociate=True)"]
+
+
+@pytest.mark.parametrize("kernel", [declared_sum, row_sums, fixed_sum, largest])
+def test_other_accumulations_may_change_it(kernel):
+    customize(kernel).reorder("j", "i")

@@ -10,7 +10,7 @@ from allo_rtl.ir.dependence import Access, Conflict, accesses, conflict
 from allo_rtl.ir.ops import Call, For, Func, Module
 from allo_rtl.schedule.buffers import alias_root
 from allo_rtl.schedule.private import private_arrays
-from allo_rtl.schedule.reductions import reductions
+from allo_rtl.schedule.reductions import INEXACT, reductions
 
 type Condition = Callable[[Sequence[str], Sequence[str]], str]
 """See :func:`allo_rtl.ir.dependence.conflict`."""
@@ -24,6 +24,8 @@ class Violation:
     sink: Access
     conflict: Conflict
     loops: tuple[For, ...]
+    kind: str = ""
+    """What both accumulate, when they are one accumulation whose order matters."""
 
 
 def find_violation(
@@ -32,6 +34,7 @@ def find_violation(
     loops: Sequence[For],
     condition: Condition,
     any_order_sums: bool,
+    reassociate: bool = False,
 ) -> Violation | None:
     """The first dependence between iterations that satisfy a condition.
 
@@ -39,7 +42,9 @@ def find_violation(
         module, func: where the loops are.
         loops: a perfect nest, or one loop; outermost first.
         condition: which iterations (source, sink) the rewrite would put in the wrong order.
-        any_order_sums: whether accumulations may take their terms in any order.
+        any_order_sums: whether accumulations may take their terms in any order.  Sums of
+            floating-point numbers may only between iterations of loops declared as reductions.
+        reassociate: whether they may everywhere.
     """
     root = alias_root(module, func)
     found = [replace(a, array=root(a.array)) for a in accesses(func.body, module)]
@@ -50,12 +55,25 @@ def find_violation(
         a for a in found if a.array not in private and any(p.iv is inner for p in a.loops)
     ]
     for source, sink in _pairs(inside):
-        kind = sums.get(source.op)
+        order, kind = condition, sums.get(source.op)
         if kind is not None and kind == sums.get(sink.op):
-            continue
-        if (hit := conflict(source, sink, loops, condition)) is not None:
-            return Violation(source, sink, hit, tuple(loops))
+            if kind not in INEXACT or reassociate:
+                continue
+            order = _outside_reductions(condition, loops)
+        if (hit := conflict(source, sink, loops, order)) is not None:
+            return Violation(source, sink, hit, tuple(loops), kind or "")
     return None
+
+
+def _outside_reductions(condition: Condition, loops: Sequence[For]) -> Condition:
+    """The condition for iterations that do not differ in loops declared as reductions alone."""
+    rest = [k for k, loop in enumerate(loops) if not loop.attrs.reduction]
+
+    def apart(s: Sequence[str], d: Sequence[str]) -> str:
+        differ = " or ".join(f"{s[k]} != {d[k]}" for k in rest) or "false"
+        return f"{condition(s, d)} and ({differ})"
+
+    return apart
 
 
 def _pairs(found: Sequence[Access]) -> Iterator[tuple[Access, Access]]:
@@ -86,6 +104,11 @@ def illegal(primitive: str, consequence: str, found: Violation) -> IllegalSchedu
         hint = f"a call is taken to touch all of {name}"
     elif None in found.conflict.cell:
         hint = f"a subscript of {name} depends on data ('?'), so it is taken to be any cell"
+    elif found.kind:
+        hint = (
+            f"this is a {found.kind}, which rounds after each step; declare its loops with "
+            "allo.reduction, or say reassociate=True, if another order is as good"
+        )
     return IllegalScheduleError(
         f"{primitive} would change what the kernel computes: "
         f"{consequence.format(source=first, sink=second)}",

@@ -88,7 +88,9 @@ def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tupl
 # --- reorder -------------------------------------------------------------------------------
 
 
-def check_reorder(module: Module, places: Sequence[Place], primitive: str) -> None:
+def check_reorder(
+    module: Module, places: Sequence[Place], primitive: str, reassociate: bool = False
+) -> None:
     """Raise ScheduleError unless the loops are of one perfect nest and may be permuted."""
     if len(places) < 2:
         raise ScheduleError("reorder needs at least 2 loops")
@@ -105,7 +107,7 @@ def check_reorder(module: Module, places: Sequence[Place], primitive: str) -> No
             )
     order = _permuted(nest, [p.loop for p in places])
     _check_bounds(order)
-    _check_order(module, places[0], nest, order, primitive)
+    _check_order(module, places[0], nest, order, primitive, reassociate)
 
 
 def _check_distinct(places: Sequence[Place], primitive: str) -> None:
@@ -134,7 +136,12 @@ def _check_bounds(order: Sequence[For]) -> None:
 
 
 def _check_order(
-    module: Module, place: Place, nest: Sequence[For], order: Sequence[For], primitive: str
+    module: Module,
+    place: Place,
+    nest: Sequence[For],
+    order: Sequence[For],
+    primitive: str,
+    reassociate: bool,
 ) -> None:
     moved = [k for k, (old, new) in enumerate(zip(nest, order, strict=True)) if old is not new]
     if not moved:
@@ -146,7 +153,10 @@ def _check_order(
         new = before([d[k] for k in slots], [s[k] for k in slots])
         return f"{before(s, d)} and {new}"
 
-    if found := find_violation(module, place.func, loops, swapped, any_order_sums=True):
+    found = find_violation(
+        module, place.func, loops, swapped, any_order_sums=True, reassociate=reassociate
+    )
+    if found:
         consequence = "iteration {sink} would run before {source}, which it must follow"
         raise illegal(primitive, consequence, found)
 

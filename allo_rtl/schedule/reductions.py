@@ -2,7 +2,11 @@
 
 ``A[x] = A[x] op e`` is one when ``op`` is associative and commutative on the values stored:
 sums and differences, products, and, or, xor of integers, which wrap, so that only the low bits
-count; and minimum and maximum as long as nothing is cut off.
+count; sums of fixed-point numbers with the same fraction bits; and minimum and maximum as long as
+nothing is cut off.
+
+Sums and products of floating-point numbers are rounded at each step: they are *inexact*
+accumulations, whose terms may only change places where the user said so.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from allo_rtl.ir.ops import (
     Value,
 )
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import Index, IntegerType, Type
+from allo_rtl.ir.types import FixedType, Float, Index, IntegerType, Type
 
 _MODULAR = {
     BinaryKind.ADD: "sum",
@@ -33,6 +37,14 @@ _MODULAR = {
     BinaryKind.OR: "or",
     BinaryKind.XOR: "xor",
 }
+_INEXACT = {
+    BinaryKind.ADD: "floating-point sum",
+    BinaryKind.SUB: "floating-point sum",
+    BinaryKind.MUL: "floating-point product",
+}
+INEXACT = frozenset(_INEXACT.values())
+"""Kinds of accumulations that rounding makes depend on the order."""
+
 _ORDERED = {BinaryKind.MIN: "minimum", BinaryKind.MAX: "maximum"}
 
 
@@ -112,6 +124,12 @@ class _Matcher:
         return isinstance(op, Call) and any(self.root(a) is self.root(array) for a in op.args)
 
     def kind(self, op: Binary, types: list[Type], stored: Type, term: Value) -> str | None:
+        if op.kind in _INEXACT and isinstance(op.result.type, Float):
+            return _INEXACT[op.kind]
+        if op.kind in _MODULAR and isinstance(stored, FixedType):
+            same = all(isinstance(t, FixedType) and t.fracs == stored.fracs for t in types)
+            wide = all(t.bits >= stored.bits for t in types)
+            return "sum" if same and wide and op.kind is not BinaryKind.MUL else None
         if op.kind in _MODULAR:
             wide = all(_bits(t) >= _bits(stored) > 0 for t in types)
             return _MODULAR[op.kind] if wide else None
@@ -129,7 +147,9 @@ def _bits(type_: Type) -> int:
 
 
 def _holds(outer: Type, inner: Type) -> bool:
-    """Whether the integer type ``outer`` has every value of ``inner``."""
+    """Whether the type ``outer`` has every value of ``inner``."""
+    if outer == inner:
+        return True
     if not isinstance(outer, IntegerType | Index) or not isinstance(inner, IntegerType | Index):
         return False
     return outer.min <= inner.min and inner.max <= outer.max

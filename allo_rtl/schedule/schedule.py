@@ -198,7 +198,7 @@ class Schedule:
         replaced = self._replaced(place, (place.loop.name,), names, by)
         self._commit(module, "split", (axis, factor), replaced=replaced)
 
-    def reorder(self, *axes: Axis) -> None:
+    def reorder(self, *axes: Axis, reassociate: bool = False) -> None:
         """Put loops of one perfect nest in another order, in the places they take together.
 
             for i in range(M):            for j in range(N):
@@ -210,17 +210,20 @@ class Schedule:
 
         Args:
             axes: two or more loops, in the order wanted, outermost first.
+            reassociate: floating-point sums may be rounded in another order.
 
         Raises:
             ScheduleError: the loops are not in one perfect nest, or a bound depends on a loop
                 that would move inside.
             IllegalScheduleError: two iterations that depend on each other would change places.
-                Accumulations (``A[x] += e`` and the like, of integers) may go in any order.
+                Accumulations (``A[x] += e`` and the like) of integers may go in any order, of
+                floating-point numbers over loops declared with ``allo.reduction``.
         """
         places = self._find_all("reorder", axes)
         text = call_text("reorder", tuple(p.loop.name for p in places), {})
-        loop_transforms.check_reorder(self.module, places, text)
-        self._commit(loop_transforms.apply_reorder(self.module, places), "reorder", axes)
+        loop_transforms.check_reorder(self.module, places, text, reassociate)
+        kwargs = {"reassociate": True} if reassociate else {}
+        self._commit(loop_transforms.apply_reorder(self.module, places), "reorder", axes, kwargs)
 
     def fuse(self, *axes: Axis) -> LoopWrapper:
         """Make one loop of loops that follow one another in a perfect nest.
