@@ -57,9 +57,11 @@ from allo_rtl.frontend.dsl import (
 )
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.sim.cpu import LLVMModule
 
 __all__ = [
     "AlloError",
+    "LLVMModule",
     "Partition",
     "Schedule",
     "abs",

@@ -1,6 +1,7 @@
 """The whole compiler on one page.
 
     Python function ─ frontend ─▶ loop IR ─ schedule primitives ─▶ loop IR
+        ├─ build_evaluator: what the kernel means, one operation at a time
         ├─ build_cpu ──▶ LLVM ──▶ a function on this machine
         └─ build_rtl ──▶ prepare ─▶ control tree ─▶ operation schedule   (allo_rtl.hls)
                      ──▶ Amaranth ─▶ Verilog                             (allo_rtl.rtl)
@@ -19,6 +20,7 @@ from allo_rtl.ir.ops import Module
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.sim.cpu import CpuModule, compile_cpu
+from allo_rtl.sim.reference import ReferenceModule
 from allo_rtl.target import device as find_device
 
 DEFAULT_DEVICE = "ecp5-85"
@@ -29,6 +31,12 @@ def build_cpu(module: Module) -> CpuModule:
     """Compile a module for this machine: the golden model."""
     verify_module(module)
     return compile_cpu(module)
+
+
+def build_evaluator(module: Module) -> ReferenceModule:
+    """A module behind the evaluator: the meaning, for small inputs."""
+    verify_module(module)
+    return ReferenceModule(module)
 
 
 def build_rtl(

@@ -527,7 +527,7 @@ def test_attributes_and_arguments():
     kernel = arithmetic(int8)
     assert kernel.top_func_name == "f"
     assert kernel.module.top_func.name == "f"
-    assert 'define void @"entry"' in kernel.llvm_ir
+    assert 'define i32 @"entry"' in kernel.llvm_ir
     assert repr(kernel) == "CpuModule(f(a0: int8, a1: int8))"
     with pytest.raises(CallError, match=r"^f\(a0: int8, a1: int8\) takes 2 arguments, 1 were"):
         kernel(1)

@@ -27,7 +27,7 @@ from allo_rtl.schedule.loops import (
 from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
 from allo_rtl.schedule.show import show_module
 
-TARGETS = ("cpu", "llvm", "rtl")
+TARGETS = ("cpu", "llvm", "evaluator", "rtl")
 """What :meth:`Schedule.build` builds."""
 
 
@@ -553,8 +553,8 @@ class Schedule:
         """Build the kernel as scheduled.
 
         Args:
-            target: None, ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"rtl"`` for
-                hardware.
+            target: None, ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"evaluator"``
+                for the definition of the language, slow; ``"rtl"`` for hardware.
             options: of the target; see :mod:`allo_rtl.pipeline`.
 
         Returns:
@@ -567,7 +567,8 @@ class Schedule:
             raise BuildError(f"there is no target {target!r}", allowed=", ".join(TARGETS))
         from allo_rtl import pipeline
 
-        build: Callable[..., Any] = pipeline.build_rtl if target == "rtl" else pipeline.build_cpu
+        builds = {"rtl": pipeline.build_rtl, "evaluator": pipeline.build_evaluator}
+        build: Callable[..., Any] = builds.get(target or "cpu", pipeline.build_cpu)
         return build(self.module, **options)
 
 
