@@ -55,13 +55,15 @@ from allo_rtl.frontend.dsl import (
     view,
     zeros,
 )
-from allo_rtl.ir.types import Partition
+from allo_rtl.frontend.template import meta_elif, meta_else, meta_for, meta_if
+from allo_rtl.ir.types import Memory, Partition
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim.cpu import LLVMModule
 
 __all__ = [
     "AlloError",
     "LLVMModule",
+    "Memory",
     "Partition",
     "Schedule",
     "abs",
@@ -83,6 +85,10 @@ __all__ = [
     "log10",
     "matmul",
     "maxpool",
+    "meta_elif",
+    "meta_else",
+    "meta_for",
+    "meta_if",
     "mul",
     "ones",
     "power",

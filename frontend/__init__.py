@@ -8,5 +8,14 @@ if __name__ != "allo_rtl.frontend":
 
 from allo_rtl.frontend.dsl import grid, reduction
 from allo_rtl.frontend.lower import lower_kernel
+from allo_rtl.frontend.template import meta_elif, meta_else, meta_for, meta_if
 
-__all__ = ["grid", "lower_kernel", "reduction"]
+__all__ = [
+    "grid",
+    "lower_kernel",
+    "meta_elif",
+    "meta_else",
+    "meta_for",
+    "meta_if",
+    "reduction",
+]

@@ -4,86 +4,225 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
 
 from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.frontend import dsl
 from allo_rtl.frontend.builder import Operand
-from allo_rtl.frontend.capture import capture
+from allo_rtl.frontend.builder import constant as operand_of
+from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, recursive
-from allo_rtl.frontend.infer import similar
-from allo_rtl.frontend.scope import LocalKernel, Scopes, Variable
+from allo_rtl.frontend.infer import constant, similar
+from allo_rtl.frontend.known import raw_number
+from allo_rtl.frontend.scope import LocalKernel, Variable
 from allo_rtl.ir.ops import Func, Value
 from allo_rtl.ir.types import ArrayType, ScalarType
 
-type Callee = Func
 type Argument = Variable | Operand
 
 
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """What a call calls: the lowered function, and the kernel it comes from."""
+
+    func: Func
+    kernel: Kernel
+
+
 def find_callee(cx: Context, node: ast.Call) -> Callee:
-    """The lowered function that a call calls.
+    """The kernel that a call calls, lowered.
 
     Raises:
-        LanguageError: it is not a kernel, or has keyword or star arguments.
+        LanguageError: it is not a kernel.
     """
-    if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
-        bad = node.keywords[0] if node.keywords else node.args[0]
-        raise LanguageError(
-            "keyword and star arguments are not allowed in the call of a kernel",
-            loc=cx.loc(bad),
-            allowed="positional arguments",
-        )
-    loc = cx.loc(node)
-    if isinstance(node.func, ast.Name):
-        found = cx.find(node.func.id)
+    loc, func, params = cx.loc(node), node.func, ()
+    if isinstance(func, ast.Subscript):
+        params, func = _parameters(cx, func), func.value
+    if isinstance(func, ast.Name):
+        found = cx.find(func.id)
         if isinstance(found, LocalKernel):
-            scopes: Scopes | None = cx.scopes
-            return cx.program.function(found.kernel, found.kernel, scopes, loc)
+            made = cx.program.function(found.kernel, found.kernel, cx.scopes, loc, params)
+            return Callee(made, found.kernel)
         if found is not None:
-            raise LanguageError(f"'{node.func.id}' is not a kernel", loc=cx.loc(node.func))
-    return _outer_callee(cx, node)
+            raise LanguageError(f"'{func.id}' is not a kernel", loc=cx.loc(func))
+    thing = _outer_function(cx, func)
+    kernel = capture(thing)
+    _has_types(cx, node, kernel)
+    return Callee(cx.program.function(inspect.unwrap(thing), kernel, None, loc, params), kernel)
 
 
-def _outer_callee(cx: Context, node: ast.Call) -> Callee:
-    thing, text, loc = cx.outside(node.func), ast.unparse(node.func), cx.loc(node.func)
-    if cx.missing(node.func):
+def _parameters(cx: Context, node: ast.Subscript) -> tuple[Any, ...]:
+    """The values of what is in square brackets."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for part in parts:
+        cx.need_constant(part)
+    return tuple(constant(cx.kernel, p) for p in parts)
+
+
+def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
+    """The Python function that an expression stands for."""
+    thing, text, loc = cx.outside(node), ast.unparse(node), cx.loc(node)
+    if cx.missing(node):
         if text == cx.kernel.name:
             raise recursive(text, loc)
         kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
-        raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, kernels))
+        known = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
+        raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))
     module = getattr(thing, "__module__", "") or ""
-    if not inspect.isfunction(thing) or module.partition(".")[0] == "allo_rtl":
+    ours = module.startswith("allo_rtl") and not module.startswith("allo_rtl.library")
+    if not inspect.isfunction(thing) or ours or module.partition(".")[0] == "numpy":
+        what = f"'{text}' cannot be called in a kernel"
+        raise LanguageError(what, loc=loc, allowed=CALLABLE, hint=_instead(thing))
+    return thing
+
+
+BUILTINS = ("min", "max", "abs", "int", "float", "print")
+_OPERATIONS = [n for n, f in vars(dsl).items() if inspect.isfunction(f) and not n.startswith("_")]
+CALLABLE = "min, max, abs, int, and functions that are kernels themselves"
+
+
+def _instead(thing: object) -> str | None:
+    """What to write for something that is no kernel."""
+    name = getattr(thing, "__name__", "")
+    module = (getattr(thing, "__module__", "") or "").partition(".")[0]
+    if module in ("numpy", "math") and name in _OPERATIONS:
+        return f"write allo.{name}(...)"
+    if module in ("numpy", "math", "builtins") and callable(thing):
+        return f"of constants alone: x: ConstExpr[int32] = {name}(...)"
+    return None
+
+
+def _has_types(cx: Context, node: ast.Call, kernel: Kernel) -> None:
+    """Refuse a Python function that is not written as a kernel."""
+    spec = kernel.node.args
+    bare = [a for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs) if a.annotation is None]
+    if bare:
         raise LanguageError(
-            f"'{text}' cannot be called in a kernel",
-            loc=loc,
-            allowed="min, max, abs, int, and functions that are kernels themselves",
+            f"'{kernel.name}' is not a kernel: its argument '{bare[0].arg}' has no type",
+            loc=cx.loc(node.func),
+            hint=f"of constants alone: x: ConstExpr[int32] = {ast.unparse(node)}",
         )
-    return cx.program.function(inspect.unwrap(thing), capture(thing), None, loc)
+
+
+def bind(cx: Context, node: ast.Call, callee: Callee) -> Mapping[int, ast.expr]:
+    """The arguments of a call, in the order written, by the position of their parameter.
+
+    Raises:
+        LanguageError: one is given twice or is not a parameter, or one without default is missing.
+    """
+    spec = callee.kernel.node.args
+    names = [a.arg for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)]
+    by_place = len(spec.posonlyargs) + len(spec.args)
+    star: list[ast.expr] = [a for a in node.args if isinstance(a, ast.Starred)]
+    star += [k.value for k in node.keywords if k.arg is None]
+    if star:
+        raise LanguageError(
+            "a star argument is not allowed in the call of a kernel",
+            loc=cx.loc(star[0]),
+            allowed="the arguments one by one",
+        )
+    if len(node.args) > by_place:
+        raise _wrong_arguments(cx, node, callee, f"with {_count(len(node.args))}")
+    bound: dict[int, ast.expr] = dict(enumerate(node.args))
+    for keyword in node.keywords:
+        name = str(keyword.arg)
+        at = names.index(name) if name in names[len(spec.posonlyargs) :] else -1
+        if at < 0 or at in bound:
+            what = "is given twice" if at in bound else "is not an argument to be given by name"
+            raise LanguageError(
+                f"'{name}' {what}",
+                loc=cx.loc(keyword),
+                allowed=_signature(callee),
+                hint=similar(name, names) if at < 0 else None,
+            )
+        bound[at] = keyword.value
+    optional = default_values(callee.kernel)
+    missing = [n for at, n in enumerate(names) if at not in bound and n not in optional]
+    if missing:
+        given = len(node.args) + len(node.keywords)
+        text = f"without '{missing[0]}'" if node.keywords or optional else f"with {_count(given)}"
+        raise _wrong_arguments(cx, node, callee, text)
+    return bound
+
+
+def _count(arguments: int) -> str:
+    return f"{arguments} argument{'s' * (arguments != 1)}"
+
+
+def _wrong_arguments(cx: Context, node: ast.Call, callee: Callee, how: str) -> KernelTypeError:
+    return KernelTypeError(
+        f"'{callee.func.name}' called {how}",
+        loc=cx.loc(node),
+        allowed=f"{len(callee.func.args)}: {_signature(callee)}",
+    )
+
+
+def _signature(callee: Callee) -> str:
+    values = default_values(callee.kernel)
+    parts = (
+        f"{a.name}: {a.type}" + (f" = {ast.unparse(values[a.name])}" if a.name in values else "")
+        for a in callee.func.args
+    )
+    return f"{callee.func.name}({', '.join(parts)})"
+
+
+def default_values(kernel: Kernel) -> dict[str, ast.expr]:
+    """The expressions of the defaults, by argument."""
+    spec = kernel.node.args
+    placed = [*spec.posonlyargs, *spec.args]
+    with_default = placed[len(placed) - len(spec.defaults) :]
+    found = {a.arg: e for a, e in zip(with_default, spec.defaults, strict=True)}
+    named = zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
+    return found | {a.arg: e for a, e in named if e is not None}
 
 
 def make_call(
-    cx: Context, node: ast.Call, callee: Callee, args: Sequence[Argument], names: tuple[str, ...]
+    cx: Context,
+    node: ast.Call,
+    callee: Callee,
+    given: Mapping[int, tuple[ast.expr, Argument]],
+    names: tuple[str, ...],
 ) -> tuple[Value, ...]:
     """Check the arguments, convert scalars, and make the call; its results are given.
 
+    Args:
+        cx: the kernel that calls.
+        node: the call.
+        callee: what it calls.
+        given: what the arguments are, by the position of their parameter; others have a default.
+        names: hints for the names of the results.
+
     Raises:
-        KernelTypeError: the number, or the type of an array, does not fit.
+        KernelTypeError: the type of an array does not fit.
     """
-    if len(args) != len(callee.args):
-        signature = ", ".join(f"{a.name}: {a.type}" for a in callee.args)
-        raise KernelTypeError(
-            f"'{callee.name}' called with {len(args)} argument{'s' * (len(args) != 1)}",
-            loc=cx.loc(node),
-            allowed=f"{len(callee.args)}: {callee.name}({signature})",
-        )
-    written = cx.program.written(callee)
+    func, written = callee.func, cx.program.written(callee.func)
     values = tuple(
-        _argument(cx, expr, arg, param, n in written)
-        for n, (expr, arg, param) in enumerate(zip(node.args, args, callee.args, strict=True))
+        _argument(cx, *given[n], param, n in written) if n in given else _default(cx, callee, param)
+        for n, param in enumerate(func.args)
     )
-    hints = (*names, *("" for _ in callee.results))
-    outs = tuple(Value(t, name) for t, name in zip(callee.results, hints, strict=False))
-    cx.builder.call(callee.name, values, outs, cx.loc(node))
+    hints = (*names, *("" for _ in func.results))
+    outs = tuple(Value(t, name) for t, name in zip(func.results, hints, strict=False))
+    cx.builder.call(func.name, values, outs, cx.loc(node))
     return outs
+
+
+def _default(cx: Context, callee: Callee, param: Value) -> Value:
+    """The default of an argument that is not given."""
+    kernel, expr = callee.kernel, default_values(callee.kernel)[param.name]
+    loc = kernel.source.loc(expr)
+    if not isinstance(param.type, ScalarType):
+        raise KernelTypeError(
+            f"the default of '{param.name}' is for {param.type}",
+            loc=loc,
+            allowed="defaults of scalars",
+        )
+    known = kernel.defaults
+    value = known[param.name] if param.name in known else constant(kernel, expr)
+    raw = raw_number(kernel, expr, value, param.type)
+    return cx.builder.value(operand_of(raw, param.type), loc)
 
 
 def _argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: bool) -> Value:

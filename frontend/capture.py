@@ -52,12 +52,14 @@ class Kernel:
         node: its definition, with line and column numbers of the file.
         names: what the names it does not define itself stand for.
         annotations: the annotations that Python has already evaluated, by argument name.
+        defaults: the default values that Python has already evaluated, by argument name.
     """
 
     node: ast.FunctionDef
     source: Source
     names: Mapping[str, Any]
     annotations: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -85,7 +87,12 @@ def capture(fn: Callable[..., Any] | str, global_vars: Mapping[str, Any] | None 
         )
     source, node = _definition(inner)
     names = ChainMap(dict(global_vars or {}), *map(dict, _outer_names(inner)))
-    return Kernel(node, source, names, inner.__annotations__)
+    return Kernel(node, source, names, inner.__annotations__, _defaults(inner))
+
+
+def _defaults(fn: Callable[..., Any]) -> dict[str, Any]:
+    parameters = inspect.signature(fn).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _from_text(text: str, names: Mapping[str, Any]) -> Kernel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import ChainMap
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.generics import instance
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
 from allo_rtl.frontend.scope import (
     Binding,
@@ -32,6 +33,9 @@ from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 
+MOST_NESTED = 50
+"""Calls inside each other; only an endless recursion of instances has more."""
+
 
 @dataclass
 class Program:
@@ -40,21 +44,30 @@ class Program:
     Attributes:
         lower: lowers one kernel (the names of the kernel around it given) to a function.
         rules: the types that operators give.
+        instantiate: parameters for kernels that are named without any, by name.
         funcs: finished functions, callees first.
         errors: everything found wrong so far.
+        instances: the functions made of each kernel, by its name.
     """
 
     lower: Callable[[Program, Kernel, str, Scopes | None], Func]
     rules: RuleSet = DEFAULT
+    instantiate: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     funcs: dict[str, Func] = field(default_factory=dict)
     globals: dict[str, Global] = field(default_factory=dict)
     errors: list[LanguageError] = field(default_factory=list)
+    instances: dict[str, list[str]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
 
     def function(
-        self, key: object, kernel: Kernel, outer: Scopes | None, loc: SourceLoc | None
+        self,
+        key: object,
+        kernel: Kernel,
+        outer: Scopes | None,
+        loc: SourceLoc | None,
+        params: Sequence[Any] = (),
     ) -> Func:
         """The function of a kernel, lowered the first time it is asked for.
 
@@ -63,26 +76,53 @@ class Program:
             kernel: the kernel.
             outer: the names of the kernel it is defined in.
             loc: the call.
+            params: what is given in square brackets.
 
         Raises:
             Cascade: it has errors (they are in ``errors``).
-            LanguageError: it calls itself.
+            LanguageError: it calls itself, or the parameters do not fit.
         """
+        params = params or self.instantiate.get(kernel.name, ())
+        bound, given, id_ = instance(kernel, params, loc)
+        key = (key, given, id_)
         if key not in self._names:
-            taken = {*self._names.values(), *self.globals}
-            self._names[key] = name = _fresh(kernel.name, taken)
-            self._active.append(name)
-            before = len(self.errors)
-            func = self.lower(self, kernel, name, outer)
-            self._active.pop()
-            if len(self.errors) == before:
-                self.funcs[name] = func
+            self._names[key] = name = self._name(kernel.name, id_, loc)
+            self._lower(bound, name, outer, loc)
         name = self._names[key]
         if name in self._active:
             raise recursive(name, loc)
         if name not in self.funcs:
             raise Cascade(f"the kernel '{name}' has errors")
         return self.funcs[name]
+
+    def _name(self, kernel: str, id_: str, loc: SourceLoc | None) -> str:
+        taken = {*self._names.values(), *self.globals}
+        wanted = f"{kernel}_{id_}" if id_ else kernel
+        if id_ and wanted in taken:
+            raise LanguageError(
+                f"the name '{wanted}' of the instance '{id_}' is in use",
+                loc=loc,
+                hint="give each instance an id of its own",
+            )
+        name = _fresh(wanted, taken)
+        self.instances.setdefault(kernel, []).append(name)
+        return name
+
+    def _lower(
+        self, kernel: Kernel, name: str, outer: Scopes | None, loc: SourceLoc | None
+    ) -> None:
+        if len(self._active) == MOST_NESTED:
+            raise LanguageError(
+                f"more than {MOST_NESTED} calls inside each other",
+                loc=loc,
+                hint=f"end the recursion of '{kernel.name}' with a meta_if",
+            )
+        self._active.append(name)
+        before = len(self.errors)
+        func = self.lower(self, kernel, name, outer)
+        self._active.pop()
+        if len(self.errors) == before:
+            self.funcs[name] = func
 
     def outer_array(self, name: str, array: npt.NDArray[Any], loc: SourceLoc) -> Global:
         """The constant of a numpy array of the surrounding Python, copied now."""

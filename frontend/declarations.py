@@ -10,11 +10,11 @@ from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared
 from allo_rtl.frontend.builder import Operand
-from allo_rtl.frontend.calls import find_callee
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import array_constant, list_constant
 from allo_rtl.frontend.known import declare_constexpr, declare_stateful
 from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
+from allo_rtl.frontend.writes import call_writes
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, ScalarType
 
@@ -203,14 +203,7 @@ def _plain(value: ast.expr) -> list[ast.expr]:
 
 def _call_writes(cx: Context, node: ast.Call, name: str) -> bool:
     """Whether a call passes the array and the kernel called stores to it."""
-    at = [n for n, a in enumerate(node.args) if isinstance(a, ast.Name) and a.id == name]
-    if not at or ex.builtin_name(cx, node.func) is not None:
-        return False
-    try:
-        written = cx.program.written(find_callee(cx, node))
-    except LanguageError:
-        return True  # The call itself reports what is wrong.
-    return any(n in written for n in at)
+    return ex.builtin_name(cx, node.func) is None and call_writes(cx, node, name)
 
 
 def copy_or_fill(cx: Context, array: Value, value: ast.expr) -> None:

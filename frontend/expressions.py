@@ -9,7 +9,7 @@ from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import arithmetic, bits, functions, selection
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Operand, float_literal, number
-from allo_rtl.frontend.calls import Callee, find_callee, make_call
+from allo_rtl.frontend.calls import Callee, bind, find_callee, make_call
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import (
     MISSING,
@@ -559,12 +559,12 @@ def call(cx: Context, node: ast.Call, names: tuple[str, ...] = ()) -> tuple[Valu
     """Call another kernel and give its results; ``names`` are hints for theirs."""
     callee: Callee = find_callee(cx, node)
     with cx.builder.subscripts(False):
-        args = [_argument(cx, a, n, callee) for n, a in enumerate(node.args)]
+        bound = bind(cx, node, callee).items()
+        args = {n: (a, _argument(cx, a, callee.func.args[n].type)) for n, a in bound}
     return make_call(cx, node, callee, args, names)
 
 
-def _argument(cx: Context, node: ast.expr, n: int, callee: Callee) -> Variable | Operand:
-    type_ = callee.args[n].type if n < len(callee.args) else None
+def _argument(cx: Context, node: ast.expr, type_: Type) -> Variable | Operand:
     if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
         return scalar_as(cx, node, type_)
     return array(cx, node) or scalar(cx, node)

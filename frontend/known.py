@@ -10,6 +10,7 @@ import numpy as np
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
+from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.constexpr import raw_of
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import constant
@@ -36,13 +37,13 @@ def declare_constexpr(cx: Context, node: ast.AnnAssign, type_: Type) -> None:
     _unused(cx, node.target)
     cx.need_constant(node.value)
     value = constant(cx.kernel, node.value)
-    raw = _raw(cx, node.value, value, type_)
+    raw = raw_number(cx.kernel, node.value, value, type_)
     cx.scopes.declare(name, Known(number_of(type_, raw), loc, type_))
 
 
 def known_number(cx: Context, node: ast.expr, value: Any, type_: ScalarType) -> Operand:  # noqa: ANN401
     """A number that Python computed, as an operand of ``type_``."""
-    return operand_of(_raw(cx, node, value, type_), type_)
+    return operand_of(raw_number(cx.kernel, node, value, type_), type_)
 
 
 def declare_stateful(cx: Context, node: ast.AnnAssign, type_: Type) -> None:
@@ -88,7 +89,7 @@ def _initial(cx: Context, node: ast.expr, array: ArrayType) -> tuple[int, ...]:
     cx.need_constant(node)
     value = constant(cx.kernel, node)
     if not isinstance(value, list | tuple | np.ndarray):
-        return (_raw(cx, node, value, array.element),) * array.size
+        return (raw_number(cx.kernel, node, value, array.element),) * array.size
     try:
         numbers = np.array(value, dtype=object)
     except ValueError:
@@ -98,14 +99,19 @@ def _initial(cx: Context, node: ast.expr, array: ArrayType) -> tuple[int, ...]:
             f"'{ast.unparse(node)}' has shape {numbers.shape}, and the variable is {array}",
             loc=cx.loc(node),
         )
-    return tuple(_raw(cx, node, number, array.element) for number in numbers.flat)
+    return tuple(raw_number(cx.kernel, node, number, array.element) for number in numbers.flat)
 
 
-def _raw(cx: Context, node: ast.expr, value: Any, type_: ScalarType) -> int:  # noqa: ANN401
+def raw_number(kernel: Kernel, node: ast.expr, value: Any, type_: ScalarType) -> int:  # noqa: ANN401
+    """The int that stands for a Python number, the value of ``node``, in ``type_``.
+
+    Raises:
+        KernelTypeError: it is not a number.
+    """
     raw = raw_of(type_, value)
     if raw is None:
         raise KernelTypeError(
             f"'{ast.unparse(node)}' is {type(value).__name__} {value!r}, not a number",
-            loc=cx.loc(node),
+            loc=kernel.source.loc(node),
         )
     return raw

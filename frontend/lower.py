@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -25,10 +26,20 @@ from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
 from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
 
 
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A kernel, its module, and the functions made of each kernel, by the kernel's name."""
+
+    kernel: Kernel
+    module: Module
+    instances: Mapping[str, Sequence[str]]
+
+
 def lower_kernel(
     fn: Callable[..., Any] | str,
     *,
     global_vars: Mapping[str, Any] | None = None,
+    instantiate: Sequence[Any] | Mapping[str, Sequence[Any]] = (),
     typing_rule_set: str = "default",
 ) -> Module:
     """Lower a kernel, and every kernel it calls, to a module of the loop IR.
@@ -37,6 +48,8 @@ def lower_kernel(
         fn: a Python function (it is not executed), or the text of one function definition.
         global_vars: what outer names stand for, before the function's own closure and globals.
             For a text these are all the names there are; without them it sees its caller's.
+        instantiate: the kernel's parameters, those in square brackets; or the parameters of this
+            and other kernels by name, for where they are named without any.
         typing_rule_set: "default" or "cpp-style", see :mod:`.typing_rules`.
 
     Returns:
@@ -45,24 +58,43 @@ def lower_kernel(
     Raises:
         LanguageError: the kernel is not in the language; KernelErrors when for several reasons.
     """
+    return lower(
+        fn,
+        global_vars=global_vars,
+        instantiate=instantiate,
+        typing_rule_set=typing_rule_set,
+    ).module
+
+
+def lower(
+    fn: Callable[..., Any] | str,
+    *,
+    global_vars: Mapping[str, Any] | None = None,
+    instantiate: Sequence[Any] | Mapping[str, Sequence[Any]] = (),
+    typing_rule_set: str = "default",
+) -> Lowered:
+    """Like :func:`lower_kernel`, and tells what became of each kernel."""
     if typing_rule_set not in RULE_SETS:
         known = ", ".join(f'"{name}"' for name in RULE_SETS)
         raise LanguageError(f"there is no typing rule set '{typing_rule_set}'", allowed=known)
     kernel = capture(fn, global_vars)
-    program = Program(_lower, RULE_SETS[typing_rule_set])
+    if not isinstance(instantiate, Mapping):
+        instantiate = {kernel.name: instantiate}
+    program = Program(_lower, RULE_SETS[typing_rule_set], instantiate)
     top: Func | None = None
     with suppress(Cascade):
-        top = program.function(_key(fn), kernel, None, None)
+        top = program.function(_key(fn), kernel, None, kernel.source.loc(kernel.node))
     if len(program.errors) > 1:
         raise KernelErrors(program.errors)
     if program.errors:
         raise program.errors[0]
     assert top is not None
-    return Module(
+    module = Module(
         funcs=tuple(program.funcs.values()),
         top=top.name,
         globals=tuple(program.globals.values()),
     )
+    return Lowered(kernel, module, program.instances)
 
 
 def _key(fn: Callable[..., Any] | str) -> object:
@@ -138,23 +170,22 @@ def _noting[T](cx: Context, make: Callable[[], T]) -> T | None:
 
 def _arguments(cx: Context) -> tuple[Value, ...]:
     spec = cx.kernel.node.args
-    extra = [*spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg)), *spec.defaults]
-    if extra:
+    for star in filter(None, (spec.vararg, spec.kwarg)):
         cx.program.errors.append(
             LanguageError(
-                "default, keyword-only and star arguments are not in the language",
-                loc=cx.loc(extra[0]),
-                allowed="positional arguments with a type: A: int32[8, 4], n: int32",
+                f"the star argument '{star.arg}' is not in the language",
+                loc=cx.loc(star),
+                allowed="arguments with a type: A: int32[8, 4], n: int32",
             )
         )
-    assigned = changed_names(cx.kernel.node.body)
+    changed = changed_names(cx.kernel.node.body)
     args: list[Value] = []
-    for arg in (*spec.posonlyargs, *spec.args):
+    for arg in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs):
         if (type_ := _noting(cx, lambda arg=arg: _argument_type(cx, arg))) is None:  # type: ignore[misc]
             cx.scopes.broken.add(arg.arg)
             continue
         args.append(Value(type_, arg.arg))
-        _declare_argument(cx, arg, args[-1], arg.arg in assigned)
+        _declare_argument(cx, arg, args[-1], arg.arg in changed)
     return tuple(args)
 
 

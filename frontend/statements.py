@@ -19,18 +19,21 @@ from allo_rtl.frontend.declarations import (
 )
 from allo_rtl.frontend.jumps import jump, jumps, while_set
 from allo_rtl.frontend.loops import for_loop, no_else
+from allo_rtl.frontend.meta import with_block
 from allo_rtl.frontend.places import load, place, store, writable
 from allo_rtl.frontend.scope import Cascade, LocalKernel, Variable
+from allo_rtl.frontend.simulation import assertion, is_print, print_line
 from allo_rtl.frontend.while_loops import while_loop
 from allo_rtl.ir.ops import If, Value
 from allo_rtl.ir.types import ArrayType
 
 _UNSUPPORTED: Mapping[type[ast.stmt], tuple[str, str | None]] = {
     ast.Try: ("'try' is not supported in a kernel", None),
-    ast.With: ("'with' is not supported yet", None),
-    ast.Assert: ("'assert' is not supported in a kernel", "check in the Python around it"),
-    ast.Raise: ("'raise' is not supported in a kernel", None),
-    ast.Delete: ("'del' is not supported in a kernel", None),
+    ast.TryStar: ("'try' is not supported in a kernel", None),
+    ast.AsyncWith: ("'async' is not supported in a kernel", None),
+    ast.TypeAlias: ("'type' is not supported in a kernel", "define the type outside the kernel"),
+    ast.Raise: ("'raise' is not supported in a kernel", 'write an assertion: assert x > 0, "..."'),
+    ast.Delete: ("'del' is not supported in a kernel", "a name ends with its block by itself"),
     ast.Global: ("'global' is not supported in a kernel", "pass the variable as an argument"),
     ast.Nonlocal: ("'nonlocal' is not supported in a kernel", "pass it as an argument"),
     ast.ClassDef: ("a class is not supported in a kernel", None),
@@ -41,7 +44,7 @@ _UNSUPPORTED: Mapping[type[ast.stmt], tuple[str, str | None]] = {
     ast.AsyncFunctionDef: ("'async' is not supported in a kernel", None),
 }
 
-ALLOWED = "assignments, for loops, if, calls of kernels, nested kernels, and one final return"
+ALLOWED = "assignments, loops, branches, calls, nested kernels, assert, print, return"
 
 
 _BLOCKS = (ast.For, ast.While, ast.If, ast.With)
@@ -55,6 +58,8 @@ def block(cx: Context, body: Sequence[ast.stmt]) -> None:
 
 def _sequence(cx: Context, body: Sequence[ast.stmt]) -> None:
     for n, node in enumerate(body):
+        if not isinstance(node, ast.With):
+            cx.chain = None
         try:
             statement(cx, node)
         except LanguageError as error:
@@ -108,6 +113,8 @@ def statement(cx: Context, node: ast.stmt) -> None:
             _aug_assign(cx, node)
         case ast.For():
             for_loop(cx, node, lambda: block(cx, node.body))
+        case ast.With():
+            with_block(cx, node, lambda body: block(cx, body))
         case ast.While():
             no_else(cx, node)
             while_loop(cx, node, lambda: block(cx, node.body))
@@ -119,6 +126,8 @@ def statement(cx: Context, node: ast.stmt) -> None:
             _expression(cx, node)
         case ast.FunctionDef():
             cx.scopes.declare(node.name, LocalKernel(cx.inner_kernel(node), cx.loc(node)))
+        case ast.Assert():
+            assertion(cx, node)
         case ast.Pass():
             pass
         case ast.Return():
@@ -135,6 +144,8 @@ def _expression(cx: Context, node: ast.Expr) -> None:
     match node.value:
         case ast.Constant(value=str()) | ast.Constant(value=types.EllipsisType()):
             pass  # A docstring, or '...' for an empty body.
+        case ast.Call(func=func) if is_print(cx, func):
+            print_line(cx, node.value)
         case ast.Call() if ex.builtin_name(cx, node.value.func) is None:
             ex.call(cx, node.value)
         case _:

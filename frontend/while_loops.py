@@ -98,9 +98,12 @@ def _loop(
     b, loc = cx.builder, cx.loc(node)
     cx.depth += 1
     try:
-        with b.block() as ops, cx.scopes.block():
-            with jumps.run_of_body(cx, node.body, running, loc):
-                body()
+        with (
+            b.block() as ops,
+            cx.scopes.block(),
+            jumps.run_of_body(cx, node.body, running, loc),
+        ):
+            body()
     finally:
         cx.depth -= 1
     b.emit(While(before=before, body=tuple(ops), loc=loc))

@@ -132,7 +132,8 @@ KERNELS = [collatz, find, first_in_rows, out_of_a_nest, until_broken, guarded_te
 def test_loops_that_end_early_do_what_python_does(kernel):
     module, source = lowered(kernel), np.random.default_rng(3)
     for _ in range(12):
-        shapes = [a.type.shape if isinstance(a.type, ArrayType) else () for a in module.top_func.args]
+        types = [a.type for a in module.top_func.args]
+        shapes = [t.shape if isinstance(t, ArrayType) else () for t in types]
         args = [source.integers(-20, 100, s) if s else int(source.integers(0, 40)) for s in shapes]
         if kernel is find and args[1] % 2:
             args[1] = int(args[0][args[1] % 8])

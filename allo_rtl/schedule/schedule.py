@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -67,10 +67,20 @@ class Schedule:
 
     Attributes:
         module: the module as it is now; it is replaced, never changed.
+        inst_list: the parameters that the kernel was instantiated with.
+        func_instances: names of the functions made of each kernel, by the kernel's name.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(
+        self,
+        module: Module,
+        *,
+        inst_list: Sequence[Any] = (),
+        func_instances: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.module = with_unique_names(module)
+        self.inst_list = list(inst_list)
+        self.func_instances = {k: list(v) for k, v in (func_instances or {}).items()}
         self._steps: list[Step] = []
 
     # --- what is there ---------------------------------------------------------------------
