@@ -190,6 +190,20 @@ def test_all_pairs_of_fp8_with_other_stages(stages: int) -> None:
     check_all_pairs_of_fp8((FLOAT8_E5M2, stages), (FLOAT8_E4M3, stages))
 
 
+def test_conversions_between_formats_with_as_many_bits_of_exponent() -> None:
+    rng = random.Random(28)
+    short, long, ieee = FLOAT8_E4M3, FloatFormat(4, 5, infinities=False), FloatFormat(4, 5)
+    for source, target in ((short, long), (short, ieee), (ieee, long), (ieee, short)):
+        values = [*range(256), *(rng.getrandbits(source.bits) for _ in range(256))]
+        values = [x % (1 << source.bits) for x in values]
+
+        def unit(m, x, source=source, target=target):
+            return float_units.convert(m, source, target, x, stages=1, name=Names())
+
+        expected = [floats.convert(source, target, x) for x in values]
+        assert simulate(unit, source.bits, values, 1) == expected
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 @pytest.mark.parametrize("stages", [0, 40])
@@ -260,7 +274,7 @@ EXPORT long certify(long n, uint64_t seed, uint32_t* wrong) {
     top->rst = 0;
     for (long i = 0; i < n + latency; i++) {
         uint32_t* now = ring[i % size];
-        now[count] = random64();
+        now[count] = operand(random64());
         now[count + 1] = operand(now[count]);
         bool product = random64() & 1;
         uint32_t near = product ? pattern(number(now[count]) * number(now[count + 1])) : now[count];

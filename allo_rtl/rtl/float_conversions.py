@@ -14,10 +14,12 @@ from allo_rtl.rtl.float_parts import (
     Unpacked,
     Unrounded,
     adder_delay,
+    count_zeros,
     finish,
-    leading_zeros,
     shifter_delay,
+    tree_delay,
     unpack,
+    unpack_delay,
 )
 from allo_rtl.rtl.float_pipeline import Kept, Pipeline
 
@@ -31,6 +33,13 @@ def comparison(p: Pipeline, fmt: FloatFormat, predicate: Predicate, a: Value, b:
     same = Mux(x.sign.now, above.now, below.now)
     less = p.signal(~zeros & Mux(different, x.sign.now, same), "less")
     equal = p.signal(zeros | ~(different | below.now | above.now), "equal")
+    result = _decide(predicate, less, equal, unordered)
+    p.end_step(2.0)
+    return result
+
+
+def _decide(predicate: Predicate, less: Value, equal: Value, unordered: Value) -> Value:
+    """The comparison, by what holds of the operands."""
     match predicate:
         case Predicate.EQ:
             return equal & ~unordered
@@ -53,7 +62,9 @@ def extreme(p: Pipeline, fmt: FloatFormat, a: Value, b: Value, *, largest: bool)
     same = below.now ^ x.sign.now
     less = p.signal(Mux(x.sign.now ^ y.sign.now, x.sign.now, same), "less")
     number = Mux(less ^ largest, first.now, second.now)
-    return Mux(x.nan.now | y.nan.now, fmt.nan, number)
+    result = Mux(x.nan.now | y.nan.now, fmt.nan, number)
+    p.end_step(1.0 + tree_delay(fmt.bits))
+    return result
 
 
 def _magnitudes(
@@ -72,14 +83,15 @@ def converted(p: Pipeline, source: FloatFormat, target: FloatFormat, a: Value) -
     x = unpack(p, source, a, "x")
     if _contains(target, source):
         wide = Cat(Const(0, target.mantissa - source.mantissa), a)
-        return Mux(x.nan.now, target.nan, wide)
-    zeros = p.keep(leading_zeros(p, x.significand.now), "zeros")
-    exponent = p.keep(x.exponent.now + (target.bias - source.bias), "exponent")
-    p.end_step(shifter_delay(source.precision))
+        result = Mux(x.nan.now, target.nan, wide)
+        p.end_step(unpack_delay(source))
+        return result
+    room = p.keep(x.exponent.now + (target.bias - source.bias - 1), "room")
+    [zeros] = count_zeros(p, x.significand.now)
     return finish(
         p, target,
         Unrounded(
-            x.sign, exponent, x.significand, x.nan, x.infinite, x.zero, zeros,
+            x.sign, room, x.significand, x.nan, x.infinite, x.zero, zeros,
             subnormal=target.bias < source.bias,
         ),
     )  # fmt: skip
@@ -99,16 +111,17 @@ def of_integer(p: Pipeline, fmt: FloatFormat, value: Value, fraction: int) -> Va
     negative = value[-1] if value.shape().signed else Const(0)
     size = p.keep(Mux(negative, -value, value)[: len(value)], "size")
     sign = p.keep(negative, "sign")
-    p.end_step(1.0 + adder_delay(len(value)))
+    p.end_step(adder_delay(len(value)))
     no = p.keep(Const(0, 1), "no")
+    [zeros] = count_zeros(p, size.now)
     zero = p.keep(~size.now.any(), "zero")
-    zeros = p.keep(leading_zeros(p, size.now), "zeros")
-    top = fmt.bias + len(value) - 1 - fraction
-    exponent = p.keep(Const(top), "exponent")
-    p.end_step(shifter_delay(len(value)))
+    room = fmt.bias + len(value) - 2 - fraction
     return finish(
-        p, fmt, Unrounded(sign, exponent, size, no, no, zero, zeros, subnormal=top < 1)
-    )
+        p, fmt,
+        Unrounded(
+            sign, p.keep(Const(room), "room"), size, no, no, zero, zeros, subnormal=room < 0
+        ),
+    )  # fmt: skip
 
 
 def to_integer(
@@ -118,18 +131,29 @@ def to_integer(
     x = unpack(p, fmt, a, "x")
     # The significand starts above the integer's top bit; this is how far down it goes.
     width, reach = target.width, target.width + fmt.precision
-    down = p.signal(width + fmt.bias + fmt.mantissa - fraction - x.exponent.now, "down")
-    large = p.keep(down <= 0, "large")
-    distance = p.keep(Mux(down > reach, reach, down)[: reach.bit_length()], "distance")
-    p.end_step(2 * adder_delay(fmt.exponent))
-    placed = Cat(Const(0, width), x.significand.now)
-    size = p.keep(placed >> distance.now, "size")
-    p.end_step(shifter_delay(reach))
-    beyond = large.now | size.now[width - target.signed :].any() | x.infinite.now
-    number = size.now[:width]
-    if target.signed:
-        number, end = Mux(x.sign.now, -number, number), Mux(x.sign.now, target.min, target.max)
-    else:
-        number, end = Mux(x.sign.now, 0, number), Mux(x.sign.now, 0, target.max)
-    result = Mux(x.nan.now | x.zero.now, 0, Mux(beyond, end, number))[:width]
+    down = width + fmt.bias + fmt.mantissa - fraction - x.exponent.now
+    down = p.keep(down, "down")
+    p.end_step(adder_delay(fmt.exponent) + tree_delay(fmt.exponent))
+    large = p.keep(down.now <= 0, "large")
+    distance = p.keep(Mux(down.now > reach, reach, down.now)[: reach.bit_length()], "distance")
+    p.end_step(0.5 + adder_delay(len(down.now)))
+    size = _shift_right(p, Cat(Const(0, width), x.significand.now), distance.now)
+    high = size.now[width - target.signed :].any()
+    beyond = p.keep(large.now | high | x.infinite.now, "beyond")
+    number = Mux(x.sign.now, -size.now[:width] if target.signed else 0, size.now[:width])
+    number = p.keep(number[:width], "number")
+    p.end_step(adder_delay(width) if target.signed else tree_delay(fmt.precision))
+    end = Mux(x.sign.now, target.min, target.max)
+    result = Mux(x.nan.now | x.zero.now, 0, Mux(beyond.now, end, number.now))[:width]
+    p.end_step(0.5 + tree_delay(width))
     return result.as_signed() if target.signed else result
+
+
+def _shift_right(p: Pipeline, value: Value, amount: Value) -> Kept:
+    """``value >> amount`` in two steps, both ended."""
+    width, half = len(value), len(amount) // 2
+    moved, rest = p.keep(value >> amount[:half], "moved"), p.keep(amount[half:], "amount")
+    p.end_step(shifter_delay(width, half))
+    moved = p.keep(moved.now >> (rest.now << half), "moved")
+    p.end_step(shifter_delay(width, len(amount) - half))
+    return moved

@@ -16,7 +16,7 @@ from amaranth.hdl import Module, Signal, Value
 from allo_rtl.rtl.units import Namer
 
 type Recipe = Callable[[Pipeline], Value]
-"""Builds a unit in a pipeline and gives its result."""
+"""Builds a unit in a pipeline, ends all its steps and gives its result."""
 
 
 class Pipeline:
@@ -42,7 +42,7 @@ class Pipeline:
         return len(self.delays)
 
     def end_step(self, delay: float) -> None:
-        """Go on to the next step; the logic since the last one takes ``delay`` (any unit)."""
+        """Go on to the next step; the logic since the last one takes ``delay`` nanoseconds."""
         self.delays.append(delay)
 
     def signal(self, value: Value, name: str) -> Signal:
@@ -100,7 +100,7 @@ def build(m: Module, recipe: Recipe, *, stages: int, name: Namer) -> Value:
         raise ValueError(f"a unit has 0 stages or more, not {stages}")
     delays = step_delays(recipe)
     pipeline = Pipeline(m, name, balance(delays, stages))
-    result: Value = pipeline.keep(recipe(pipeline), "result").now
+    result: Value = pipeline.signal(recipe(pipeline), "result")
     surplus = max(0, stages - len(delays)) + (stages > 0)
     for _ in range(surplus):
         result = pipeline.register(result, "result")
@@ -111,8 +111,7 @@ def step_delays(recipe: Recipe) -> list[float]:
     """How long each step of a unit takes; as many stages can be put to use."""
     trial = Pipeline(None, lambda base: base)
     recipe(trial)
-    # The last step ends with the result.
-    return [*trial.delays, 1.0]
+    return trial.delays
 
 
 def balance(delays: Sequence[float], stages: int) -> frozenset[int]:
