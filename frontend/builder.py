@@ -30,14 +30,11 @@ from allo_rtl.ir.ops import (
     Binary,
     BinaryKind,
     Bitcast,
-    Block,
     Call,
     Cast,
     Compare,
     Constant,
-    For,
     Load,
-    LoopAttrs,
     Math,
     MathKind,
     Op,
@@ -127,6 +124,7 @@ class Builder:
         unsafe: operations that must not run unless the source says so (calls, and loads that
             may be out of range).
         rules: the types that operators give.
+        memory: what was loaded and converted since :meth:`remembering`, and in which block.
     """
 
     blocks: list[list[Op]] = field(default_factory=lambda: [[]])
@@ -134,6 +132,7 @@ class Builder:
     indexing: bool = False
     unsafe: set[Op] = field(default_factory=set)
     rules: RuleSet = DEFAULT
+    memory: tuple[list[Op], dict[object, Operand]] | None = None
 
     def emit(self, op: Op) -> None:
         """Append an operation to the innermost open block."""
@@ -157,6 +156,26 @@ class Builder:
             yield
         finally:
             self.indexing = before
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Load and convert the same thing only once for a while: nothing is stored meanwhile.
+
+        So ``A[k:k + 4]`` reads ``k`` once, and its bounds are known to be 4 apart.
+        """
+        before, self.memory = self.memory, (self.blocks[-1], {})
+        try:
+            yield
+        finally:
+            self.memory = before
+
+    def _once(self, key: object, make: Callable[[], Operand]) -> Operand:
+        if self.memory is None or self.memory[0] is not self.blocks[-1]:
+            return make()
+        known = self.memory[1]
+        if key not in known:
+            known[key] = make()
+        return known[key]
 
     # Ranges and conversions
 
@@ -216,9 +235,14 @@ class Builder:
         return found if isinstance(operand.type, Index) else self._cast(found, operand.type, loc)
 
     def _cast(self, value: Value, type_: ScalarType, loc: SourceLoc) -> Value:
-        result = Value(type_)
-        self.emit(Cast(result=result, operand=value, loc=loc))
-        return result
+        def make() -> Operand:
+            result = Value(type_)
+            self.emit(Cast(result=result, operand=value, loc=loc))
+            return Operand(type_, result)
+
+        made = self._once((value, type_), make).value
+        assert made is not None
+        return made
 
     def convert(self, operand: Operand, type_: ScalarType, loc: SourceLoc) -> Operand:
         """The operand's number in another type, as :class:`~allo_rtl.ir.ops.Cast` says.
@@ -332,6 +356,11 @@ class Builder:
         self, array: Value, subscripts: tuple[AffineExpr, ...], loc: SourceLoc
     ) -> Operand:
         """``array[subscripts]``."""
+        return self._once((array, subscripts), lambda: self._load(array, subscripts, loc))
+
+    def _load(
+        self, array: Value, subscripts: tuple[AffineExpr, ...], loc: SourceLoc
+    ) -> Operand:
         result = Value(array.array.element)
         op = Load(result=result, array=array, index=subscripts, loc=loc)
         self.emit(op)
@@ -361,45 +390,3 @@ class Builder:
 
     def _in_range(self, expr: AffineExpr, extent: int) -> bool:
         return within(self.subscript_range(expr), (0, extent - 1))
-
-    # Arrays as a whole
-
-    def fill(self, array: Value, operand: Operand, loc: SourceLoc) -> None:
-        """Store one scalar to every element."""
-        operand = self.convert(operand, array.array.element, loc)
-        held = Operand(operand.type, self.value(operand, loc))
-        self._each_element(array, lambda at: held, loc)
-
-    def copy(self, target: Value, source: Value, loc: SourceLoc) -> None:
-        """Store every element of an array of the same shape, converted."""
-        self._each_element(target, lambda at: self.load(source, at, loc), loc)
-
-    def _each_element(self, array: Value, element: _Element, loc: SourceLoc) -> None:
-        shape, name = array.array.shape, array.name
-        if array.array.is_dynamic:
-            raise KernelTypeError(
-                f"'{name}' is {array.type}, and its number of elements is not known",
-                loc=loc,
-                hint="write a loop with a bound that is an argument",
-            )
-        ivs = [Value(index, f"{name}_init_{d}") for d in range(len(shape))]
-        self.ranges |= {iv: (0, n - 1) for iv, n in zip(ivs, shape, strict=True)}
-        at = tuple(AffineExpr.of(iv) for iv in ivs)
-        with self.block() as ops:
-            self.store(element(at), array, at, loc)
-        body: Block = tuple(ops)
-        for d in reversed(range(len(shape))):
-            attrs = LoopAttrs(
-                band="" if d else f"{name}_init",
-                pipeline_ii=1 if d == len(shape) - 1 else None,
-            )
-            body = (_count(ivs[d], shape[d], body, attrs, loc),)
-        for op in body:
-            self.emit(op)
-
-
-def _count(iv: Value, extent: int, body: Block, attrs: LoopAttrs, loc: SourceLoc) -> For:
-    low, high = AffineExpr.constant(0), AffineExpr.constant(extent)
-    return For(
-        iv=iv, lower=(low,), upper=(high,), body=body, name=iv.name, attrs=attrs, loc=loc
-    )

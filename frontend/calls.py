@@ -71,9 +71,7 @@ def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
         kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
         known = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
         raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))
-    module = getattr(thing, "__module__", "") or ""
-    ours = module.startswith("allo_rtl") and not module.startswith("allo_rtl.library")
-    if not inspect.isfunction(thing) or ours or module.partition(".")[0] == "numpy":
+    if not inspect.isfunction(thing) or _is_ours(thing):
         what = f"'{text}' cannot be called in a kernel"
         raise LanguageError(what, loc=loc, allowed=CALLABLE, hint=_instead(thing))
     return thing
@@ -177,6 +175,24 @@ def default_values(kernel: Kernel) -> dict[str, ast.expr]:
     found = {a.arg: e for a, e in zip(with_default, spec.defaults, strict=True)}
     named = zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
     return found | {a.arg: e for a, e in named if e is not None}
+
+
+def may_be_kernel(cx: Context, node: ast.expr) -> bool:
+    """Whether the function of a call is a kernel, and not something of the language."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name) and (found := cx.find(node.id)) is not None:
+        return isinstance(found, LocalKernel)
+    thing = cx.outside(node)
+    return inspect.isfunction(thing) and not _is_ours(thing)
+
+
+def _is_ours(thing: object) -> bool:
+    """Whether something belongs to this package (the kernels of its library do not) or numpy."""
+    module = getattr(thing, "__module__", "") or ""
+    if module.startswith("allo_rtl.library"):
+        return False
+    return module.partition(".")[0] in ("allo_rtl", "numpy")
 
 
 def make_call(

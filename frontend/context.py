@@ -29,7 +29,7 @@ from allo_rtl.frontend.scope import (
     Visible,
 )
 from allo_rtl.frontend.typing_rules import DEFAULT, RuleSet
-from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, Value
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Global, Op, Store, SubView, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 
@@ -132,7 +132,7 @@ class Program:
                 raise KernelTypeError(
                     f"the array '{name}' cannot be a constant of a kernel: {found}",
                     loc=loc,
-                    allowed="numpy arrays of an integer or bool dtype",
+                    allowed="numpy arrays of integers, bools and floating-point numbers",
                 )
             # The array itself is kept, so that its id stays its own.
             self._arrays[id(array)] = (array, self.constant(name, *found).name)
@@ -149,7 +149,12 @@ class Program:
 
     def written(self, func: Func) -> frozenset[int]:
         """Positions of the array arguments that a function stores to, also through calls."""
+        views = {op.result: op.source for op in walk(func.body) if isinstance(op, SubView)}
         stored = {v for op in walk(func.body) for v in self._stored(op)}
+        for view in list(stored):
+            while view in views:
+                view = views[view]
+            stored.add(view)
         return frozenset(n for n, arg in enumerate(func.args) if arg in stored)
 
     def _stored(self, op: Op) -> Sequence[Value]:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arithmetic, bits, functions, selection
+from allo_rtl.frontend import arithmetic, arrays, bits, functions, named_ops, selection
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Operand, float_literal, number
 from allo_rtl.frontend.calls import Callee, bind, find_callee, make_call
@@ -24,7 +24,6 @@ from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import BinaryKind, If, Op, Value
 from allo_rtl.ir.types import (
-    DYNAMIC,
     ArrayType,
     IntegerType,
     ScalarType,
@@ -160,53 +159,17 @@ def array(cx: Context, node: ast.expr) -> Variable | None:
     return None
 
 
-def element(cx: Context, node: ast.Subscript) -> tuple[Variable, tuple[AffineExpr, ...]]:
-    """The array and the subscripts of ``A[i, j]``, checked as far as the ranges tell."""
-    found = array(cx, node.value)
-    if found is None:
-        raise _not_an_array(cx, node.value)
-    type_ = found.value.array
-    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if any(isinstance(p, ast.Slice) for p in parts):
-        raise LanguageError(
-            "slices are not supported yet", loc=cx.loc(node), hint="write a loop over the elements"
-        )
-    if len(parts) != type_.rank:
-        subscripts = "1 subscript" if len(parts) == 1 else f"{len(parts)} subscripts"
-        raise KernelTypeError(
-            f"{subscripts} for '{ast.unparse(node.value)}', which is {type_}",
-            loc=cx.loc(node),
-            allowed=f"{type_.rank} subscripts" if type_.rank > 1 else "1 subscript",
-        )
-    return found, tuple(_checked(cx, p, type_, d, node) for d, p in enumerate(parts))
-
-
-def _checked(
-    cx: Context, part: ast.expr, type_: ArrayType, dim: int, node: ast.Subscript
-) -> AffineExpr:
-    expr = subscript(cx, part)
-    low, high = cx.builder.subscript_range(expr)
-    extent = type_.shape[dim]
-    if high >= 0 and (extent == DYNAMIC or low < extent):
-        return expr
-    found = f"{low}" if low == high else f"of {low} ... {high}"
-    raise KernelTypeError(
-        f"the subscript {found} is outside dimension {dim} of "
-        f"'{ast.unparse(node.value)}', which is {type_}",
-        loc=cx.loc(part),
-        allowed="0 or more" if extent == DYNAMIC else f"0 ... {extent - 1}",
-        hint="negative subscripts do not count from the end" if high < 0 else None,
-    )
-
-
 def _subscripted(cx: Context, node: ast.Subscript) -> Operand:
     """An element of an array; a bit, bits or a field of any other scalar."""
-    loc = cx.loc(node)
-    if array(cx, node.value) is not None or not _has_parts(cx, node.value):
-        found, at = element(cx, node)
-        return cx.builder.load(found.value, at, loc)
+    if arrays.rank(cx, node):
+        raise array_as_scalar(cx, node, arrays.evaluate(cx, node).type)
+    if arrays.rank(cx, node.value):
+        return arrays.element(cx, node)
+    if not _has_parts(cx, node.value):
+        raise _not_an_array(cx, node.value)
     word = scalar(cx, node.value)
-    return bits.read(cx.builder, word, selection.part(cx, node, word.type, scalar), loc)
+    part = selection.part(cx, node, word.type, scalar)
+    return bits.read(cx.builder, word, part, cx.loc(node))
 
 
 def _has_parts(cx: Context, node: ast.expr) -> bool:
@@ -250,7 +213,7 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
             case Variable(value=value) if not value.array.rank:
                 return cx.builder.load(value, (), loc)
             case Variable(value=value):
-                raise _array_as_scalar(cx, node, value)
+                raise array_as_scalar(cx, node, value.array)
             case LocalKernel():
                 raise LanguageError(
                     f"'{node.id}' is a kernel", loc=loc, hint=f"call it: {node.id}(...)"
@@ -263,7 +226,7 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
     if (real := as_float(thing)) is not None:
         return float_literal(*real)
     if (found := array(cx, node)) is not None:
-        raise _array_as_scalar(cx, node, found.value)
+        raise array_as_scalar(cx, node, found.value.array)
     if cx.missing(node):
         if isinstance(node, ast.Name):
             raise cx.unknown(node)
@@ -301,11 +264,14 @@ def _no_attribute(cx: Context, node: ast.Attribute) -> LanguageError:
     return LanguageError(f"'{ast.unparse(node)}' is not known", loc=cx.loc(node), hint=hint)
 
 
-def _array_as_scalar(cx: Context, node: ast.expr, value: Value) -> LanguageError:
+def array_as_scalar(cx: Context, node: ast.expr, type_: ArrayType) -> LanguageError:
+    """The error for an array in the place of a number."""
     return KernelTypeError(
-        f"'{ast.unparse(node)}' is an array ({value.array}) where a scalar is needed",
+        f"'{ast.unparse(node)}' is an array ({type_}) where a scalar is needed",
         loc=cx.loc(node),
-        hint=f"take an element: {ast.unparse(node)}[{', '.join('ijklmn'[: value.array.rank])}]",
+        hint=f"take an element: {ast.unparse(node)}[{', '.join('ijklmn'[: type_.rank])}]"
+        if isinstance(node, ast.Name | ast.Attribute | ast.Subscript)
+        else None,
     )
 
 
@@ -429,6 +395,10 @@ def _either(
 def _call(cx: Context, node: ast.Call) -> Operand:
     if (name := builtin_name(cx, node.func)) is not None:
         return _builtin(cx, node, name)
+    if (op := named_ops.find(cx, node.func)) is not None:
+        if op.rank(cx, node):
+            raise array_as_scalar(cx, node, arrays.evaluate(cx, node).type)
+        return named_ops.scalar(cx, node, op)
     outs = call(cx, node)
     if len(outs) != 1 or not isinstance(outs[0].type, ScalarType):
         found = ", ".join(str(v.type) for v in outs) or "nothing"
@@ -567,4 +537,4 @@ def call(cx: Context, node: ast.Call, names: tuple[str, ...] = ()) -> tuple[Valu
 def _argument(cx: Context, node: ast.expr, type_: Type) -> Variable | Operand:
     if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
         return scalar_as(cx, node, type_)
-    return array(cx, node) or scalar(cx, node)
+    return arrays.argument(cx, node, type_)

@@ -25,7 +25,6 @@ from allo_rtl.ir.types import (
     DYNAMIC,
     ArrayType,
     Float,
-    Int,
     IntegerType,
     ScalarType,
     Struct,
@@ -262,47 +261,37 @@ def _field_type(kernel: Kernel, node: ast.expr, struct: Type, name: str) -> Type
     raise KernelTypeError(f"{struct} has no field '{name}'", loc=loc, allowed=fields)
 
 
+_DTYPES: Mapping[str, ScalarType] = {
+    "bool": UInt(1),
+    "float64": types.float64,
+    **_NUMPY_FLOATS,
+}
+
+
+def dtype_element(dtype: np.dtype[Any]) -> ScalarType | None:
+    """The element type of the language that a numpy dtype is, or None."""
+    if dtype.kind in "iu":
+        return (types.Int if dtype.kind == "i" else UInt)(dtype.itemsize * 8)
+    return _DTYPES.get(dtype.name)
+
+
+def raw_elements(array: npt.NDArray[Any], element: ScalarType) -> tuple[int, ...]:
+    """The row-major elements of an array whose dtype is ``element``, as the ints they are here."""
+    if isinstance(element, Float):
+        native = array.dtype.newbyteorder("=")
+        patterns = np.ascontiguousarray(array, native).view(f"u{native.itemsize}")
+        return tuple(int(x) for x in patterns.flat)
+    return tuple(int(x) for x in array.flat)
+
+
 def array_constant(array: npt.NDArray[Any]) -> tuple[ArrayType, tuple[int, ...]] | str:
-    """Type and row-major elements of a numpy integer array, or what is wrong with it."""
-    if array.dtype.kind not in "iub":
-        return f"its dtype is {array.dtype}, not an integer"
+    """Type and row-major elements of a numpy array, or what is wrong with it."""
+    element = dtype_element(array.dtype)
+    if element is None:
+        return f"its dtype is {array.dtype}"
     if array.size == 0:
         return f"its shape {array.shape} is empty"
-    width = 1 if array.dtype.kind == "b" else array.dtype.itemsize * 8
-    element = Int(width) if array.dtype.kind == "i" else UInt(width)
-    return ArrayType(element, array.shape), tuple(int(x) for x in array.flat)
-
-
-def list_constant(kernel: Kernel, node: ast.expr, type_: ArrayType) -> tuple[int, ...]:
-    """The row-major elements of a nested list literal, wrapped to the element type.
-
-    Raises:
-        KernelTypeError: its shape is not that of ``type_``.
-    """
-    elements = tuple(_elements(kernel, node, type_, type_.shape))
-    return tuple(_wrap(type_.element, e) for e in elements)
-
-
-def _wrap(element: ScalarType, number: int) -> int:
-    assert isinstance(element, IntegerType | types.Index)
-    return element.wrap(number)
-
-
-def _elements(
-    kernel: Kernel, node: ast.expr, type_: ArrayType, shape: tuple[int, ...]
-) -> Iterator[int]:
-    if not shape:
-        yield constant_int(kernel, node)
-        return
-    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else None
-    if parts is None or len(parts) != shape[0]:
-        found = f"'{ast.unparse(node)}'" if parts is None else f"{len(parts)} elements"
-        raise KernelTypeError(
-            f"{found} where {type_} needs a list of {shape[0]}",
-            loc=kernel.source.loc(node),
-        )
-    for inner in parts:
-        yield from _elements(kernel, inner, type_, shape[1:])
+    return ArrayType(element, array.shape), raw_elements(array, element)
 
 
 def is_module(thing: object) -> bool:

@@ -11,17 +11,20 @@ from itertools import zip_longest
 from typing import Any
 
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
+from allo_rtl.frontend import arrays, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared, declared_by
 from allo_rtl.frontend.builder import Builder, Operand
+from allo_rtl.frontend.calls import may_be_kernel
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
-from allo_rtl.frontend.declarations import call_result
 from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.jumps import always_returns, flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import block, changed_names
+from allo_rtl.frontend.tensors import ArrayValue
 from allo_rtl.frontend.typing_rules import RULE_SETS
+from allo_rtl.frontend.views import View
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
 from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
 
@@ -275,14 +278,15 @@ def _return(
 
 
 def _keep(
-    cx: Context, given: Value | Operand, node: ast.expr, type_: Type, place: Value
+    cx: Context, given: ArrayValue | Operand, node: ast.expr, type_: Type, place: Value
 ) -> None:
     """Store one result for the closing Return."""
     _check_result(given, node, type_, cx)
     if isinstance(given, Operand):
         cx.builder.store(given, place, (), cx.loc(node))
     else:
-        cx.builder.copy(place, given, cx.loc(node))
+        loc = cx.loc(node)
+        tensors.store(cx, View.whole(Variable(place, loc)), given, loc)
 
 
 def _missing_return(cx: Context, node: ast.Return | None) -> None:
@@ -297,30 +301,21 @@ def _missing_return(cx: Context, node: ast.Return | None) -> None:
 
 def _given(
     cx: Context, parts: list[ast.expr], results: tuple[Type, ...]
-) -> list[tuple[Value | Operand, ast.expr]]:
+) -> list[tuple[ArrayValue | Operand, ast.expr]]:
     """What the expressions of a return give; one call may give several values."""
-    if len(parts) == 1 and isinstance(parts[0], ast.Call) and not _builtin(cx, parts[0]):
-        outs = ex.call(cx, parts[0])
-        return [
-            (v if isinstance(v.type, ArrayType) else Operand(v.scalar, v), parts[0]) for v in outs
-        ]
-    given: list[tuple[Value | Operand, ast.expr]] = []
+    if len(parts) == 1 and isinstance(parts[0], ast.Call) and may_be_kernel(cx, parts[0].func):
+        return [(arrays.made(cx, v, parts[0]), parts[0]) for v in ex.call(cx, parts[0])]
+    given: list[tuple[ArrayValue | Operand, ast.expr]] = []
     for part, type_ in zip_longest(parts, results[: len(parts)]):
         if isinstance(part, ast.Dict) and isinstance(type_, ScalarType):
             given.append((ex.scalar_as(cx, part, type_), part))
-            continue
-        array = ex.array(cx, part)
-        one = array.value if array else call_result(cx, part) or ex.scalar(cx, part)
-        given.append((one, part))
+        else:
+            given.append((arrays.anything(cx, part), part))
     return given
 
 
-def _builtin(cx: Context, node: ast.Call) -> bool:
-    return ex.builtin_name(cx, node.func) is not None
-
-
 def _returned(
-    cx: Context, given: Value | Operand, node: ast.expr, type_: Type, before: list[Value]
+    cx: Context, given: ArrayValue | Operand, node: ast.expr, type_: Type, before: list[Value]
 ) -> Value:
     """The value of one result; an array that is not the kernel's own is copied first."""
     loc, builder = cx.loc(node), cx.builder
@@ -329,20 +324,21 @@ def _returned(
         assert isinstance(type_, ScalarType)
         return builder.value(builder.convert(given, type_, loc), loc)
     assert isinstance(type_, ArrayType)
-    own = any(isinstance(op, Alloc | Call) and given in op.results() for op in builder.blocks[0])
-    if own and given.type == type_ and given not in before:
-        return given
-    fresh = builder.alloc(type_, f"{given.name}_result", loc)
-    builder.copy(fresh, given, loc)
-    return fresh
+    if (array := tensors.array_of(given)) is not None:
+        makers = (op for op in builder.blocks[0] if isinstance(op, Alloc | Call))
+        own = any(array in op.results() for op in makers)
+        if own and array.type == type_ and array not in before:
+            return array
+    name = f"{array.name}_result" if array is not None else "result"
+    return tensors.new_array(cx, given, type_, name, loc)
 
 
-def _check_result(given: Value | Operand, node: ast.expr, type_: Type, cx: Context) -> None:
+def _check_result(given: ArrayValue | Operand, node: ast.expr, type_: Type, cx: Context) -> None:
     """A scalar where a scalar is declared, an array of the shape of a declared array."""
     if isinstance(given, Operand):
         fits = isinstance(type_, ScalarType)
     else:
-        fits = isinstance(type_, ArrayType) and given.array.shape == type_.shape
+        fits = isinstance(type_, ArrayType) and given.shape == type_.shape
     if not fits:
         raise KernelTypeError(
             f"'{ast.unparse(node)}' is {given.type}, the result is declared {type_}",

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, replace
 
-from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import bits, selection
+from allo_rtl.errors import LanguageError
+from allo_rtl.frontend import arrays, bits, selection
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.scope import Scalar, Variable
+from allo_rtl.frontend.views import View
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.types import ScalarType
 
@@ -39,18 +40,10 @@ def place(cx: Context, target: ast.expr) -> Place:
         LanguageError: it is not declared, or cannot be assigned to.
     """
     match target:
-        case ast.Subscript(value=ast.Name(id=name)) if (
-            cx.scopes.find(name) is None and cx.outer_array(target.value) is None  # type: ignore[arg-type]
-        ):
-            raise LanguageError(
-                f"the array '{name}' is not declared",
-                loc=cx.loc(target.value),
-                hint=f"declare it first: {name}: int32[...] = 0",
-            )
-        case ast.Subscript() if ex.array(cx, target.value) is not None:
-            variable, at = ex.element(cx, target)
-            writable(cx, variable, target.value)
-            return Place(variable, at)
+        case ast.Subscript() if _is_array(cx, target.value):
+            view = arrays.place(cx, target)
+            writable(cx, view.variable, target.value)
+            return Place(view.variable, view.at(()))
         case ast.Subscript(value=ast.Name() | ast.Subscript()):
             whole = place(cx, target.value)
             part = selection.part(cx, target, whole.type, ex.scalar)
@@ -62,6 +55,36 @@ def place(cx: Context, target: ast.expr) -> Place:
         loc=cx.loc(target),
         allowed="a name, an element A[i, j], bits x[0:4] or a field p[\"x\"] of these",
     )
+
+
+def array_place(cx: Context, target: ast.expr) -> View | None:
+    """The array, or part of one, that a target stands for; None when it is a scalar.
+
+    Raises:
+        LanguageError: it cannot be assigned to.
+    """
+    if isinstance(target, ast.Subscript):
+        if not _is_array(cx, target.value) or not arrays.rank(cx, target):
+            return None
+        view = arrays.place(cx, target)
+        writable(cx, view.variable, target.value)
+        return view
+    found = cx.scopes.find(target.id) if isinstance(target, ast.Name) else None
+    if not isinstance(found, Variable) or not found.value.array.rank:
+        return None
+    writable(cx, found, target)
+    return View.whole(found)
+
+
+def _is_array(cx: Context, node: ast.expr) -> bool:
+    """Whether what is subscripted is an array; a name must stand for something."""
+    if isinstance(node, ast.Name) and cx.scopes.find(node.id) is None and not arrays.rank(cx, node):
+        raise LanguageError(
+            f"the array '{node.id}' is not declared",
+            loc=cx.loc(node),
+            hint=f"declare it first: {node.id}: int32[...] = 0",
+        )
+    return arrays.rank(cx, node) > 0
 
 
 def load(cx: Context, where: Place, node: ast.expr) -> Operand:
@@ -91,12 +114,6 @@ def _scalar_variable(cx: Context, target: ast.Name) -> Variable:
     match cx.scopes.find(target.id):
         case Variable(value=value) as found if not value.array.rank:
             return found
-        case Variable(value=value):
-            raise KernelTypeError(
-                f"'{target.id}' is an array ({value.type}) and an operator needs a scalar",
-                loc=cx.loc(target),
-                hint="write a loop over the elements",
-            )
         case Scalar(counter=True, loc=loc):
             raise LanguageError(
                 f"the loop variable '{target.id}' cannot be assigned to",

@@ -7,20 +7,20 @@ import types
 from collections.abc import Mapping, Sequence
 
 from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.frontend import arrays, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.declarations import (
     annotated,
     call_result,
-    copy_or_fill,
     declare_scalar,
     wrong_count,
 )
 from allo_rtl.frontend.jumps import jump, jumps, while_set
 from allo_rtl.frontend.loops import for_loop, no_else
 from allo_rtl.frontend.meta import with_block
-from allo_rtl.frontend.places import load, place, store, writable
+from allo_rtl.frontend.places import array_place, load, place, store
 from allo_rtl.frontend.scope import Cascade, LocalKernel, Variable
 from allo_rtl.frontend.simulation import assertion, is_print, print_line
 from allo_rtl.frontend.while_loops import while_loop
@@ -176,8 +176,6 @@ def _assign(cx: Context, node: ast.Assign) -> None:
     target = node.targets[0]
     if isinstance(target, ast.Tuple | ast.List):
         _assign_tuple(cx, target, node.value)
-    elif isinstance(target, ast.Name) and _is_whole_array(cx, target):
-        _assign_array(cx, target, node.value)
     elif isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
         _assign_new(cx, target, node.value)
     elif isinstance(node.value, ast.Dict):
@@ -188,33 +186,27 @@ def _assign(cx: Context, node: ast.Assign) -> None:
         cx.builder.blocks[-1].extend(ops)
         store(cx, where, value, target)
     else:
-        value = ex.scalar(cx, node.value)
-        store(cx, place(cx, target), value, target)
-
-
-def _is_whole_array(cx: Context, target: ast.Name) -> bool:
-    found = cx.scopes.find(target.id)
-    return isinstance(found, Variable) and found.value.array.rank > 0
-
-
-def _assign_array(cx: Context, target: ast.Name, value: ast.expr) -> None:
-    """``B = A`` and ``B = 0`` for an array ``B``: every element is stored."""
-    found = cx.scopes.find(target.id)
-    assert isinstance(found, Variable)
-    writable(cx, found, target)
-    copy_or_fill(cx, found.value, value)
+        given = arrays.anything(cx, node.value)
+        if (view := array_place(cx, target)) is not None:
+            tensors.store(cx, view, given, cx.loc(node.value))
+        elif isinstance(given, Operand):
+            store(cx, place(cx, target), given, target)
+        else:
+            raise ex.array_as_scalar(cx, node.value, given.type)
 
 
 def _assign_new(cx: Context, target: ast.Name, value: ast.expr) -> None:
     """``x = ...`` for a name that is not known yet: its type is that of the value."""
-    if ex.array(cx, value) is not None or isinstance(value, ast.List):
-        what = "an array" if not isinstance(value, ast.List) else "a list"
+    if isinstance(value, ast.List):
         raise LanguageError(
-            f"'{target.id}' is not declared, and the value is {what}",
+            f"'{target.id}' is not declared, and the value is a list",
             loc=cx.loc(target),
             hint=f"declare it with its type, to copy: {target.id}: int32[...] = "
             f"{ast.unparse(value)}",
         )
+    if arrays.rank(cx, value):
+        arrays.declare(cx, target, value)
+        return
     given = call_result(cx, value, target.id) or ex.scalar(cx, value)
     _bind(cx, target, given)
 
@@ -255,18 +247,21 @@ def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:
     elif isinstance(given, Operand):
         store(cx, place(cx, target), given, target)
     else:
-        found = ex.array(cx, target)
-        if found is None or found.value.array.shape != given.array.shape:
+        view = array_place(cx, target)
+        if view is None or view.shape != given.array.shape:
             raise KernelTypeError(
                 f"the result is {given.type}, which '{ast.unparse(target)}' cannot hold",
                 loc=cx.loc(target),
             )
-        writable(cx, found, target)
-        cx.builder.copy(found.value, given, cx.loc(target))
+        value = tensors.of_variable(cx, Variable(given, cx.loc(target)), cx.loc(target))
+        tensors.store(cx, view, value, cx.loc(target))
 
 
 def _aug_assign(cx: Context, node: ast.AugAssign) -> None:
     """``x op= e``: computed like ``x op e``, stored in the type of ``x``."""
+    if (view := array_place(cx, node.target)) is not None:
+        arrays.augment(cx, view, node)
+        return
     where = place(cx, node.target)
     left = load(cx, where, node.target)
     store(cx, where, ex.binary(cx, node, left, ex.scalar(cx, node.value)), node)

@@ -334,8 +334,9 @@ def test_only_arguments_are_dynamic():
         "<kernel>:2:8: error: 'B' is int32[...]: only arguments may have a dynamic extent\n"
         "    2 |     B: int32[...]\n"
         "      |        ^~~~~~~~~~\n\n"
-        "<kernel>:3:9: error: 'A' is int32[...], and its number of elements is not known\n"
+        "<kernel>:3:9: error: an operation on all of int32[...] needs its first extent, which is "
+        "known only when the kernel is called\n"
         "    3 |     A = 0\n"
         "      |         ^\n"
-        "  hint: write a loop with a bound that is an argument"
+        "  hint: write a loop over its elements, or take a slice: A[0:8]"
     )
