@@ -244,7 +244,7 @@ def new_array(
     if reused and isinstance(value, Tensor) and value.view and type_.memory is None:
         return value.view.array
     array = cx.builder.alloc(type_, name, loc)
-    store(cx, View.whole(Variable(array, loc)), value, loc, zero=True, initial=True)
+    store(cx, View.whole(Variable(array, loc)), value, loc, zero=True, initial=bool(name))
     return array
 
 
