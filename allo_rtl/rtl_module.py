@@ -88,7 +88,9 @@ class RtlModule:
 
     @cached_property
     def _simulation(self) -> Simulation:
-        return Simulation(self.verilog, self.interface, trace=self._trace)
+        return Simulation(
+            self.verilog, self.interface, trace=self._trace, sites=tuple(self.design.sites)
+        )
 
     @property
     def trace(self) -> Path | None:
@@ -100,8 +102,20 @@ class RtlModule:
         return build_report(self.design)
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - the kernel's own signature
-        """Simulate a run; see :func:`allo_rtl.sim.marshal.call_with_numpy`."""
+        """Simulate a run; see :func:`allo_rtl.sim.marshal.call_with_numpy`.
+
+        What the kernel prints is printed; stateful arrays keep what the run before left.
+
+        Raises:
+            CallError: the arguments do not fit.
+            AssertionFailed: an assertion of the kernel.
+            SimulationError: it wrote outside an array, or does not end.
+        """
         return call_with_numpy(self._signature, args, self._run)
+
+    def reset(self) -> None:
+        """Apply the kernel's reset: stateful arrays are then as before the first run."""
+        self._simulation.reset()
 
     def _run(self, args: list[Raw]) -> list[Raw]:
         results, self.measured_cycles = self._simulation.run(args)

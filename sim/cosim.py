@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from math import prod
 from pathlib import Path
@@ -12,24 +12,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from allo_rtl.errors import CallError, SimulationError
+from allo_rtl.errors import AssertionFailed, CallError, SimulationError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Assert, Print
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
 from allo_rtl.sim.driver import driver_cpp, numbered_banks, wrapper_name, wrapper_verilog
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
+from allo_rtl.sim.replay import read_lines, replay
 from allo_rtl.sim.verilator import WaveFormat, compile_library
 from allo_rtl.sim.waves import choose_format, start_file
 
 _UNKNOWN_LATENCY_LIMIT = 10_000_000
 _FAILURES = {-1: "time out", -2: "outside", -3: "not ready"}
+_ASSERTED = -4
 
 
 class Simulation:
     """One simulated instance of a kernel, after reset.
 
-    Runs follow each other without a reset in between; every run gets its arguments anew.
+    Runs follow each other without a reset in between; every run gets its arguments anew, and
+    finds the state that the one before left.
 
     Args:
         verilog: text of the kernel and all modules below it.
@@ -37,6 +41,8 @@ class Simulation:
         trace: file for waveforms of everything from now on.  The suffix ``.vcd`` asks for that
             format; otherwise it is FST where that can be compiled, else VCD, and the suffix is
             set to match: see :attr:`trace`.
+        sites: the kernel's prints and assertions, by number (:attr:`Design.sites`).
+        output: called with each line that the kernel prints, after a run.
 
     Raises:
         SimulationError: the Verilog cannot be simulated, or the waveforms not written.
@@ -47,9 +53,16 @@ class Simulation:
     """The waveform file, or None; complete after :meth:`close` (VCD also after every run)."""
 
     def __init__(
-        self, verilog: str, interface: KernelInterface, *, trace: Path | None = None
+        self,
+        verilog: str,
+        interface: KernelInterface,
+        *,
+        trace: Path | None = None,
+        sites: Sequence[Print | Assert] = (),
+        output: Callable[[str], None] = print,
     ) -> None:
         self.interface = interface
+        self._sites, self._output = sites, output
         format, self.trace = choose_format(trace) if trace else (None, None)
         if self.trace:
             start_file(self.trace)
@@ -63,7 +76,7 @@ class Simulation:
         self._close()
 
     def reset(self) -> None:
-        """Apply the kernel's reset for two cycles."""
+        """Apply the kernel's reset for two cycles; state is then what it was at first."""
         self._check_open()
         self._library.simulation_reset(self._handle)
 
@@ -84,6 +97,7 @@ class Simulation:
             CallError: the arguments do not fit the interface.
             SimulationError: no done within the limit, or a write outside an array.  The kernel
                 is reset then; arrays hold what it wrote so far.
+            AssertionFailed: an assertion of the kernel; likewise.
         """
         self._check_open()
         ports = self.interface.args
@@ -101,9 +115,20 @@ class Simulation:
         cycles, raw = self._call(memories, scalars, limit)
         for (port, words), memory in zip(arrays, memories, strict=True):
             _gather(port, memory, words)
+        self._replay(cycles)
         if cycles < 0:
             raise self._failure(cycles, limit)
         return self._results(raw, [w for _, w in arrays]), cycles
+
+    def _replay(self, outcome: int) -> None:
+        """Output what the run printed; a failed assertion is the last that it did."""
+        text = self._library.simulation_text(self._handle).decode()
+        try:
+            replay(self._sites, read_lines(text), self._output)
+        except AssertionFailed:
+            self.reset()
+            raise
+        assert outcome != _ASSERTED, "an assertion failed that is not among the sites"
 
     def _limit(self) -> int:
         latency = self.interface.latency
@@ -194,6 +219,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_run.restype = ctypes.c_int64
     library.simulation_activity.argtypes = [pointer, pointer]
     library.simulation_activity.restype = None
+    library.simulation_text.argtypes = [pointer]
+    library.simulation_text.restype = ctypes.c_char_p
     return library
 
 

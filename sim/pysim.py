@@ -6,7 +6,7 @@ small kernels and for machines without a C++ compiler.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,26 +17,65 @@ from allo_rtl.rtl.interface import ArrayPort, BankPort, ScalarPort
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.cosim import element_positions, unwritten
 from allo_rtl.sim.marshal import Raw, int_of_word, to_words, word_of_int
+from allo_rtl.sim.replay import Happened, replay
 
 type Memory = list[int]
 
 
+type Outcome = tuple[list[Raw], int]
+"""Raw results, and the run's length in cycles."""
+
+
 def run(
-    kernel: KernelComponent, args: Sequence[Raw], *, max_cycles: int = 100_000
-) -> tuple[list[Raw], int]:
+    kernel: KernelComponent,
+    args: Sequence[Raw],
+    *,
+    max_cycles: int = 100_000,
+    output: Callable[[str], None] = print,
+) -> Outcome:
     """Run a kernel once after reset; arrays that it writes are changed in place.
 
     Args:
-        kernel: a component made for this run (Amaranth elaborates it).
+        kernel: a component made for this run (Amaranth elaborates it), without ``prints``.
         args: raw arguments as in :mod:`allo_rtl.sim.marshal`.
         max_cycles: give up after so many.
+        output: called with each line that the kernel prints.
 
     Returns:
         The raw results and the run's length in cycles.
 
     Raises:
-        SimulationError: no done within the limit.
+        SimulationError: no done within the limit, or a write outside an array.
+        AssertionFailed: an assertion of the kernel.
     """
+    return run_all(kernel, [args], max_cycles=max_cycles, output=output)[0]
+
+
+def run_all(
+    kernel: KernelComponent,
+    runs: Sequence[Sequence[Raw]],
+    *,
+    max_cycles: int = 100_000,
+    output: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Like :func:`run`, one run after the other without a reset: state is kept."""
+    outcomes: list[Outcome] = []
+
+    async def bench(ctx: Any) -> None:  # noqa: ANN401 - Amaranth's testbench context
+        for args in runs:
+            outcomes.append(await _run(ctx, kernel, args, max_cycles, output))
+
+    simulator = Simulator(kernel)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return outcomes
+
+
+async def _run(
+    ctx: Any, kernel: KernelComponent, args: Sequence[Raw], max_cycles: int,  # noqa: ANN401
+    output: Callable[[str], None],
+) -> Outcome:  # fmt: skip
     ports = kernel.interface
     arrays = [(p, a) for p, a in zip(ports.args, args, strict=True) if isinstance(p, ArrayPort)]
     arrays += [(p, unwritten(p.type)) for p in ports.results if isinstance(p, ArrayPort)]
@@ -44,11 +83,8 @@ def run(
     scalars = {
         p.name: a for p, a in zip(ports.args, args, strict=True) if isinstance(p, ScalarPort)
     }
-    bench = _Bench(kernel, banks, scalars, max_cycles)
-    simulator = Simulator(kernel)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench.run)
-    simulator.run()
+    bench = _Bench(kernel, banks, scalars, max_cycles, output)
+    await bench.run(ctx)
     for port, words in arrays:
         _gather(port, words, [m for b, m in banks if b in port.banks])
     outs = iter(w for p, w in arrays if p in ports.results)
@@ -82,12 +118,14 @@ class _Bench:
 
     def __init__(
         self, kernel: KernelComponent, banks: list[tuple[BankPort, Memory]],
-        scalars: dict[str, Any], max_cycles: int,
+        scalars: dict[str, Any], max_cycles: int, output: Callable[[str], None] = print,
     ) -> None:
         self.kernel = kernel
         self.banks = banks
         self.scalars = scalars
         self.max_cycles = max_cycles
+        self.output = output
+        self.sites = tuple(kernel.design.sites)
         self.cycles = 0
         self.results: dict[str, int] = {}
 
@@ -95,6 +133,8 @@ class _Bench:
         """One run: start, serve the memories until done, read the results."""
         for name, number in self.scalars.items():
             ctx.set(getattr(self.kernel, name), number & ((1 << 4096) - 1))
+        while not ctx.get(self.kernel.ready):  # state comes back after a reset
+            await ctx.tick()
         ctx.set(self.kernel.start, 1)
         await ctx.tick()
         ctx.set(self.kernel.start, 0)
@@ -113,12 +153,19 @@ class _Bench:
     async def _tick(self, ctx: Any) -> None:  # noqa: ANN401
         """One clock, with every bank answering as a synchronous RAM."""
         reads = [r for b, m in self.banks if (r := self._read(ctx, b, m)) is not None]
+        replay(self.sites, self._events(ctx), self.output)
         writes = [w for b, m in self.banks if (w := self._write(ctx, b, m)) is not None]
         await ctx.tick()
         for signal, word in reads:
             ctx.set(signal, word)
         for memory, address, word in writes:
             memory[address] = word
+
+    def _events(self, ctx: Any) -> Iterator[Happened]:  # noqa: ANN401
+        """What is printed or asserted at the end of this cycle."""
+        for event in self.kernel.events:
+            if ctx.get(event.enable):
+                yield event.site, tuple(ctx.get(arg) for arg in event.args)
 
     def _read(self, ctx: Any, bank: BankPort, memory: Memory) -> tuple[Any, int] | None:  # noqa: ANN401
         if not bank.read or not ctx.get(getattr(self.kernel, f"{bank.name}_ren")):

@@ -122,26 +122,50 @@ def _compilation_units(sources: list[Path], jobs: int) -> list[list[Path]]:
     return [unit for unit in units if unit]
 
 
+_PRINT_HEADER = """\
+extern "C" int allo_rtl_printf(const char* format, ...);
+#define VL_PRINTF allo_rtl_printf
+"""
+_PRINT_SOURCE = """\
+#include <cstdarg>
+#include <cstdio>
+extern "C" int allo_rtl_printf(const char* format, ...) {
+    std::va_list args;
+    va_start(args, format);
+    int length = std::vprintf(format, args);
+    va_end(args);
+    return length;
+}
+"""
+
+
 def _runtime(trace: WaveFormat | None) -> Path:
-    """Folder with Verilator's runtime, ``libruntime.a``, for models with or without waves."""
+    """Folder with Verilator's runtime, ``libruntime.a``, for models with or without waves.
+
+    It prints by ``allo_rtl_printf``, which a driver may define; else that is printf.
+    """
 
     def build(folder: Path) -> None:
         names = ["verilated", "verilated_threads"] + ([f"verilated_{trace}_c"] if trace else [])
         cxx, flags = find_cxx(), _compiler_flags(trace)
+        (folder / "print.h").write_text(_PRINT_HEADER)
+        (folder / "print.cpp").write_text(_PRINT_SOURCE)
         # The waves' source first: it is the one that may lack a header.
         for name in reversed(names):
             source = verilator_root() / "include" / f"{name}.cpp"
-            command = [cxx, *flags, "-c", str(source), "-o", f"{name}.o"]
+            command = [cxx, *flags, "-include", "print.h", "-c", str(source), "-o", f"{name}.o"]
             run_tool(command, what="the C++ compiler", cwd=folder)
-        objects = [f"{name}.o" for name in names]
+        run_tool([cxx, *flags, "-c", "print.cpp"], what="the C++ compiler", cwd=folder)
+        objects = [*(f"{name}.o" for name in names), "print.o"]
         run_tool(["ar", "rcs", "libruntime.a", *objects], what="ar", cwd=folder)
         # Linking shows whether the libraries are there, not only their headers.
         command = [cxx, "-shared", *objects, *_LIBRARIES[trace], "-o", "probe.so"]
         run_tool(command, what="the linker", cwd=folder)
-        for left in [*objects, "probe.so"]:
+        for left in [*objects, "probe.so", "print.h", "print.cpp"]:
             (folder / left).unlink()
 
-    return build_cached(f"runtime\0{_fingerprint(trace)}", build)
+    key = ["runtime", _fingerprint(trace), _PRINT_HEADER, _PRINT_SOURCE]
+    return build_cached("\0".join(key), build)
 
 
 def _compiler_flags(trace: WaveFormat | None) -> list[str]:

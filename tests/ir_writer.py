@@ -97,7 +97,9 @@ class Writer:
         return cell
 
     def global_(self, item):
-        return self.define(GetGlobal, item.type, name=item.name)
+        result = Value(item.type, item.name)
+        self.add(GetGlobal, result=result, name=item.name)
+        return result
 
     def load(self, array, *index):
         return self.define(Load, array.array.element, array=array, index=exprs(index))

@@ -24,15 +24,23 @@ class StorageKind(Enum):
 
 @dataclass(frozen=True)
 class ArrayStorage:
-    """Storage of one array: RAMs and ports answer one cycle after the address."""
+    """Storage of one array: RAMs and ports answer one cycle after the address.
+
+    Attributes:
+        kind: where its words are.
+        layout: its banks and addresses.
+        data: contents of a constant array, or those of a stateful one before the first run.
+        stateful: whether it keeps from run to run what is stored to it.
+    """
 
     kind: StorageKind
     layout: Layout
     data: tuple[int, ...] = ()
+    stateful: bool = False
 
     @cached_property
     def _words(self) -> list[list[int]]:
-        """Initial words of every bank of a ROM; unused tail words are 0."""
+        """``data`` as words of every bank; unused tail words are 0."""
         words = [[0] * self.layout.depth for _ in range(self.layout.banks)]
         for flat, number in enumerate(self.data):
             bank, address = self.layout.place_const(_unflatten(flat, self.layout.type.shape))
@@ -40,11 +48,11 @@ class ArrayStorage:
         return words
 
     def contents(self, bank: int) -> list[int]:
-        """Initial words of one bank of a ROM."""
+        """``data`` as words of one bank."""
         return self._words[bank]
 
     def word(self, bank: int, address: int) -> int:
-        """One word of a ROM; 0 where it has none."""
+        """One word of ``data``; 0 where it has none."""
         inside = 0 <= bank < self.layout.banks and 0 <= address < self.layout.depth
         return self._words[bank][address] if inside else 0
 
@@ -68,8 +76,9 @@ def assign_storage(
 ) -> dict[Value, ArrayStorage]:
     """Storage of every array of a function.
 
-    Arguments and returned arrays are ports; constants are ROMs; local arrays whose banks hold
-    one word each (scalars, completely partitioned arrays) are registers; the rest is RAM.
+    Arguments and returned arrays are ports; constants are ROMs; local and stateful arrays whose
+    banks hold one word each (scalars, completely partitioned arrays) are registers; the rest is
+    RAM.
     """
     found: dict[Value, ArrayStorage] = {}
     for value in (*func.args, *func.returned):
@@ -77,8 +86,9 @@ def assign_storage(
             found[value] = ArrayStorage(StorageKind.PORT, Layout(value.type))
     for op in walk(func.body):
         if isinstance(op, GetGlobal):
-            data = constants[op.name].data
-            found[op.result] = ArrayStorage(StorageKind.ROM, Layout(op.result.array), data)
+            item, layout = constants[op.name], Layout(op.result.array)
+            kind = _local(op.result.array).kind if item.stateful else StorageKind.ROM
+            found[op.result] = ArrayStorage(kind, layout, item.data, item.stateful)
         elif isinstance(op, Alloc | Call):
             for value in op.results():
                 if isinstance(value.type, ArrayType) and value not in found:

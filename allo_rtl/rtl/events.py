@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 
 from amaranth.hdl import Format, Module, Signal, Value
 from amaranth.hdl import Print as Write
 
 from allo_rtl.hls.node import Node
 from allo_rtl.ir.ops import Assert, Print
-from allo_rtl.ir.types import Index, IntegerType
+from allo_rtl.ir.types import Index, IntegerType, Type
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,20 +70,21 @@ def _line(op: Print | Assert, site: int, args: tuple[Signal, ...]) -> Format:
     if isinstance(op, Assert):
         place = f"{op.loc.short}: " if op.loc else ""
         text = _plain(f"{place}assertion failed: {op.message}".rstrip(": "))
-        return Format(_doubled(f"{text} [assert {site}:]"))
+        return Format(f"{text} [assert {site}:]")
     types = op.types or tuple(a.type for a in op.args)
-    shown = [
-        (wire.as_signed() if type.signed else wire, "{:d}")
-        if isinstance(type, IntegerType | Index)
-        else (wire, f"0x{{:0{_digits(wire)}x}}")
-        for wire, type in zip(args, types, strict=True)
-    ]
-    pieces = op.text.split("{}")
-    text = _plain(pieces[0])
-    for (_, form), piece in zip(shown, pieces[1:], strict=True):
-        text += form + _plain(piece)
+    shown = [_shown(wire, type) for wire, type in zip(args, types, strict=True)]
+    fields, text = iter(form for _, form in shown), ""
+    for literal, field, _, _ in Formatter().parse(op.text):
+        text += _plain(literal) + ("" if field is None else next(fields))
     bits = "".join(f" {{:0{_digits(wire)}x}}" for wire in args)
-    return Format(f"{text} [print {site}:{bits}]", *(wire for wire, _ in shown), *args)
+    return Format(f"{text} [print {site}:{bits}]", *(value for value, _ in shown), *args)
+
+
+def _shown(wire: Signal, type: Type) -> tuple[Value, str]:
+    """How a number is shown to people: decimal where its bits are a whole number."""
+    if isinstance(type, IntegerType | Index):
+        return wire.as_signed() if type.signed else wire, "{:d}"
+    return wire, f"0x{{:0{_digits(wire)}x}}"
 
 
 def _digits(wire: Signal) -> int:
@@ -90,9 +92,6 @@ def _digits(wire: Signal) -> int:
 
 
 def _plain(text: str) -> str:
-    """One line of ASCII."""
-    return text.encode("unicode_escape").decode("ascii")
-
-
-def _doubled(text: str) -> str:
+    """One line of ASCII, to be part of a format."""
+    text = text.encode("unicode_escape").decode("ascii")
     return text.replace("{", "{{").replace("}", "}}")

@@ -4,7 +4,9 @@ Every kernel is one module in one clock domain:
 
     clk, rst            in    clock (rising edge) and synchronous reset, active high
     start               in    ask for a run; taken in a cycle in which ready is 1
-    ready               out   1 when a start would be taken: when idle, and in the last cycle
+    ready               out   1 when a start would be taken: when idle, and in the last cycle.
+                              After a reset it is 0 for as many cycles as a stateful array in RAM
+                              has words, and one more: they get their first contents back
     done                out   1 for one cycle, the first one after the run's last; all results
                               are in place then
     <scalar>            in    a scalar argument; sampled in the cycle in which start is taken
@@ -29,7 +31,10 @@ does not compute, whatever the memory held.  Groups that a kernel never reads (w
 (write) signals, and a bank of one word
 has no addresses.  A run of ``cycles`` cycles: start taken in cycle 0, work in cycles
 1 ... cycles, done in cycle ``cycles`` + 1.  With start held high, runs follow each other every
-``cycles`` cycles.  Reset stops a run; nothing is written after it, and the next start works.
+``cycles`` cycles.
+
+Reset stops a run; nothing is written after it, and the next start works.  State is then
+what it was before the first run.
 """
 
 from __future__ import annotations

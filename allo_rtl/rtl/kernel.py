@@ -136,8 +136,8 @@ class KernelComponent(wiring.Component):
         function: which of its functions; the top by default.
         black_boxes: instantiate called functions as Verilog modules of their name instead of
             building them inside (they are then emitted once, by :func:`emit_verilog`).
-        prints: write what the kernel prints and asserts when simulated (see
-            :mod:`allo_rtl.rtl.events`); without it the same signals are there, unused.
+        prints: have simulators write what the kernel prints and asserts (see
+            :mod:`allo_rtl.rtl.events`); leave it out for synthesis.
 
     Attributes:
         events: after elaboration, the events of this function and of those built inside.
@@ -151,7 +151,7 @@ class KernelComponent(wiring.Component):
         design: Design,
         function: FunctionDesign | None = None,
         black_boxes: bool = False,
-        prints: bool = True,
+        prints: bool = False,
     ) -> None:
         self.design = design
         self.function = function or design.top
@@ -172,7 +172,7 @@ class KernelComponent(wiring.Component):
         memories = Memories(dict(self.function.control.storage), self._outside(func))
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
-        begin, leaving = self._handshake(m)
+        begin, leaving = self._handshake(m, memories.restore(m))
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
             m, self.function.schedules, values, memories, events, names,
@@ -187,11 +187,11 @@ class KernelComponent(wiring.Component):
         signal: Signal = getattr(self, name)
         return signal
 
-    def _handshake(self, m: Module) -> tuple[Signal, Signal]:
+    def _handshake(self, m: Module, restoring: Value) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
         busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
         m.d.comb += [
-            self._signal("ready").eq(~busy | last),
+            self._signal("ready").eq((~busy | last) & ~restoring),
             begin.eq(self._signal("start") & self._signal("ready")),
         ]
         m.d.sync += self._signal("done").eq(last)
@@ -318,7 +318,9 @@ def module_name(design: Design, function: FunctionDesign) -> str:
 def emit_verilog(design: Design) -> str:
     """Verilog of a design: one module for each function, the top last."""
     texts = [
-        to_verilog(KernelComponent(design, f, black_boxes=True), module_name(design, f))
+        to_verilog(
+            KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f)
+        )
         for f in design.functions
     ]
     return "\n".join(texts)

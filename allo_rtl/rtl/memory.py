@@ -81,7 +81,11 @@ class Memories:
         if bank not in self._registers:
             element = bank.array.array.element
             shape = signed if getattr(element, "signed", False) else unsigned
-            self._registers[bank] = Signal(shape(self._bits(bank)), name=self.name(bank))
+            storage = self._storage[bank.array]
+            first = storage.word(bank.index, 0) if storage.stateful else 0
+            self._registers[bank] = Signal(
+                shape(self._bits(bank)), name=self.name(bank), init=first
+            )
         return self._registers[bank]
 
     def read(self, bank: Bank, condition: Value, address: Value) -> Signal:
@@ -98,6 +102,46 @@ class Memories:
     def write(self, bank: Bank, condition: Value, address: Value, data: Value) -> None:
         """Write a word (or a register) at the end of this cycle when the condition holds."""
         self._writes.setdefault(bank, _Port()).requests.append((condition, address, data))
+
+    def restore(self, m: Module) -> Value:
+        """Bring the first contents of stateful RAMs back after a reset; 1 while that goes on.
+
+        A reset clears registers, not RAMs: a counter walks over these and writes each word, from
+        a ROM where they are not all equal.
+        """
+        banks = [
+            Bank(array, b)
+            for array, s in self._storage.items()
+            if s.stateful and s.kind is not StorageKind.REGISTERS
+            for b in range(s.layout.banks)
+        ]
+        if not banks:
+            return Const(0, 1)
+        depth = max(self._storage[b.array].layout.depth for b in banks)
+        reading, writing = Signal(init=1, name="restoring"), Signal(name="restoring_last")
+        count = Signal(range(depth), name="restore_address")
+        address = Signal.like(count, name="restore_waddr")
+        m.d.sync += [writing.eq(reading), address.eq(count), count.eq(count + 1)]
+        with m.If(count == depth - 1):
+            m.d.sync += reading.eq(0)
+        for bank in banks:
+            inside = address < self._storage[bank.array].layout.depth
+            self.write(bank, writing & inside, address, self._first_word(m, bank, count))
+        return reading | writing
+
+    def _first_word(self, m: Module, bank: Bank, address: Value) -> Value:
+        """The first contents of a bank at an address, one cycle after the address."""
+        words = self._storage[bank.array].contents(bank.index)
+        mask = (1 << self._bits(bank)) - 1
+        if len(set(words)) == 1:
+            return Const(words[0] & mask, self._bits(bank))
+        rom = Memory(
+            shape=unsigned(self._bits(bank)), depth=len(words), init=[w & mask for w in words]
+        )
+        m.submodules[f"{self.name(bank)}_first"] = rom
+        port = rom.read_port(domain="sync")
+        m.d.comb += port.addr.eq(address)
+        return port.data
 
     def build(self, m: Module) -> None:
         """Make the memories and connect every request made so far."""

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdarg>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
+#include <string>
 
 #if defined(WAVES_FST)
 #define WAVES
@@ -97,12 +100,21 @@ struct Bank {
 
 @kernel@
 
-enum Outcome : int64_t { time_out = -1, outside = -2, not_ready = -3 };
+enum Outcome : int64_t { time_out = -1, outside = -2, not_ready = -3, asserted = -4 };
+
+// What the kernel writes in this run; where it comes from is known by its last bracket.
+thread_local std::string* written = nullptr;
+
+bool tells_of_failure(const std::string& text) {
+    std::size_t bracket = text.rfind('[');
+    return bracket != std::string::npos && text.compare(bracket, 8, "[assert ") == 0;
+}
 
 class Simulation {
     VerilatedContext context;
     Kernel kernel{&context};
     uint64_t time = 0;
+    std::string output;
 #ifdef WAVES
     std::unique_ptr<Waves> waves;
 #endif
@@ -160,11 +172,19 @@ public:
             edge(0);
         }
         kernel.top.rst = 0;
+        // State comes back word by word; no memory is larger than this.
+        for (uint64_t left = uint64_t(1) << 32; left; left--) {
+            settle();
+            if (kernel.ready()) break;
+            edge(0);
+        }
     }
 
     // Cycles from the one after start to the one before done, or an Outcome.
     int64_t run(uint64_t* const* arrays, const uint64_t* scalars, uint64_t* results,
                 uint64_t max_cycles) {
+        output.clear();
+        written = &output;
         kernel.attach(arrays);
         kernel.arguments(scalars);
         kernel.start(1);
@@ -182,6 +202,7 @@ public:
             }
             edge(cycle);
             if (kernel.wrote_outside()) outcome = outside;
+            if (tells_of_failure(output)) outcome = asserted;
         }
         kernel.detach();
 #ifdef WAVES
@@ -190,10 +211,29 @@ public:
         return outcome;
     }
 
+    const char* text() const { return output.c_str(); }
+
     void activity(Activity* banks) const { kernel.activity(banks); }
 };
 
 }  // namespace
+
+// Verilator's runtime prints through this.
+extern "C" int allo_rtl_printf(const char* format, ...) {
+    std::va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = std::vsnprintf(nullptr, 0, format, args);
+    va_end(args);
+    if (written && length > 0) {
+        std::size_t before = written->size();
+        written->resize(before + length + 1);
+        std::vsnprintf(written->data() + before, length + 1, format, again);
+        written->resize(before + length);
+    }
+    va_end(again);
+    return length;
+}
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -205,3 +245,4 @@ EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint
     return s->run(arrays, scalars, results, max_cycles);
 }
 EXPORT void simulation_activity(const Simulation* s, Activity* banks) { s->activity(banks); }
+EXPORT const char* simulation_text(const Simulation* s) { return s->text(); }
