@@ -127,12 +127,17 @@ def replace_func(module: Module, new: Func) -> Module:
 
 def retype(func: Func, types: Mapping[Value, Any]) -> Func:
     """The function with some values given other types (for example partitioned arrays)."""
-    mapping: dict[Value, Value | AffineExpr] = {
-        v: Value(t, v.name) for v, t in types.items()
-    }
+    return _with_values(func, {v: Value(t, v.name) for v, t in types.items()})
 
+
+def rename(func: Func, names: Mapping[Value, str]) -> Func:
+    """The function with some values given other names."""
+    return _with_values(func, {v: Value(v.type, name) for v, name in names.items()})
+
+
+def _with_values(func: Func, mapping: Mapping[Value, Value]) -> Func:
     def new_of(value: Value) -> Value:
-        return _as_value(mapping[value]) if value in mapping else value
+        return mapping.get(value, value)
 
     def visit(op: Op) -> Op:
         new = substitute_op(op, mapping)

@@ -1,0 +1,148 @@
+"""MLIR text as a kernel: what a schedule starts from when it does not start from Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from keyword import iskeyword
+from typing import Any
+
+from allo_rtl.errors import ParseError, SourceLoc
+from allo_rtl.ir.mlir_parser import parse_module
+from allo_rtl.ir.mlir_raise import raise_affine
+from allo_rtl.ir.ops import (
+    Alloc,
+    Block,
+    Call,
+    For,
+    Func,
+    GetGlobal,
+    Module,
+    Op,
+    Store,
+    SubView,
+    Value,
+)
+from allo_rtl.ir.rewrite import rename, walk
+from allo_rtl.ir.verify import verify_module
+
+_MLIR = re.compile(
+    r"""(\s|//[^\n]*\n)*
+    ( module\s*(@|\{|attributes) | func\.func\b | memref\.global\b | "[a-z]+\.\w+"\s*\(
+    | [#!][\w.]+\s*=\s*(affine_|loc\b|[#!]|memref|strided|\[|") )""",
+    re.VERBOSE,
+)
+
+
+def is_mlir(text: str) -> bool:
+    """Whether a text is MLIR and not Python."""
+    return _MLIR.match(text) is not None
+
+
+def read_kernel(text: str, filename: str = "<mlir>", top: str | None = None) -> Module:
+    """The module that a text describes, made ready to be scheduled.
+
+    What the top function does not call is left out.  Index arithmetic is folded into the accesses
+    and loops that use it; constant arrays are recognised by that nobody stores to them.  Loops
+    and arrays without names get some: ``i``, ``j``, ... by depth, ``arg0``, ``buf0`` by number.
+
+    Args:
+        text: the text.
+        filename: the name of its file, for messages.
+        top: name of the top function; without it the one the module names, or the last.
+
+    Raises:
+        ParseError: the text is not MLIR that a kernel can be made of, or has no such function.
+        IRError: the module is ill-formed.
+    """
+    module = parse_module(text, filename)
+    names = [f.name for f in module.funcs]
+    if top is not None and top not in names:
+        text = f"the module has no function {top!r}"
+        raise ParseError(text, loc=SourceLoc(filename, 1), allowed=", ".join(names))
+    module = _reachable(replace(module, top=top or module.top))
+    funcs = tuple(_named(raise_affine(f)) for f in module.funcs)
+    module = _with_constants(replace(module, funcs=funcs))
+    verify_module(module)
+    return module
+
+
+def _reachable(module: Module) -> Module:
+    """The module without what its top does not need."""
+    needed = {module.top}
+    for func in reversed(module.funcs):
+        if func.name in needed:
+            needed |= {op.callee for op in walk(func.body) if isinstance(op, Call)}
+    funcs = tuple(f for f in module.funcs if f.name in needed)
+    used = {op.name for f in funcs for op in walk(f.body) if isinstance(op, GetGlobal)}
+    globals_ = tuple(g for g in module.globals if g.name in used)
+    return replace(module, funcs=funcs, globals=globals_)
+
+
+def _with_constants(module: Module) -> Module:
+    """The module with arrays constant that cannot be stored to, though the text does not say so."""
+    stored: set[str] = set()
+    for func in module.funcs:
+        ops = list(walk(func.body))
+        names = {op.result: op.name for op in ops if isinstance(op, GetGlobal)}
+        stored |= {names[v] for v in _maybe_stored(ops) if v in names}
+    changed = tuple(replace(g, stateful=g.stateful and g.name in stored) for g in module.globals)
+    return replace(module, globals=changed)
+
+
+def _maybe_stored(ops: list[Op]) -> Iterator[Value]:
+    for op in ops:
+        match op:
+            case Store(array=array) | SubView(source=array):
+                yield array
+            case Call(args=args):
+                yield from args
+
+
+# Names
+
+
+def _named(func: Func) -> Func:
+    """The function with names for its arguments, arrays and loops that Python can write."""
+    taken: set[str] = set()
+    names: dict[Value, str] = {}
+    arrays = [op.result for op in walk(func.body) if isinstance(op, Alloc) and op.result.array.rank]
+    for prefix, values in (("arg", func.args), ("buf", arrays)):
+        for n, value in enumerate(values):
+            names[value] = _unused(_identifier(value.name) or f"{prefix}{n}", taken)
+    changed = {v: name for v, name in names.items() if name != v.name}
+    renamed = rename(func, changed)
+    return replace(renamed, body=_with_loop_names(renamed.body, 0))
+
+
+def _identifier(name: str) -> str:
+    """The name as an identifier, or '' when nothing is left of it."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return f"_{plain}" if plain[:1].isdigit() or iskeyword(plain) else plain
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    tail, found = 0, name
+    while found in taken:
+        tail, found = tail + 1, f"{name}_{tail}"
+    taken.add(found)
+    return found
+
+
+_LETTERS = "ijklmnpqrstuvw"
+
+
+def _with_loop_names(block: Block, depth: int) -> Block:
+    """Loops named by their counters; those that a tool numbered, by their depth."""
+
+    def inner(op: Op) -> Op:
+        deeper = depth + isinstance(op, For)
+        changes: dict[str, Any] = {n: _with_loop_names(getattr(op, n), deeper) for n in op.REGIONS}
+        if isinstance(op, For) and not op.name:
+            name = _identifier(op.iv.name)
+            numbered = not name or re.fullmatch(r"(arg|iv|_)_?\d+", name)
+            changes["name"] = _LETTERS[depth % len(_LETTERS)] if numbered else name
+        return replace(op, **changes) if changes else op
+
+    return tuple(map(inner, block))
