@@ -17,7 +17,7 @@ _root = Path(__file__).resolve().parent.parent
 if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
     __path__.append(str(_root))
 
-from allo_rtl.customize import customize
+from allo_rtl.customize import customize, invoke_mlir_parser
 from allo_rtl.errors import AlloError
 from allo_rtl.frontend.dsl import (
     abs,
@@ -78,6 +78,7 @@ __all__ = [
     "exp",
     "gelu",
     "grid",
+    "invoke_mlir_parser",
     "layernorm",
     "linear",
     "log",

@@ -1,7 +1,8 @@
 """The command line: ``python -m allo_rtl compile | simulate | report | build file.py:kernel``.
 
 The name after the colon is a kernel, a Schedule, or a function without arguments that returns a
-Schedule.
+Schedule.  A file of MLIR, ``file.mlir``, is a kernel as well: its last function, or the one named
+after a colon.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ app = typer.Typer(
     help="Compile Python kernels to hardware.",
 )
 
-Spec = Annotated[str, typer.Argument(metavar="FILE.PY:KERNEL", help="What to work on.")]
+Spec = Annotated[
+    str, typer.Argument(metavar="FILE.PY:KERNEL", help="What to work on; also FILE.MLIR.")
+]
 Device = Annotated[str, typer.Option(help="FPGA device the timing is for.")]
 Clock = Annotated[float, typer.Option(help="Clock to schedule for, in MHz.")]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")]
@@ -180,8 +183,13 @@ def load(spec: str) -> allo.Schedule:
     Raises:
         typer.BadParameter: there is no such file or name, or it is none of the three things.
         typer.Exit: the file or the function raised; what it raised has been printed.
+        ParseError: the file is MLIR that no kernel can be made of.
     """
+    if spec.endswith(".mlir"):
+        return _load_mlir(Path(spec), None)
     file, colon, name = spec.rpartition(":")
+    if file.endswith(".mlir"):
+        return _load_mlir(Path(file), name)
     if not colon or not name.isidentifier():
         raise typer.BadParameter(f"{spec!r} is not of the form file.py:kernel")
     module = _module(Path(file))
@@ -196,6 +204,12 @@ def load(spec: str) -> allo.Schedule:
         what = type(found).__name__
         raise typer.BadParameter(f"{spec} is of type {what}, not a kernel or a Schedule")
     return found
+
+
+def _load_mlir(path: Path, top: str | None) -> allo.Schedule:
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no file {str(path)!r}")
+    return allo.customize(path, top=top)
 
 
 def _module(path: Path) -> ModuleType:

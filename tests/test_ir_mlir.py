@@ -352,7 +352,8 @@ def test_floor_division_prints_by_sign(kind):
     op = Binary(kind=BinaryKind.FLOORDIV, result=y, lhs=x, rhs=x)
     func = Func(name="f", args=(x,), results=(t,), body=(op, Return(values=(y,))))
     unsigned, signed = "arith.divui %x, %x {floordiv} : i8", "arith.floordivsi %x, %x : i32"
-    assert f"%0 = {unsigned if kind == 'uint8' else signed}\n" in print_module(Module(funcs=(func,), top="f"))
+    text = print_module(Module(funcs=(func,), top="f"))
+    assert f"%0 = {unsigned if kind == 'uint8' else signed}\n" in text
 
 
 def test_names_are_unique_in_their_scope_and_fit_mlir():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from keyword import iskeyword
 from typing import Any
@@ -24,7 +23,7 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import rename, walk
+from allo_rtl.ir.rewrite import rename, substitute, walk
 from allo_rtl.ir.verify import verify_module
 
 _MLIR = re.compile(
@@ -81,23 +80,31 @@ def _reachable(module: Module) -> Module:
 
 
 def _with_constants(module: Module) -> Module:
-    """The module with arrays constant that cannot be stored to, though the text does not say so."""
+    """The module with arrays constant that nobody stores to, though the text does not say so."""
+    stored_args: dict[str, set[int]] = {}
     stored: set[str] = set()
     for func in module.funcs:
         ops = list(walk(func.body))
-        names = {op.result: op.name for op in ops if isinstance(op, GetGlobal)}
-        stored |= {names[v] for v in _maybe_stored(ops) if v in names}
+        found = _stored(ops, stored_args)
+        stored_args[func.name] = {n for n, a in enumerate(func.args) if a in found}
+        stored |= {op.name for op in ops if isinstance(op, GetGlobal) and op.result in found}
     changed = tuple(replace(g, stateful=g.stateful and g.name in stored) for g in module.globals)
     return replace(module, globals=changed)
 
 
-def _maybe_stored(ops: list[Op]) -> Iterator[Value]:
-    for op in ops:
+def _stored(ops: list[Op], stored_args: dict[str, set[int]]) -> set[Value]:
+    """The arrays that these operations store to, also through views and calls."""
+    found: set[Value] = set()
+    # A view comes before the stores to it.
+    for op in reversed(ops):
         match op:
-            case Store(array=array) | SubView(source=array):
-                yield array
-            case Call(args=args):
-                yield from args
+            case Store(array=array):
+                found.add(array)
+            case Call(callee=callee, args=args):
+                found |= {args[n] for n in stored_args[callee]}
+            case SubView(result=result, source=source) if result in found:
+                found.add(source)
+    return found
 
 
 # Names
@@ -134,15 +141,18 @@ _LETTERS = "ijklmnpqrstuvw"
 
 
 def _with_loop_names(block: Block, depth: int) -> Block:
-    """Loops named by their counters; those that a tool numbered, by their depth."""
+    """Loops and their counters with names; those that a tool numbered get theirs by depth."""
 
     def inner(op: Op) -> Op:
         deeper = depth + isinstance(op, For)
         changes: dict[str, Any] = {n: _with_loop_names(getattr(op, n), deeper) for n in op.REGIONS}
-        if isinstance(op, For) and not op.name:
-            name = _identifier(op.iv.name)
-            numbered = not name or re.fullmatch(r"(arg|iv|_)_?\d+", name)
-            changes["name"] = _LETTERS[depth % len(_LETTERS)] if numbered else name
+        if isinstance(op, For):
+            name = op.name or _identifier(op.iv.name)
+            if not name or re.fullmatch(r"(arg|iv|_)_?\d+", name):
+                name = _LETTERS[depth % len(_LETTERS)]
+            iv = Value(op.iv.type, name)
+            body = substitute(changes["body"], {op.iv: iv})
+            changes |= {"name": name, "iv": iv, "body": body}
         return replace(op, **changes) if changes else op
 
     return tuple(map(inner, block))
