@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from amaranth.sim import Simulator
 
 from allo_rtl.errors import SimulationError
 from allo_rtl.rtl.interface import ArrayPort, BankPort, ScalarPort
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.cosim import element_positions, unwritten
-from allo_rtl.sim.marshal import Raw, int_of_word, to_words, word_of_int
+from allo_rtl.sim.marshal import Raw, int_of_word, word_of_int, words_of_ints
 from allo_rtl.sim.replay import Happened, replay
 
 type Memory = list[int]
@@ -105,8 +104,7 @@ def _banks(port: ArrayPort, words: Any) -> list[tuple[BankPort, Memory]]:  # noq
 
 def _gather(port: ArrayPort, words: Any, memories: list[Memory]) -> None:  # noqa: ANN401
     flat = [word for memory in memories for word in memory]
-    numbers = np.array([flat[at] for at in element_positions(port.type)], dtype=object)
-    words[...] = to_words(numbers, port.type.element)
+    words[...] = words_of_ints([flat[at] for at in element_positions(port.type)], port.type.element)
 
 
 def _scalar(port: ScalarPort, bits: int) -> int:
