@@ -73,23 +73,23 @@ def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
         raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))
     if not inspect.isfunction(thing) or _is_ours(thing):
         what = f"'{text}' cannot be called in a kernel"
-        raise LanguageError(what, loc=loc, allowed=CALLABLE, hint=_instead(thing))
+        raise LanguageError(what, loc=loc, allowed=CALLABLE, hint=_instead(thing, text))
     return thing
 
 
 BUILTINS = ("min", "max", "abs", "int", "float", "print")
 _OPERATIONS = [n for n, f in vars(dsl).items() if inspect.isfunction(f) and not n.startswith("_")]
-CALLABLE = "min, max, abs, int, and functions that are kernels themselves"
+CALLABLE = "built-in functions (min, abs, allo.exp ...), functions that are kernels themselves"
 
 
-def _instead(thing: object) -> str | None:
+def _instead(thing: object, text: str) -> str | None:
     """What to write for something that is no kernel."""
     name = getattr(thing, "__name__", "")
     module = (getattr(thing, "__module__", "") or "").partition(".")[0]
     if module in ("numpy", "math") and name in _OPERATIONS:
         return f"write allo.{name}(...)"
     if module in ("numpy", "math", "builtins") and callable(thing):
-        return f"of constants alone: x: ConstExpr[int32] = {name}(...)"
+        return f"of constants alone: x: ConstExpr[int32] = {text}(...)"
     return None
 
 
@@ -134,7 +134,7 @@ def bind(cx: Context, node: ast.Call, callee: Callee) -> Mapping[int, ast.expr]:
                 f"'{name}' {what}",
                 loc=cx.loc(keyword),
                 allowed=_signature(callee),
-                hint=similar(name, names) if at < 0 else None,
+                hint=similar(name, [n for n in names if n != name]) if at < 0 else None,
             )
         bound[at] = keyword.value
     optional = default_values(callee.kernel)

@@ -5,15 +5,17 @@ or decorated function and for one typed into a doctest or notebook (through ``li
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import inspect
 import sys
 import textwrap
+import warnings
 from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from allo_rtl.errors import LanguageError, SourceLoc
@@ -84,6 +86,7 @@ def capture(fn: Callable[..., Any] | str, global_vars: Mapping[str, Any] | None 
         raise LanguageError(
             f"a kernel must be a Python function, not {type(fn).__name__}",
             allowed="a function defined with 'def', or the text of one",
+            hint="write it outside the class" if inspect.ismethod(inner) else None,
         )
     source, node = _definition(inner)
     names = ChainMap(dict(global_vars or {}), *map(dict, _outer_names(inner)))
@@ -97,8 +100,10 @@ def _defaults(fn: Callable[..., Any]) -> dict[str, Any]:
 
 def _from_text(text: str, names: Mapping[str, Any]) -> Kernel:
     source = Source("<kernel>", tuple(textwrap.dedent(text).splitlines()))
+    whole = "\n".join(source.lines)
     try:
-        body = ast.parse("\n".join(source.lines)).body
+        body = ast.parse(whole).body
+        _compiled(whole, source.file)  # It finds more, such as two arguments of one name.
     except SyntaxError as e:
         raise _syntax_error(e, source) from None
     functions = [n for n in body if isinstance(n, ast.FunctionDef)]
@@ -107,6 +112,14 @@ def _from_text(text: str, names: Mapping[str, Any]) -> Kernel:
             f"the text defines {len(functions)} functions", allowed="exactly one function"
         )
     return Kernel(functions[0], source, names)
+
+
+def _compiled(text: str, file: str, flags: int = 0) -> CodeType:
+    """The code of a text, which is not executed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made: CodeType = compile(text, file, "exec", flags, dont_inherit=True)
+    return made
 
 
 def _syntax_error(error: SyntaxError, source: Source) -> LanguageError:
@@ -120,11 +133,14 @@ def _definition(fn: Callable[..., Any]) -> tuple[Source, ast.FunctionDef]:
     try:
         lines, first = inspect.getsourcelines(fn)
     except (OSError, TypeError):
-        raise LanguageError(
-            f"the source of the kernel '{fn.__name__}' is not at hand "
-            f"(defined in {code.co_filename})",
-            hint="write the kernel in a file, a notebook cell or a doctest, or pass its text",
-        ) from None
+        if (text := _executed_text(code)) is None:
+            raise LanguageError(
+                f"the source of the kernel '{fn.__name__}' is not at hand "
+                f"(defined in {code.co_filename})",
+                hint="write the kernel in a file, a notebook cell or a doctest, or pass its text",
+            ) from None
+        all_lines, first = text.splitlines(keepends=True), code.co_firstlineno
+        lines = inspect.getblock(all_lines[first - 1 :])
     source = Source(code.co_filename, tuple(line.rstrip("\r\n") for line in lines), first)
     # An indented definition is parsed inside a block, so that its columns stay as they are.
     indented = lines[0][:1].isspace()
@@ -137,6 +153,35 @@ def _definition(fn: Callable[..., Any]) -> tuple[Source, ast.FunctionDef]:
         f"no 'def' found for '{fn.__name__}' at {source.file}:{first}",
         hint="a lambda or an async function cannot be a kernel",
     )
+
+
+def _executed_text(code: CodeType) -> str | None:
+    """The text that a function was executed from, if a calling frame still has it.
+
+    It is only taken when it compiles to the very same code.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        for text in (*frame.f_locals.values(), *frame.f_code.co_consts):
+            if isinstance(text, str) and f"def {code.co_name}" in text and _defines(text, code):
+                return text
+        frame = frame.f_back
+    return None
+
+
+def _defines(text: str, code: CodeType) -> bool:
+    flags = code.co_flags & __future__.annotations.compiler_flag
+    try:
+        made = _compiled(text, code.co_filename, flags)
+    except (SyntaxError, ValueError):
+        return False
+    pending: list[object] = [made]
+    while pending:
+        part = pending.pop()
+        if part == code:
+            return True
+        pending += part.co_consts if isinstance(part, CodeType) else ()
+    return False
 
 
 def _outer_names(fn: Callable[..., Any]) -> list[Mapping[str, Any]]:
@@ -169,10 +214,13 @@ def _cell(cell: Any) -> Any:  # noqa: ANN401 - a closure cell holds anything
 
 
 def _caller_names() -> Mapping[str, Any]:
-    """Names visible in the nearest frame outside this package."""
+    """Names visible in the frames outside this package, those of the nearest first."""
+    scopes: list[dict[str, Any]] = []
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] != "allo_rtl":
-            return {**frame.f_globals, **frame.f_locals}
+            scopes.append({**frame.f_globals, **frame.f_locals})
+            if frame.f_code.co_name == "<module>":
+                break
         frame = frame.f_back
-    return {}
+    return ChainMap(*scopes)

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.errors import SourceLoc
 from allo_rtl.frontend.builder import Builder, number
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.scope import Frame
@@ -106,14 +106,7 @@ def run_of_body(
 
 
 def jump(cx: Context, node: ast.Break | ast.Continue) -> None:
-    """Lower ``break`` or ``continue``: the rest of the run is left out.
-
-    Raises:
-        LanguageError: there is no loop around it in the kernel.
-    """
-    if len(cx.frames) == 1:
-        what = "break" if isinstance(node, ast.Break) else "continue"
-        raise LanguageError(f"'{what}' outside a loop", loc=cx.loc(node))
+    """Lower ``break`` or ``continue``: the rest of the run is left out."""
     _leave(cx.builder, cx.frames[-1], cx.loc(node), end=isinstance(node, ast.Break))
 
 

@@ -125,6 +125,11 @@ def statement(cx: Context, node: ast.stmt) -> None:
         case ast.Expr():
             _expression(cx, node)
         case ast.FunctionDef():
+            if node.decorator_list:
+                raise LanguageError(
+                    "a decorator is not supported on a kernel inside another",
+                    loc=cx.loc(node.decorator_list[0]),
+                )
             cx.scopes.declare(node.name, LocalKernel(cx.inner_kernel(node), cx.loc(node)))
         case ast.Assert():
             assertion(cx, node)
@@ -168,11 +173,8 @@ def _if(cx: Context, node: ast.If) -> None:
 
 def _assign(cx: Context, node: ast.Assign) -> None:
     if len(node.targets) > 1:
-        raise LanguageError(
-            "chained assignment is not supported",
-            loc=cx.loc(node),
-            hint="write one assignment for each target",
-        )
+        _assign_chain(cx, node)
+        return
     target = node.targets[0]
     if isinstance(target, ast.Tuple | ast.List):
         _assign_tuple(cx, target, node.value)
@@ -193,6 +195,24 @@ def _assign(cx: Context, node: ast.Assign) -> None:
             store(cx, place(cx, target), given, target)
         else:
             raise ex.array_as_scalar(cx, node.value, given.type)
+
+
+def _assign_chain(cx: Context, node: ast.Assign) -> None:
+    """``a = b = 0``: the scalar is computed once, and stored from left to right."""
+    parts = [t for t in node.targets if isinstance(t, ast.Tuple | ast.List)]
+    if parts or isinstance(node.value, ast.List | ast.Dict) or arrays.rank(cx, node.value):
+        raise LanguageError(
+            "a chained assignment is for one scalar",
+            loc=cx.loc(node),
+            hint="write one assignment for each target",
+        )
+    given = ex.scalar(cx, node.value)
+    for target in node.targets:
+        is_new = isinstance(target, ast.Name) and cx.scopes.find(target.id) is None
+        if not is_new and (view := array_place(cx, target)) is not None:
+            tensors.store(cx, view, given, cx.loc(node.value))
+        else:
+            _put_result(cx, target, given)
 
 
 def _assign_new(cx: Context, target: ast.Name, value: ast.expr) -> None:
@@ -220,6 +240,13 @@ def _bind(cx: Context, target: ast.Name, given: Value | Operand) -> None:
 
 def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) -> None:
     """``a, b = ...``: all values are computed before any is stored."""
+    for part in target.elts:
+        if isinstance(part, ast.Starred | ast.Tuple | ast.List):
+            raise LanguageError(
+                f"nothing can be unpacked to '{ast.unparse(part)}'",
+                loc=cx.loc(part),
+                allowed="names and elements: a, B[i] = ...",
+            )
     given: list[Value | Operand] = []
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:

@@ -1,6 +1,6 @@
 """What a user is told about a kernel that is not in the language.
 
-``golden/frontend_errors.txt`` has kernels and the exact text of the error each gives.
+The files ``golden/frontend_*errors.txt`` have kernels and the exact text of the error each gives.
 """
 
 from pathlib import Path
@@ -8,13 +8,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import allo_rtl as allo
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
 from allo_rtl.frontend import lower_kernel
 from allo_rtl.ir.types import int8, int32
 
-GOLDEN = Path(__file__).parent / "golden" / "frontend_errors.txt"
-CASES = [case.split("\n----\n") for case in GOLDEN.read_text().rstrip("\n").split("\n====\n")]
-NAMES = {"W": np.arange(4), "np": np, "WIDTH": 4}
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("frontend_*errors.txt"))
+CASES = [
+    case.split("\n----\n")
+    for file in GOLDEN
+    for case in file.read_text().rstrip("\n").split("\n====\n")
+]
+
+
+class Thing:
+    """Something that is no kernel."""
+
+    def method(self, x):
+        return x
+
+
+def helper(n):
+    return n
+
+
+NAMES = {
+    "W": np.arange(4),
+    "np": np,
+    "WIDTH": 4,
+    "allo": allo,
+    "helper": helper,
+    "THING": Thing(),
+}
 
 
 def error_of(kernel, names=None):
@@ -78,7 +103,8 @@ def test_an_error_is_placed_in_the_users_file():
 
 
 def test_a_kernel_without_source():
-    made = type(callee)(compile("def f(): pass", "<nowhere>", "exec").co_consts[0], {})
+    code = compile("".join(["def f(): ", "pass"]), "<nowhere>", "exec").co_consts[0]
+    made = type(callee)(code, {})
     assert str(error_of(made)) == (
         "the source of the kernel 'f' is not at hand (defined in <nowhere>)\n"
         "  hint: write the kernel in a file, a notebook cell or a doctest, or pass its text"

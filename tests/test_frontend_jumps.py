@@ -308,7 +308,7 @@ def test_random_nests_of_loops_and_jumps_do_what_python_does(seed):
     [
         (
             "def f(A: int32[4]):\n    break\n",
-            "<kernel>:2:5: error: 'break' outside a loop\n"
+            "<kernel>:2:5: error: this is not Python: 'break' outside loop\n"
             "    2 |     break\n"
             "      |     ^~~~~",
         ),
