@@ -59,6 +59,7 @@ from allo_rtl.frontend.template import meta_elif, meta_else, meta_for, meta_if
 from allo_rtl.ir.types import Memory, Partition
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim.cpu import LLVMModule
+from allo_rtl.verify import Verdict, verify
 
 __all__ = [
     "AlloError",
@@ -66,6 +67,7 @@ __all__ = [
     "Memory",
     "Partition",
     "Schedule",
+    "Verdict",
     "abs",
     "add",
     "bmm",
@@ -104,6 +106,7 @@ __all__ = [
     "tanh",
     "transpose",
     "tril",
+    "verify",
     "view",
     "zeros",
 ]
