@@ -111,13 +111,14 @@ class RtlModule:
             AssertionFailed: an assertion of the kernel.
             SimulationError: it wrote outside an array, or does not end.
         """
-        return call_with_numpy(self._signature, args, self._run)
+        return call_with_numpy(self._signature, args, self.run_raw)
 
     def reset(self) -> None:
         """Apply the kernel's reset: stateful arrays are then as before the first run."""
         self._simulation.reset()
 
-    def _run(self, args: list[Raw]) -> list[Raw]:
+    def run_raw(self, args: list[Raw]) -> list[Raw]:
+        """Simulate a run on raw arguments (see :mod:`allo_rtl.sim.marshal`)."""
         results, self.measured_cycles = self._simulation.run(args)
         return results
 
