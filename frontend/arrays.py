@@ -137,8 +137,10 @@ def _variable(cx: Context, node: ast.Name | ast.Attribute) -> Variable:
 def element(cx: Context, node: ast.Subscript) -> Operand:
     """The element that ``A[i, j]`` (or ``A[i][j]``, ``(A + B)[i]``) gives."""
     base = tensor(cx, node.value)
-    at = views.axes(cx, node, base.type)
-    return base.read(tuple(a.offset for a in at))
+    at = tuple(a.offset for a in views.axes(cx, node, base.type))
+    if base.view is None:
+        return base.read(at)
+    return cx.builder.load(base.view.array, base.view.at(at), cx.loc(node))
 
 
 def both(cx: Context, left: ast.expr, right: ast.expr) -> tuple[Tensor | Operand, Tensor | Operand]:

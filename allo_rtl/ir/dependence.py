@@ -3,12 +3,12 @@
 Subscripts may use loop counters and values computed outside the loops asked about (symbolic
 constants).  A subscript that uses anything computed inside them is data dependent: it may be any
 cell along that dimension.  Conditions are taken as possibly true.  Different arrays never share
-a cell.
+a cell; a view is not an array of its own, and a stateful array is one in all functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,19 @@ from math import lcm
 
 from allo_rtl.ir import polyhedra, uniform
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Store, Value
+from allo_rtl.ir.ops import (
+    Apply,
+    Block,
+    Call,
+    For,
+    GetGlobal,
+    Load,
+    Module,
+    Op,
+    Store,
+    SubView,
+    Value,
+)
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 
@@ -29,7 +41,7 @@ class Access:
         op: the operation; a call counts as one access of every array it may read or write.
         loops: the loops around it inside the block asked about, outermost first.
         position: where it stands in the text; compares like the order of the text.
-        array: the array it touches.
+        array: the array it touches; never a view.
         is_store: whether it writes.
         affine: whether every subscript is known at the start of the block or counts its loops.
         index: the subscripts with ``Apply`` resolved; None for a call, which may touch any cell.
@@ -62,10 +74,11 @@ def accesses(block: Block, module: Module | None = None) -> tuple[Access, ...]:
     """Every array access of a block, in the order of the text.
 
     With the ``module``, a call touches only what its callee reads and writes; without, every
-    array it is given, both ways.
+    array it is given, both ways.  Views that are made outside the block, and the states that
+    calls touch, are known with the module only.
     """
     inside = {value for op in walk(block) for value in op.results()}
-    found = _Collector(module, inside)
+    found = _Collector(module, inside, {**_views_of(module), **_views(block)})
     found.visit(block, (), ())
     return tuple(found.out)
 
@@ -73,9 +86,13 @@ def accesses(block: Block, module: Module | None = None) -> tuple[Access, ...]:
 class _Collector:
     """Walks a block with the definitions of ``Apply`` results seen so far."""
 
-    def __init__(self, module: Module | None, inside: set[Value]) -> None:
+    def __init__(
+        self, module: Module | None, inside: set[Value], views: Mapping[Value, SubView]
+    ) -> None:
         self.module = module
         self.inside = inside
+        self.views = views
+        self.states = _states(module)
         self.applied: dict[Value, AffineExpr] = {}
         self.out: list[Access] = []
 
@@ -90,7 +107,7 @@ class _Collector:
                 case Store():
                     self.add(op, op.array, True, op.index, parents, here)
                 case Call():
-                    for array, is_store in _touched(op, self.module):
+                    for array, is_store in touched(op, self.module):
                         self.add(op, array, is_store, None, parents, here)
                 case _:
                     for r, region in enumerate(op.regions()):
@@ -106,6 +123,10 @@ class _Collector:
         position: tuple[int, ...],
     ) -> None:
         loops = tuple(p for p in parents if isinstance(p, For))
+        while (view := self.views.get(array)) is not None:
+            array = view.source
+            subscripts = None if subscripts is None else _element(view, subscripts)
+        array = self.states.get(array, array)
         index = subscripts
         if subscripts is not None:
             index = tuple(e.substitute(self.applied.get) for e in subscripts)
@@ -115,8 +136,59 @@ class _Collector:
         )
 
 
-def _touched(call: Call, module: Module | None) -> Iterator[tuple[Value, bool]]:
-    """(array, whether written) for each way a call may touch an array of its caller."""
+def _views(block: Block) -> dict[Value, SubView]:
+    return {op.result: op for op in walk(block) if isinstance(op, SubView)}
+
+
+@lru_cache(maxsize=64)
+def _views_of(module: Module | None) -> Mapping[Value, SubView]:
+    """Every view of a module, by its value."""
+    if module is None:
+        return {}
+    return {v: op for f in module.funcs for v, op in _views(f.body).items()}
+
+
+@lru_cache(maxsize=64)
+def _states(module: Module | None) -> Mapping[Value, Value]:
+    """Of each value that is a stateful array: the first value that is this array."""
+    if module is None:
+        return {}
+    names = {g.name for g in module.globals if g.stateful}
+    first: dict[str, Value] = {}
+    found: dict[Value, Value] = {}
+    for op in (op for f in module.funcs for op in walk(f.body)):
+        if isinstance(op, GetGlobal) and op.name in names:
+            found[op.result] = first.setdefault(op.name, op.result)
+    return found
+
+
+def states(module: Module) -> frozenset[Value]:
+    """A value for each stateful array: the one that stands for it in accesses."""
+    return frozenset(_states(module).values())
+
+
+def base(module: Module, array: Value) -> tuple[Value, bool]:
+    """The array that a value is, or is part of, and whether it is a part only."""
+    views, is_part = _views_of(module), array in _views_of(module)
+    while array in views:
+        array = views[array].source
+    return _states(module).get(array, array), is_part
+
+
+def _element(view: SubView, subscripts: tuple[AffineExpr, ...]) -> tuple[AffineExpr, ...]:
+    """The source's subscripts of an element of a view."""
+    given = iter(subscripts)
+    return tuple(
+        offset if size is None else offset + next(given) * step
+        for offset, size, step in zip(view.offsets, view.sizes, view.steps, strict=True)
+    )
+
+
+def touched(call: Call, module: Module | None) -> Iterator[tuple[Value, bool]]:
+    """(array, whether written) for each way a call may touch an array.
+
+    That is an array of its caller, or a stateful one (as in :func:`states`).
+    """
     for k, arg in enumerate(call.args):
         if isinstance(arg.type, ArrayType):
             for is_store in (False, True):
@@ -125,17 +197,20 @@ def _touched(call: Call, module: Module | None) -> Iterator[tuple[Value, bool]]:
     for out in call.outs:
         if isinstance(out.type, ArrayType):
             yield out, True
+    if module is not None:
+        for key, is_store in _effects(module, call.callee):
+            if isinstance(key, Value):
+                yield key, is_store
 
 
 @lru_cache(maxsize=64)
-def _effects(module: Module, name: str) -> frozenset[tuple[int, bool]]:
-    """(argument number, whether written) for each way a function touches its array arguments."""
+def _effects(module: Module, name: str) -> frozenset[tuple[int | Value, bool]]:
+    """(argument number or stateful array, whether written) for each way a function touches one."""
     func = module.func(name)
-    number = {arg: k for k, arg in enumerate(func.args)}
+    keys: dict[Value, int | Value] = {s: s for s in states(module)}
+    keys |= {arg: k for k, arg in enumerate(func.args)}
     return frozenset(
-        (number[a.array], a.is_store)
-        for a in accesses(func.body, module)
-        if a.array in number
+        (keys[a.array], a.is_store) for a in accesses(func.body, module) if a.array in keys
     )
 
 

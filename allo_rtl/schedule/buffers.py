@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allo_rtl.errors import ScheduleError, SourceLoc
-from allo_rtl.ir.ops import Call, Func, GetGlobal, Module, Value
+from allo_rtl.ir.dependence import Access, base, states
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Module, SubView, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.schedule.loops import did_you_mean, find_func
@@ -40,6 +41,8 @@ def buffers(func: Func) -> Iterator[tuple[str, Value, SourceLoc | None]]:
                 globals_seen.add(op.name)
                 yield op.name, op.result, op.loc
             continue
+        if isinstance(op, SubView):
+            continue  # Part of an array that is in the list.
         for value in op.results():
             if isinstance(value.type, ArrayType):
                 yield value.name, value, op.loc
@@ -76,13 +79,43 @@ def find_buffer(module: Module, target: Target) -> tuple[Func, Value]:
 
 
 def alias_root(module: Module, func: Func) -> Callable[[Value], Value]:
-    """A function from arrays to a representative of those that may be the same array.
+    """A function from arrays to a representative of those that may share elements.
 
-    Arguments are different arrays, except where some call in the module passes one array twice.
+    That is the array of which they are views, or which they are in other functions too.
+    Arguments are different arrays, except where some call in the module passes one array twice,
+    or parts of one.
     """
+    return aliases(module, func).root
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """The arrays of a function that may share elements.
+
+    Attributes:
+        root: from an array to the representative of those that it may share elements with.
+        apart: representatives of arrays whose elements have different subscripts in each, for
+            they are different parts of one array.
+    """
+
+    root: Callable[[Value], Value]
+    apart: frozenset[Value]
+
+    def access(self, found: Access) -> Access:
+        """The access as one of the representative, with the subscripts that say where."""
+        array = self.root(found.array)
+        if array not in self.apart:
+            return replace(found, array=array)
+        return replace(found, array=array, affine=False, index=None)
+
+
+def aliases(module: Module, func: Func) -> Aliases:
+    """What :func:`alias_root` says, and where subscripts do not tell elements apart."""
     root: dict[Value, Value] = {}
+    parts: set[Value] = set()
 
     def find(value: Value) -> Value:
+        value, _ = base(module, value)
         while value in root:
             value = root[value]
         return value
@@ -90,13 +123,21 @@ def alias_root(module: Module, func: Func) -> Callable[[Value], Value]:
     for caller in module.funcs:
         for op in walk(caller.body):
             if isinstance(op, Call) and op.callee == func.name:
-                same = alias_root(module, caller)
-                first: dict[Value, Value] = {}
+                outer = aliases(module, caller)
+                first = {s: s for s in states(module)}
+                given_parts: set[Value] = set()
                 for arg, given in zip(func.args, op.args, strict=True):
-                    kept, new = find(first.setdefault(same(given), arg)), find(arg)
-                    if isinstance(arg.type, ArrayType) and kept is not new:
+                    if not isinstance(arg.type, ArrayType):
+                        continue
+                    whole = outer.root(given)
+                    if base(module, given)[1] or whole in outer.apart:
+                        given_parts.add(whole)
+                    kept, new = find(first.setdefault(whole, arg)), find(arg)
+                    if kept is not new:
                         root[new] = kept
-    return find
+                parts |= {first[w] for w in given_parts}
+    merged = {find(v) for v in root}
+    return Aliases(find, frozenset({find(p) for p in parts} & merged))
 
 
 def equal_arrays(module: Module, func: Func, array: Value) -> dict[str, set[Value]]:

@@ -27,7 +27,7 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.types import bool_, index
-from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.buffers import alias_root, aliases
 from allo_rtl.schedule.legality import Violation, illegal
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
 
@@ -124,10 +124,10 @@ def _check_order(
     module: Module, producer: Place, consumer: Place, fused: For, primitive: str
 ) -> None:
     """No iteration of the consumer may use what a later iteration of the producer makes."""
-    root = alias_root(module, producer.func)
+    known = aliases(module, producer.func)
     nest = _spine(fused, len(consumer.nest))
     made = _moved_ops(fused, len(nest))
-    found = [replace(a, array=root(a.array)) for a in accesses((fused,), module)]
+    found = [known.access(a) for a in accesses((fused,), module)]
     for source in (a for a in found if a.op in made):
         for sink in (a for a in found if a.op not in made):
             if source.array is sink.array and (source.is_store or sink.is_store):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from allo_rtl.errors import IllegalScheduleError
-from allo_rtl.ir.dependence import Access, Conflict, accesses, conflict
-from allo_rtl.ir.ops import Call, For, Func, Module
-from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.ir.dependence import Access, Conflict, accesses, conflict, states
+from allo_rtl.ir.ops import Block, Call, For, Func, Module, Op, Print
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.private import private_arrays
 from allo_rtl.schedule.reductions import INEXACT, reductions
 
@@ -45,11 +46,21 @@ def find_violation(
         any_order_sums: whether accumulations may take their terms in any order.  Sums of
             floating-point numbers may only between iterations of loops declared as reductions.
         reassociate: whether they may everywhere.
+
+    Raises:
+        IllegalScheduleError: they print lines, whose order is seen.
     """
-    root = alias_root(module, func)
-    found = [replace(a, array=root(a.array)) for a in accesses(func.body, module)]
-    private = private_arrays(func, found, loops)
-    sums = reductions(func, root) if any_order_sums else {}
+    if (line := printing(module, loops[-1].body)) is not None:
+        raise IllegalScheduleError(
+            f"loop {loops[-1].name!r} prints lines, and their order is the order of its iterations",
+            loc=loops[0].loc,
+            notes=[("printed here", line.loc)] if line.loc else (),
+        )
+    known = aliases(module, func)
+    found = [known.access(a) for a in accesses(func.body, module)]
+    kept = {*states(module), *(known.root(v) for v in (*func.args, *func.returned))}
+    private = private_arrays(found, loops, kept)
+    sums = reductions(func, known.root, known.apart) if any_order_sums else {}
     inner = loops[-1].iv
     inside = [
         a for a in found if a.array not in private and any(p.iv is inner for p in a.loops)
@@ -62,6 +73,16 @@ def find_violation(
             order = _outside_reductions(condition, loops)
         if (hit := conflict(source, sink, loops, order)) is not None:
             return Violation(source, sink, hit, tuple(loops), kind or "")
+    return None
+
+
+def printing(module: Module, block: Block) -> Op | None:
+    """An operation of the block that prints a line, itself or in a kernel that it calls."""
+    for op in walk(block):
+        if isinstance(op, Print):
+            return op
+        if isinstance(op, Call) and printing(module, module.func(op.callee).body) is not None:
+            return op
     return None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from allo_rtl.errors import ScheduleError
-from allo_rtl.ir.ops import Func, GetGlobal, Module, Value
+from allo_rtl.ir.dependence import base
+from allo_rtl.ir.ops import Func, GetGlobal, Module, SubView, Value
 from allo_rtl.ir.rewrite import retype, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition
 from allo_rtl.schedule.buffers import equal_arrays
@@ -73,7 +75,11 @@ def _check_dim(name: str, type_: ArrayType, dim: int, kind: Partition, factor: o
 def apply_partition(
     module: Module, func: Func, array: Value, dims: list[int], kind: Partition, factor: int
 ) -> Module:
-    """The module with the array, everywhere it goes, partitioned along ``dims``."""
+    """The module with the array, everywhere it goes, partitioned along ``dims``.
+
+    Raises:
+        ScheduleError: it is part of another array somewhere, as an argument of a call.
+    """
     if not dims:
         return module
     type_ = array.array
@@ -81,6 +87,7 @@ def apply_partition(
         banks = type_.shape[dim] if kind is Partition.Complete else factor
         type_ = type_.with_partition(dim, DimPartition(kind, banks))
     same = equal_arrays(module, func, array)
+    _check_no_views(module, array, same)
     constants = {
         op.name
         for f in module.funcs
@@ -94,3 +101,16 @@ def apply_partition(
             replace(g, type=type_) if g.name in constants else g for g in module.globals
         ),
     )
+
+
+def _check_no_views(module: Module, array: Value, same: Mapping[str, Set[Value]]) -> None:
+    for func in module.funcs:
+        for op in walk(func.body):
+            if isinstance(op, SubView) and op.result in same.get(func.name, ()):
+                source, _ = base(module, op.source)
+                raise ScheduleError(
+                    f"{array.name!r} cannot be partitioned: it is given a part of "
+                    f"{source.name!r} in {func.name}",
+                    loc=op.loc,
+                    hint=f"partition '{func.name}:{source.name}'",
+                )

@@ -6,38 +6,37 @@ the nest, orders no iterations, although all of them use the same cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access
-from allo_rtl.ir.ops import Call, For, Func, If, Value
+from allo_rtl.ir.ops import For, If, Value, While
 from allo_rtl.ir.rewrite import walk
 
 
 def private_arrays(
-    func: Func, all_accesses: Iterable[Access], nest: Sequence[For]
+    all_accesses: Iterable[Access], nest: Sequence[For], kept: Set[Value]
 ) -> frozenset[Value]:
     """The arrays of a function that carry nothing between iterations of a perfect nest.
 
     Args:
-        func: the function.
-        all_accesses: every access of its body.
+        all_accesses: every access of the function's body.
         nest: the loops, outermost first.
+        kept: arrays that are used outside the function too: arguments, results and states.
     """
     by_array: dict[Value, list[Access]] = {}
     for access in all_accesses:
         by_array.setdefault(access.array, []).append(access)
-    outside = {*func.args, *func.returned}
     return frozenset(
         array
         for array, found in by_array.items()
-        if array not in outside and _is_private(found, nest)
+        if array not in kept and _is_private(found, nest)
     )
 
 
 def _is_private(found: Sequence[Access], nest: Sequence[For]) -> bool:
-    if any(isinstance(a.op, Call) for a in found):
+    if any(a.index is None for a in found):
         return False
     inner = nest[-1].iv
     inside = [a for a in found if any(loop.iv is inner for loop in a.loops)]
@@ -68,7 +67,7 @@ def _covered(load: Access, stores: Iterable[Access], nest: Sequence[For]) -> boo
 def _always_before(store: Access, load: Access) -> bool:
     """Whether the store comes first in the text, under no condition of its own."""
     own = store.parents[_common(store, load) :]
-    return store.position < load.position and not any(isinstance(p, If) for p in own)
+    return store.position < load.position and not any(isinstance(p, If | While) for p in own)
 
 
 def _common(a: Access, b: Access) -> int:

@@ -11,7 +11,7 @@ accumulations, whose terms may only change places where the user said so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 
 from allo_rtl.ir.ops import (
@@ -48,11 +48,16 @@ INEXACT = frozenset(_INEXACT.values())
 _ORDERED = {BinaryKind.MIN: "minimum", BinaryKind.MAX: "maximum"}
 
 
-def reductions(func: Func, root: Callable[[Value], Value] = lambda v: v) -> dict[Op, str]:
+def reductions(
+    func: Func,
+    root: Callable[[Value], Value] = lambda v: v,
+    apart: Set[Value] = frozenset(),
+) -> dict[Op, str]:
     """The load and the store of every accumulation of a function, with the kind of operation.
 
     Two of them on one array commute when their kinds are the same.  ``root`` tells which arrays
-    are one and the same (see :func:`allo_rtl.schedule.buffers.alias_root`).
+    may share elements, ``apart`` those of which equal subscripts are not the same element (see
+    :class:`allo_rtl.schedule.buffers.Aliases`).
     """
     uses: dict[Value, int] = {}
     for op in walk(func.body):
@@ -60,7 +65,7 @@ def reductions(func: Func, root: Callable[[Value], Value] = lambda v: v) -> dict
             uses[value] = uses.get(value, 0) + 1
     found: dict[Op, str] = {}
     for block in _blocks(func.body):
-        match_ = _Matcher(block, uses, root)
+        match_ = _Matcher(block, uses, root, apart)
         for op in block:
             if isinstance(op, Store) and (hit := match_.accumulation(op)):
                 found[op] = found[hit[0]] = hit[1]
@@ -81,6 +86,7 @@ class _Matcher:
     block: Block
     uses: dict[Value, int]
     root: Callable[[Value], Value]
+    apart: Set[Value]
 
     def __post_init__(self) -> None:
         self.define = {v: op for op in self.block for v in op.results()}
@@ -114,6 +120,8 @@ class _Matcher:
         if self.uses[load.result] != 1 or load.index != store.index:
             return False
         if self.root(load.array) is not self.root(store.array):
+            return False
+        if load.array is not store.array and self.root(store.array) in self.apart:
             return False
         between = self.block[self.block.index(load) + 1 : self.block.index(store)]
         return not any(self.may_write(op, store.array) for op in walk(between))
