@@ -95,7 +95,7 @@ def test_simulate_compares_hardware_with_the_golden_model(kernels: Path) -> None
 def test_an_error_in_a_kernel_is_shown_without_a_traceback(kernels: Path) -> None:
     result = run("report", "kernels.py:not_a_kernel")
     assert result.exit_code == 1
-    assert "kernels.py:23:5: error: " in result.stderr
+    assert "kernels.py:23:10: error: " in result.stderr
     assert "Traceback" not in result.output
     assert result.stdout == ""
 

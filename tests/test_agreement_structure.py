@@ -1,0 +1,98 @@
+"""The three builds agree on how kernels are made: jumps, calls, generics, state, what is known."""
+
+import pytest
+import test_frontend_calls as calls
+import test_frontend_generics as generics
+import test_frontend_jumps as jumps
+import test_frontend_known as known
+import test_frontend_simulation as simulation
+from agreement import check
+
+import allo_rtl as allo
+from allo_rtl.ir.types import ConstExpr, int8, int16, int32
+
+SMALL = {"n": (0, 3), "A": (-20, 100), "a": (0, 40), "b": (1, 40), "x": (-20, 20)}
+
+
+@pytest.mark.parametrize("kernel", [*jumps.KERNELS, jumps.early], ids=lambda k: k.__name__)
+def test_loops_that_end_early(kernel):
+    check(allo.customize(kernel), seeds=(0, 1, 2), limits=SMALL, simulator="pysim")
+
+
+def named_arguments(x: int32) -> (int32, int16):
+    return calls.affine(x, b=calls.affine(1, a=x), a=3), calls.small(y=1)
+
+
+def many_results(A: int32[4], C: int32[2]) -> (int32[2], int32):
+    low, total, high = calls.halves(A)
+    for i in range(2):
+        C[i], high[i] = calls.both(low[i], high[i])
+    a = b = total
+    a, b = b + C[0], a
+    return high, a - b
+
+
+@pytest.mark.parametrize("kernel", [named_arguments, many_results], ids=lambda k: k.__name__)
+def test_calls(kernel):
+    check(allo.customize(kernel), limits=SMALL, simulator="pysim")
+
+
+def instances(A: int16[4], B: int32[3]) -> (int16[4], int32):
+    C: int16[4] = generics.scale[int16, 4](A, 2)
+    D: int32[3] = generics.scale[int32, 3, "wide"](B, C[0])
+    return generics.scale[int16, 4](C, 1), generics.total[3](D) + generics.by_type[int8](1)
+
+
+def test_generics_and_decisions_at_compile_time():
+    check(allo.customize(instances), simulator="pysim")
+    check(allo.customize(generics.total, instantiate=[5]), simulator="pysim")
+
+
+def unrolled(A: int32[11]) -> int32:
+    total: int32 = 0
+    with allo.meta_for(1, 8, 3) as i:
+        size: ConstExpr[int32] = known.halves(i + 2)
+        t: int16[size] = i
+        for j in range(size):
+            total += t[j] * A[i + j]
+    return total
+
+
+def test_const_expr_and_meta_for():
+    check(allo.customize(unrolled), simulator="pysim")
+
+
+def counted(x: int32) -> (int32, int32):
+    return generics.count[10](x), generics.count[20](x) + known.counter(x)
+
+
+@pytest.mark.parametrize("kernel", [known.window, counted], ids=lambda k: k.__name__)
+def test_state(kernel):
+    check(allo.customize(kernel), seeds=range(4), simulator="pysim")
+
+
+def talking(A: int32[3], x: int8):
+    for i in range(3):
+        if A[i] < 0:
+            continue
+        print("A", i, "=", A[i], f"({A[i] * 2} twice, {{{x}}})", sep=" ")
+
+
+def test_printed_lines():
+    check(allo.customize(talking), seeds=range(3), limits={"A": (-9, 9)}, simulator="pysim")
+
+
+def test_assertions_that_hold():
+    limits = {"A": (1, 9), "n": (0, 3)}
+    check(allo.customize(simulation.root), limits=limits, simulator="pysim")
+
+
+def dynamic(A: int32[...], n: int32) -> int32:
+    s: int32 = 0
+    for i in range(n):
+        s += A[i]
+    return s
+
+
+def test_dynamic_extents_on_cpu():
+    check(allo.customize(dynamic), limits={"n": (0, 7)}, rtl=False)
