@@ -224,6 +224,8 @@ def negate(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
 def plus(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
     """``+operand``."""
     check_numbers("+", (operand,), loc)
+    if operand.literal is not None:
+        return operand
     return b.convert(operand, rules.unary_type(operand.type), loc)
 
 

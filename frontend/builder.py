@@ -252,7 +252,7 @@ class Builder:
         Raises:
             KernelTypeError: there is no conversion between the two types.
         """
-        if operand.type == type_:
+        if operand.type == type_ and operand.literal is None:
             return operand
         if isinstance(operand.type, Struct) or isinstance(type_, Struct):
             return self._to_struct(operand, type_, loc)

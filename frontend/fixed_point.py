@@ -1,6 +1,6 @@
 """Operators on fixed-point numbers, and on one and an integer.
 
-Sums, remainders and extremes are computed in the result's type, which holds both operands.
+Sums are computed in the result's type, remainders and extremes in one that holds both operands.
 Products and quotients are made of the integers that are stored, so that every bit of the
 result's type is right; shifts move these bits.
 """
@@ -11,7 +11,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Builder, Operand, limits, number, within
 from allo_rtl.ir.ops import BinaryKind
-from allo_rtl.ir.types import Fixed, FixedType, Int, IntegerType, UFixed, UInt
+from allo_rtl.ir.types import FixedType, Int, IntegerType, UInt
 
 
 def binary(
@@ -20,7 +20,8 @@ def binary(
     """``left kind right``, all but shifts.
 
     Products are exact.  Quotients are rounded toward zero to a multiple of ``2**-fracs`` of the
-    result (``//`` down to a whole number), modulo its width; division by zero gives all ones.
+    result (``//`` down to a whole number), modulo its width.  Division by zero gives all ones,
+    ``//`` the whole number -1 modulo the width, and ``%`` the dividend.
     """
     match kind:
         case BinaryKind.MUL:
@@ -29,7 +30,10 @@ def binary(
             return _quotient(b, left, right, result, loc)
         case BinaryKind.FLOORDIV:
             return _whole_quotient(b, left, right, result, loc)
-    return b.binary(kind, left, right, result, loc)
+        case BinaryKind.ADD | BinaryKind.SUB:
+            return b.binary(kind, left, right, result, loc)
+    work = rules.exact_common(counted_as(b, left), counted_as(b, right))
+    return b.convert(b.binary(kind, left, right, work, loc), result, loc)
 
 
 def shift(
@@ -65,26 +69,42 @@ def _product(
 def _quotient(
     b: Builder, left: Operand, right: Operand, result: FixedType, loc: SourceLoc
 ) -> Operand:
-    a, c = counted_as(b, left), counted_as(b, right)
     # (l / 2**a.fracs) / (r / 2**c.fracs) * 2**result.fracs; the rules keep this shift positive.
-    more = result.fracs + c.fracs - a.fracs
-    width = max(a.width + more, c.width) + 2
-    work = Int(width) if a.signed or c.signed else UInt(width)
-    scaled = b.convert(stored(b, left, loc), work, loc)
-    if more:
-        scaled = b.binary(BinaryKind.SHL, scaled, number(more, work), work, loc)
-    done = b.binary(BinaryKind.DIV, scaled, stored(b, right, loc), work, loc)
+    more = result.fracs + counted_as(b, right).fracs - counted_as(b, left).fracs
+    done = _divided(b, BinaryKind.DIV, (left, more), (right, 0), result.width, loc)
     return b.bitcast(b.convert(done, result.raw, loc), result, loc)
 
 
 def _whole_quotient(
     b: Builder, left: Operand, right: Operand, result: FixedType, loc: SourceLoc
 ) -> Operand:
-    a, c = counted_as(b, left), counted_as(b, right)
-    fracs = max(a.fracs, c.fracs)
-    whole = max(t.width - t.fracs for t in (a, c)) + 2
-    width = max(whole, a.width - a.fracs + c.fracs + 2) + fracs
-    signed = a.signed or c.signed
-    work = Fixed(width, fracs) if signed else UFixed(width, fracs)
-    done = b.binary(BinaryKind.FLOORDIV, left, right, work, loc)
-    return b.convert(done, result, loc)
+    ours, theirs = counted_as(b, left).fracs, counted_as(b, right).fracs
+    fracs = max(ours, theirs)
+    whole = max(result.width - result.fracs, 1)
+    pair = (left, fracs - ours), (right, fracs - theirs)
+    return b.convert(_divided(b, BinaryKind.FLOORDIV, *pair, whole, loc), result, loc)
+
+
+def _divided(
+    b: Builder,
+    kind: BinaryKind,
+    left: tuple[Operand, int],
+    right: tuple[Operand, int],
+    width: int,
+    loc: SourceLoc,
+) -> Operand:
+    """The quotient of what is stored, each shifted left first; by zero, at least ``width`` ones."""
+    types = [counted_as(b, operand) for operand, _ in (left, right)]
+    needed = max(t.width + shift for t, (_, shift) in zip(types, (left, right), strict=True))
+    signed = types[0].signed or types[1].signed
+    # Of both signs, one bit for the sign of an unsigned operand, one for -smallest / -1.
+    work = Int(needed + 2) if signed else UInt(max(needed, width))
+    dividend, divisor = (_scaled(b, o, n, work, loc) for o, n in (left, right))
+    return b.binary(kind, dividend, divisor, work, loc)
+
+
+def _scaled(b: Builder, operand: Operand, more: int, work: Int | UInt, loc: SourceLoc) -> Operand:
+    wide = b.convert(stored(b, operand, loc), work, loc)
+    if not more:
+        return wide
+    return b.binary(BinaryKind.SHL, wide, number(more, work), work, loc)
