@@ -151,7 +151,7 @@ def words_of_ints(values: list[int], element: ScalarType) -> Words:
     size = word_count(element) * 8
     mask = (1 << element.bits) - 1
     data = b"".join((v & mask).to_bytes(size, "little") for v in values)
-    return np.frombuffer(bytearray(data), np.uint64).reshape(len(values), -1)
+    return np.frombuffer(bytearray(data), np.uint64).reshape(len(values), size // 8)
 
 
 def ints_of_words(words: Words, element: ScalarType) -> list[int]:
@@ -185,7 +185,7 @@ def truncated(value: float | int | Fraction, fracs: int) -> int:
 
 def _integer_words(flat: Array, element: ScalarType) -> Words:
     if flat.dtype.names is not None:
-        return _words_of_bytes(flat.view(np.uint8).reshape(flat.size, -1), element)
+        return _words_of_bytes(flat.view(np.uint8).reshape(-1, flat.itemsize), element)
     if flat.dtype.kind == "O":
         return words_of_ints([truncated(x, 0) for x in _numbers(flat)], element)
     if flat.dtype.kind in "biu":

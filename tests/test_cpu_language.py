@@ -1,0 +1,319 @@
+"""What a CPU build does besides computing: state, printing, assertions, open extents, while.
+
+The evaluator as a target is called alike; most tests run on both.
+"""
+
+import numpy as np
+import pytest
+
+import allo_rtl as allo
+from allo_rtl.errors import AssertionFailed, BuildError, CallError
+from allo_rtl.ir.ops import (
+    Alloc,
+    Func,
+    GetGlobal,
+    Global,
+    Load,
+    Module,
+    Print,
+    Return,
+    Store,
+    Value,
+)
+from allo_rtl.ir.types import (
+    DYNAMIC,
+    Fixed,
+    Int,
+    Stateful,
+    Struct,
+    float16,
+    float32,
+    int8,
+    int32,
+    uint8,
+)
+from allo_rtl.sim.cpu import CpuModule
+from allo_rtl.sim.reference import ReferenceModule
+
+targets = pytest.mark.parametrize("target", ["cpu", "evaluator"])
+
+# State
+
+
+def count(step: int32) -> int32:
+    total: int32 @ Stateful = 10
+    total += step
+    return total
+
+
+@targets
+def test_state_lasts_from_call_to_call_until_reset(target):
+    kernel = allo.customize(count).build(target=target)
+    assert [kernel(1), kernel(2), kernel(-3)] == [11, 13, 10]
+    kernel.reset()
+    assert kernel(5) == 15
+
+
+@targets
+def test_every_build_has_state_of_its_own(target):
+    s = allo.customize(count)
+    one, two = s.build(target=target), s.build(target=target)
+    assert [one(1), two(1), one(1)] == [11, 11, 12]
+
+
+def delay(x: float32) -> float32:
+    line: float32[3] @ Stateful
+    last: float32 = line[2]
+    line[2] = line[1]
+    line[1] = line[0]
+    line[0] = x
+    return last
+
+
+@targets
+def test_stateful_arrays_start_with_zeros(target):
+    kernel = allo.customize(delay).build(target=target)
+    assert [kernel(x) for x in (1.5, 2.5, 3.5, 4.5, 5.5)] == [0, 0, 0, 1.5, 2.5]
+
+
+def twice(step: int32) -> int32:
+    a: int32 = count(step)
+    return count(a)
+
+
+@targets
+def test_state_of_a_callee(target):
+    kernel = allo.customize(twice).build(target=target)
+    assert [kernel(1), kernel(1)] == [22, 46]
+
+
+@pytest.mark.parametrize("type_", [Int(7), Int(33), Int(100)], ids=str)
+def test_state_of_odd_widths(type_):
+    """A stateful array, stored to after it is read; reset restores every element."""
+    state, x = Value(type_[3], "state"), Value(type_, "x")
+    first = Load(result=Value(type_), array=state, index=(_at(1),))
+    body = (
+        GetGlobal(result=state, name="state"), first,
+        Store(value=x, array=state, index=(_at(1),)), Return(values=(state, first.result)),
+    )  # fmt: skip
+    func = Func(name="f", args=(x,), results=(type_[3], type_), body=body)
+    initial = Global(name="state", type=type_[3], data=(type_.min, 3, -1), stateful=True)
+    kernel = CpuModule(Module(funcs=(func,), top="f", globals=(initial,)))
+    for _ in range(2):
+        array, before = kernel(5)
+        assert (array.tolist(), before) == ([type_.min, 5, -1], 3)
+        assert kernel(-2)[1] == 5
+        kernel.reset()
+
+
+def _at(n):
+    from allo_rtl.ir.affine import AffineExpr
+
+    return AffineExpr.constant(n)
+
+
+# Printing
+
+
+def table(n: int32, x: float32):
+    for i in range(n):
+        print("row", i, x * i)
+    print("done")
+
+
+@targets
+def test_printed_lines_are_on_stdout_in_order(target, capsys):
+    allo.customize(table).build(target=target)(3, 0.1)
+    assert capsys.readouterr().out == (
+        "row 0 0.0\nrow 1 0.10000000149011612\nrow 2 0.20000000298023224\ndone\n"
+    )
+
+
+@targets
+def test_lines_can_go_elsewhere(target, capsys):
+    lines = []
+    kernel = allo.customize(table).build(target=target)
+    kernel.output = lines.append
+    kernel(1, -np.inf)
+    assert lines == ["row 0 nan", "done"]
+    assert capsys.readouterr().out == ""
+
+
+def printer(*types):
+    """A kernel that prints its arguments."""
+    args = tuple(Value(t, f"a{n}") for n, t in enumerate(types))
+    op = Print(text="<" + " ".join(["{}"] * len(types)) + ">", args=args)
+    return Module(funcs=(Func(name="f", args=args, results=(), body=(op,)),), top="f")
+
+
+@pytest.mark.parametrize("build", [CpuModule, ReferenceModule])
+def test_all_types_are_printed_as_python_does(build, capsys):
+    pair = Struct({"x": int8, "y": float16})
+    module = printer(int8, uint8, Int(200), Fixed(12, 4), float16, pair, Int(3))
+    build(module)(-5, 250, -(1 << 190), -1.25, 1e-7, {"x": -1, "y": np.inf}, -4)
+    line = f"<-5 250 {-(1 << 190)} -1.25 1.1920928955078125e-07 {{'x': -1, 'y': inf}} -4>\n"
+    assert capsys.readouterr().out == line
+
+
+@targets
+def test_an_error_of_the_output_comes_through(target):
+    def broken(line):
+        raise OSError("the disk is full")
+
+    kernel = allo.customize(table).build(target=target)
+    kernel.output = broken
+    with pytest.raises(OSError, match=r"^the disk is full$"):
+        kernel(1, 1.0)
+    kernel.output = lambda line: None
+    assert kernel(1, 1.0) is None
+
+
+# Assertions
+
+
+def root(x: int32) -> int32:
+    assert x >= 0, "the root of a negative number"
+    r: int32 = 0
+    while (r + 1) * (r + 1) <= x:
+        r += 1
+    return r
+
+
+def roots(a: int32[4], b: int32[4]):
+    for i in range(4):
+        b[i] = root(a[i])
+        print("root", i)
+
+
+@targets
+def test_while(target):
+    kernel = allo.customize(root).build(target=target)
+    assert [kernel(x) for x in (0, 1, 3, 4, 99, 100)] == [0, 1, 1, 2, 9, 10]
+
+
+@targets
+def test_a_failed_assertion_ends_the_run(target, capsys):
+    """Of a callee in a loop: what comes after does not happen, no argument changes."""
+    kernel = allo.customize(roots).build(target=target)
+    a, b = np.array([4, 9, -1, 16], np.int32), np.zeros(4, np.int32)
+    with pytest.raises(AssertionFailed) as caught:
+        kernel(a, b)
+    assert caught.value.message == "the root of a negative number"
+    assert caught.value.loc.text.strip() == 'assert x >= 0, "the root of a negative number"'
+    assert caught.value.loc.file == __file__
+    assert capsys.readouterr().out == "root 0\nroot 1\n"
+    assert b.tolist() == [0, 0, 0, 0]
+    a[2] = 25
+    kernel(a, b)
+    assert b.tolist() == [2, 3, 5, 4]
+
+
+def large_then_fail(n: int32) -> int32:
+    buffer: int32[100000] = 0
+    for i in range(n):
+        buffer[i] = i
+    assert n < 50
+    return buffer[n - 1]
+
+
+def test_what_a_failed_run_had_on_the_heap_is_freed():
+    """A thousand runs of 400 kB each."""
+    resource = pytest.importorskip("resource")
+    kernel = allo.customize(large_then_fail).build()
+    assert kernel(50 - 1) == 48
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(1000):
+        with pytest.raises(AssertionFailed, match=r"an assertion does not hold|n < 50"):
+            kernel(60)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+# Arrays of any extent
+
+
+def scale(A: float32[..., 2], n: int32, by: float32):
+    for i in range(n):
+        for j in range(2):
+            A[i, j] = A[i, j] * by
+
+
+@targets
+@pytest.mark.parametrize("rows", [0, 1, 5, 1000])
+def test_the_first_extent_comes_with_the_argument(target, rows):
+    kernel = allo.customize(scale).build(target=target)
+    a = np.arange(2 * rows, dtype=np.float32).reshape(rows, 2)
+    expected = a * np.float32(3)
+    kernel(a, rows, 3)
+    assert a.tolist() == expected.tolist()
+
+
+@targets
+def test_the_other_extents_must_fit(target):
+    kernel = allo.customize(scale).build(target=target)
+    with pytest.raises(CallError) as caught:
+        kernel(np.zeros((4, 3), np.float32), 4, 1)
+    assert str(caught.value) == (
+        "argument 'A' of scale is float32[..., 2], but an array of shape (4, 3) was given\n"
+        "  allowed: a numpy array of shape (..., 2) and dtype float32"
+    )
+
+
+def test_a_result_of_any_extent_is_refused():
+    a = Value(int8[DYNAMIC], "a")
+    body = (Return(values=(a,)),)
+    func = Func(name="f", args=(a,), results=(int8[DYNAMIC],), body=body)
+    with pytest.raises(BuildError) as caught:
+        CpuModule(Module(funcs=(func,), top="f"))
+    assert str(caught.value) == (
+        "'f' returns int8[...], whose first extent is not known\n"
+        "  hint: pass an array for the result as an argument"
+    )
+
+
+# The module object
+
+
+def mixed(a: Fixed(16, 8), b: float16[2, 3]) -> (float32, int8[4]):
+    c: int8[4] = 1
+    d: float32 = a
+    return d, c
+
+
+def test_attributes():
+    kernel = allo.customize(mixed).build()
+    assert kernel.in_types == [(Fixed(16, 8), ()), (float16, (2, 3))]
+    assert kernel.out_types == [(float32, ()), (int8, (4,))]
+    assert kernel.module.top_func.args[0].type == Fixed(16, 8)
+    assert kernel.intermediate_module.top_func.args[0].type == Int(16)
+    assert kernel.execution_engine is not None
+    assert repr(kernel) == "CpuModule(mixed(a: Fixed(16, 8), b: float16[2, 3]))"
+    scalar, array = kernel(-1.5, np.zeros((2, 3), np.float16))
+    assert (scalar, array.tolist()) == (-1.5, [1, 1, 1, 1])
+
+
+def test_the_evaluator_is_a_target():
+    kernel = allo.customize(mixed).build(target="evaluator")
+    assert isinstance(kernel, ReferenceModule)
+    assert repr(kernel) == "ReferenceModule(mixed(a: Fixed(16, 8), b: float16[2, 3]))"
+    assert kernel.top_func_name == "mixed"
+    assert kernel(0.25, np.zeros((2, 3), np.float16))[0] == 0.25
+
+
+def test_any_function_of_a_module_can_be_the_top():
+    module = allo.customize(roots).module
+    kernel = allo.LLVMModule(module, "root")
+    assert (kernel(50), kernel.top_func_name) == (7, "root")
+    with pytest.raises(BuildError) as caught:
+        allo.LLVMModule(module, "square")
+    assert str(caught.value) == (
+        "there is no function 'square'\n  allowed: root, roots"
+    )
+
+
+def test_an_unused_print_is_no_trouble():
+    """In a function that is never called."""
+    x = Value(int8, "x")
+    never = Func(name="never", args=(x,), results=(), body=(Print(text="{}", args=(x,)),))
+    made = Alloc(result=Value(int8[2]))
+    top = Func(name="f", args=(), results=(int8[2],), body=(made, Return(values=(made.result,))))
+    assert CpuModule(Module(funcs=(never, top), top="f"))().tolist() == [0, 0]
