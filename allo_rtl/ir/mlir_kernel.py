@@ -43,8 +43,9 @@ def read_kernel(text: str, filename: str = "<mlir>", top: str | None = None) -> 
     """The module that a text describes, made ready to be scheduled.
 
     What the top function does not call is left out.  Index arithmetic is folded into the accesses
-    and loops that use it; constant arrays are recognised by that nobody stores to them.  Loops
-    and arrays without names get some: ``i``, ``j``, ... by depth, ``arg0``, ``buf0`` by number.
+    and loops that use it; constant arrays are recognised by that nobody stores to them.  What has
+    no name gets one: loops ``i``, ``j``, ... by depth, arguments ``arg0``, arrays ``buf0``,
+    variables ``var0`` by number.
 
     Args:
         text: the text.
@@ -114,10 +115,14 @@ def _named(func: Func) -> Func:
     """The function with names for its arguments, arrays and loops that Python can write."""
     taken: set[str] = set()
     names: dict[Value, str] = {}
-    arrays = [op.result for op in walk(func.body) if isinstance(op, Alloc) and op.result.array.rank]
+    made = [op.result for op in walk(func.body) if isinstance(op, Alloc)]
+    arrays = [v for v in made if v.array.rank]
     for prefix, values in (("arg", func.args), ("buf", arrays)):
         for n, value in enumerate(values):
             names[value] = _unused(_identifier(value.name) or f"{prefix}{n}", taken)
+    for n, value in enumerate(v for v in made if not v.array.rank):
+        name = _identifier(value.name)
+        names[value] = _unused(f"var{n}" if _is_numbered(name) else name, taken)
     changed = {v: name for v, name in names.items() if name != v.name}
     renamed = rename(func, changed)
     return replace(renamed, body=_with_loop_names(renamed.body, 0))
@@ -127,6 +132,11 @@ def _identifier(name: str) -> str:
     """The name as an identifier, or '' when nothing is left of it."""
     plain = re.sub(r"\W", "_", name, flags=re.ASCII)
     return f"_{plain}" if plain[:1].isdigit() or iskeyword(plain) else plain
+
+
+def _is_numbered(name: str) -> bool:
+    """Whether a name says nothing: a tool made it up."""
+    return not name or re.fullmatch(r"(arg|iv|_)_?\d+", name) is not None
 
 
 def _unused(name: str, taken: set[str]) -> str:
@@ -148,7 +158,7 @@ def _with_loop_names(block: Block, depth: int) -> Block:
         changes: dict[str, Any] = {n: _with_loop_names(getattr(op, n), deeper) for n in op.REGIONS}
         if isinstance(op, For):
             name = op.name or _identifier(op.iv.name)
-            if not name or re.fullmatch(r"(arg|iv|_)_?\d+", name):
+            if _is_numbered(name):
                 name = _LETTERS[depth % len(_LETTERS)]
             iv = Value(op.iv.type, name)
             body = substitute(changes["body"], {op.iv: iv})

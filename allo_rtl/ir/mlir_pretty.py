@@ -71,6 +71,13 @@ class Operations(Syntax):
         token = self.expect_kind("value", "a value's name")
         return Ref(token.text, token)
 
+    def new_ref(self) -> Ref:
+        """The name of an argument of a block, perhaps with its place."""
+        found = self.ref()
+        if self.at("loc"):
+            self.location()
+        return found
+
     def refs(self) -> list[Ref]:
         found = [self.ref()]
         while self.accept(","):
@@ -113,7 +120,10 @@ class Operations(Syntax):
     def argument(self) -> tuple[Ref, Type]:
         name = self.ref()
         self.expect(":")
-        return name, self.type_and_attrs()
+        found = self.type_and_attrs()
+        if self.at("loc"):
+            self.location()
+        return name, found
 
     # The written form
 

@@ -63,7 +63,7 @@ def _operands(p: Operations, map: AffineMap, what: str) -> list[Ref]:
 
 def affine_for(p: Operations, raw: RawOp) -> None:
     """``affine.for %i = 0 to 4 step 2 iter_args(%a = %x) -> (i32) { ... }``."""
-    iv = p.ref()
+    iv = p.new_ref()
     p.expect("=")
     lower, lower_uses = _bound(p, "max")
     p.expect("to")
@@ -103,7 +103,7 @@ def _carried(p: Operations, raw: RawOp) -> tuple[list[tuple[Ref, Type]], list[Re
 
 def _initialised(p: Operations) -> list[tuple[Ref, Ref]]:
     def pair() -> tuple[Ref, Ref]:
-        name = p.ref()
+        name = p.new_ref()
         p.expect("=")
         return name, p.ref()
 
@@ -138,7 +138,7 @@ def scf_if(p: Operations, raw: RawOp) -> None:
 def affine_parallel(p: Operations, raw: RawOp) -> None:
     """``affine.parallel (%i, %j) = (0, 0) to (4, %n) step (1, 2) { ... }``."""
     p.expect("(")
-    ivs = p.listed(")", p.ref)
+    ivs = p.listed(")", p.new_ref)
     p.expect("=")
     lower, lower_uses = _parallel_bounds(p)
     p.expect("to")
@@ -165,7 +165,7 @@ def _parallel_bounds(p: Operations) -> tuple[AffineMap, list[Ref]]:
 
 def scf_for(p: Operations, raw: RawOp) -> None:
     """``scf.for %i = %a to %b step %c iter_args(%x = %y) -> (i32) { ... }``."""
-    iv = p.ref()
+    iv = p.new_ref()
     p.expect("=")
     raw.operands = [p.ref()]
     for word in ("to", "step"):
@@ -184,7 +184,7 @@ def scf_for(p: Operations, raw: RawOp) -> None:
 def scf_parallel(p: Operations, raw: RawOp) -> None:
     """``scf.parallel (%i, %j) = (%a, %b) to (%c, %d) step (%e, %f) { ... }``."""
     p.expect("(")
-    ivs = p.listed(")", p.ref)
+    ivs = p.listed(")", p.new_ref)
     counts = []
     for word in ("=", "to", "step"):
         p.expect(word)

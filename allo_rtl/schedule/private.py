@@ -1,7 +1,8 @@
 """Arrays that carry nothing from one iteration of a nest to another.
 
 A scalar or an array that every iteration writes before it reads it, and that nothing reads after
-the nest, orders no iterations, although all of them use the same cells.
+the nest, orders no iterations, although all of them use the same cells.  Neither does one that
+is allocated in the nest: each iteration has its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence, Set
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access
-from allo_rtl.ir.ops import For, If, Value, While
+from allo_rtl.ir.ops import Alloc, For, If, Value, While
 from allo_rtl.ir.rewrite import walk
 
 
@@ -28,10 +29,11 @@ def private_arrays(
     by_array: dict[Value, list[Access]] = {}
     for access in all_accesses:
         by_array.setdefault(access.array, []).append(access)
+    own = {op.result for op in walk(nest[-1].body) if isinstance(op, Alloc)}
     return frozenset(
         array
         for array, found in by_array.items()
-        if array not in kept and _is_private(found, nest)
+        if array in own or (array not in kept and _is_private(found, nest))
     )
 
 
