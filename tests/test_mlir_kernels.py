@@ -465,3 +465,15 @@ def test_floats_of_every_format_print_exactly():
             module = read_kernel(text)
             assert module.top_func.results == (Float(width, fracs),)
             assert evaluate(read_kernel(str(module)), []) == (value,)
+
+
+def test_scheduled_hardware_of_another_tools_kernel():
+    # What a branch gives is a variable of its own in each iteration, so that nothing waits.
+    s = allo.customize(LOWERED)
+    s.parallel("i")
+    s.pipeline("k")
+    a = np.arange(-14, 14, dtype=object).reshape(4, 7)
+    b = np.zeros((4, 7), dtype=object)
+    agree_in_hardware(s.module, [a, b])
+    assert evaluate(s.module, [a, b]) == ()
+    assert b.tolist() == filtered(a).tolist()
