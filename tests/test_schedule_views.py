@@ -134,7 +134,7 @@ def test_what_is_kept_from_run_to_run_is_not_private_to_an_iteration():
         last: int32 @ Stateful = 0
         before: int32 = last
         for i, j in allo.grid(3, 4):
-            last = A[i, j]  # noqa: F841 - it is kept
+            last = A[i, j]
         return before
 
     s = customize(kernel)
