@@ -1,7 +1,7 @@
 """How far the elementary functions are from the exact results, in units of the last place.
 
-References are independent of the algorithms: numpy's float64 functions for narrower formats, and
-mpmath, number by number, for float64 itself.
+References are independent of the algorithms: numpy's float64 functions for formats of 16 and 32
+bits, and mpmath, number by number, for the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,20 @@ from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import format_of
 from allo_rtl.ir.floats import Exact, FloatFormat, Kind
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import For, Func, Load, LoopAttrs, Math, MathKind, Module, Store, Value
+from allo_rtl.ir.ops import (
+    Binary,
+    BinaryKind,
+    For,
+    Func,
+    Load,
+    LoopAttrs,
+    Math,
+    MathKind,
+    Module,
+    Op,
+    Store,
+    Value,
+)
 from allo_rtl.ir.types import (
     ArrayType,
     Float,
@@ -37,12 +50,15 @@ from allo_rtl.sim.cpu import CpuModule, compile_cpu
 type Patterns = npt.NDArray[Any]
 """Bit patterns of floating-point numbers, in the unsigned dtype of their width."""
 
+type Function = MathKind | BinaryKind
+"""What :func:`kernel` applies: a function, or an operator of two numbers."""
+
 ELEMENTARY = (
     MathKind.EXP, MathKind.LOG, MathKind.LOG2, MathKind.LOG10, MathKind.SIN, MathKind.COS,
     MathKind.TAN, MathKind.TANH, MathKind.POW,
 )  # fmt: skip
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 12
 
 _DTYPES: Mapping[Float, Any] = {
     float8_e4m3: ml_dtypes.float8_e4m3fn, float8_e5m2: ml_dtypes.float8_e5m2,
@@ -56,20 +72,26 @@ _EXACT: Mapping[MathKind, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def kernel(kind: MathKind, format: Float, count: int, ii: int | None = None) -> Module:
+def kernel(kind: Function, format: Float, count: int, ii: int | None = None) -> Module:
     """A kernel that applies a function to arrays of ``count`` numbers, the last array the result.
 
     With ``ii`` its loop is a pipeline that starts a number in every ``ii`` cycles.
     """
-    arrays = [Value(ArrayType(format, (count,)), name) for name in "xyz"[: kind.arity + 1]]
+    arity = kind.arity if isinstance(kind, MathKind) else 2
+    arrays = [Value(ArrayType(format, (count,)), name) for name in "xyz"[: arity + 1]]
     i = Value(index, "i")
     at = (AffineExpr.of(i),)
     loads = [Load(result=Value(format), array=array, index=at) for array in arrays[:-1]]
-    result = Math(kind=kind, result=Value(format), args=tuple(load.result for load in loads))
-    store = Store(value=result.result, array=arrays[-1], index=at)
+    args, result = [load.result for load in loads], Value(format)
+    compute: Op
+    if isinstance(kind, MathKind):
+        compute = Math(kind=kind, result=result, args=tuple(args))
+    else:
+        compute = Binary(kind=kind, result=result, lhs=args[0], rhs=args[1])
+    store = Store(value=result, array=arrays[-1], index=at)
     loop = For(
         iv=i, lower=(AffineExpr.constant(0),), upper=(AffineExpr.constant(count),),
-        body=(*loads, result, store), name="i", attrs=LoopAttrs(band="numbers", pipeline_ii=ii),
+        body=(*loads, compute, store), name="i", attrs=LoopAttrs(band="numbers", pipeline_ii=ii),
     )  # fmt: skip
     func = Func(name=f"{kind.value}_of_all", args=tuple(arrays), results=(), body=(loop,))
     return Module(funcs=(func,), top=func.name)
@@ -81,11 +103,11 @@ def dtype_of(format: Float) -> np.dtype[Any]:
 
 
 @cache
-def _compiled(kind: MathKind, format: Float) -> CpuModule:
+def _compiled(kind: Function, format: Float) -> CpuModule:
     return compile_cpu(legalize(kernel(kind, format, _CHUNK)))
 
 
-def apply(kind: MathKind, format: Float, *args: Patterns) -> Patterns:
+def apply(kind: Function, format: Float, *args: Patterns) -> Patterns:
     """The CPU build's results for any number of arguments."""
     run, count = _compiled(kind, format), len(args[0])
     padded = [np.concatenate([a, np.zeros(-count % _CHUNK, a.dtype)]) for a in args]
@@ -104,7 +126,7 @@ def errors(
     It is infinite where only one of the two is NaN, and where a zero has the wrong sign.  What
     is beyond the largest number counts as the power of two after it.
     """
-    if format.width > 32:
+    if format.width not in (16, 32):
         fmt = format_of(format)
         each = zip(*(a.tolist() for a in (*args, found)), strict=True)
         return np.array([_error(kind, fmt, tuple(x), y) for *x, y in each])
@@ -128,12 +150,12 @@ def _distance(format: Float, exact: Any, found: Any) -> npt.NDArray[np.float64]:
 
 def _error(kind: MathKind, fmt: FloatFormat, args: tuple[int, ...], found: int) -> float:
     """One distance; results that are special have none or an infinite one."""
-    nearest = fmt.unpack(elementary.evaluate(kind, fmt, args))
-    result = fmt.unpack(found)
-    if nearest.kind is not Kind.FINITE or result.kind is not Kind.FINITE or nearest.is_zero:
+    numbers = [fmt.unpack(a) for a in args]
+    nearest, result = fmt.unpack(elementary.evaluate(kind, fmt, args)), fmt.unpack(found)
+    if nearest.is_zero or any(x.kind is not Kind.FINITE for x in (*numbers, nearest, result)):
         return 0.0 if result == nearest else float("inf")
     with mpmath.workprec(3 * fmt.precision + 80):
-        exact = _EXACT[kind](*(_number(fmt.unpack(a)) for a in args))
+        exact = _EXACT[kind](*map(_number, numbers))
         exponent = max(mpmath.frexp(exact)[1] - fmt.precision, fmt.last_place)
         return float(mpmath.ldexp(abs(_number(result) - mpmath.re(exact)), -int(exponent)))
 

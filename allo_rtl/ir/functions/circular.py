@@ -18,12 +18,17 @@ import mpmath
 
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.flow import Flow, Number
-from allo_rtl.ir.functions.parts import Parts, is_tiny, normalised, packed, renormalised, tiny
-from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, split
+from allo_rtl.ir.functions.parts import (
+    GUARD,
+    Parts,
+    is_tiny,
+    normalised,
+    packed,
+    renormalised,
+    tiny,
+)
+from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, resolution, split
 from allo_rtl.ir.types import Float
-
-_GUARD = 6
-"""Bits of the fixed-point numbers below half a last place of the result."""
 
 _WINDOW = 16
 """How many exponents share a row of the table of ``2 / pi``."""
@@ -82,7 +87,7 @@ def _defined(x: Parts, result: Number) -> Number:
 def _reduced(x: Parts) -> _Angle:
     """The angle of a magnitude that is not tiny."""
     flow, fmt = x.sign.flow, x.fmt
-    kept = fmt.precision + _GUARD
+    kept = fmt.precision + GUARD
     # The number that comes nearest to a multiple of pi / 2 leaves about as many zeros as a
     # pattern has bits, for it is the best of so many.
     fracs = kept + fmt.bits
@@ -140,7 +145,7 @@ def _tangent(fmt: FloatFormat, angle: _Angle, inverse: Number, sign: Number) -> 
 def _by_part(angle: _Angle, second: Number, functions: tuple[_Function, _Function]) -> Number:
     """One of two functions of f, by one table."""
     part = angle.part
-    segments = 8 if part.fracs > 20 else 5
+    segments = resolution(part, 8, 5)
     half = 1 << segments - 1
     segment, place = split(part, segments)
 
@@ -154,7 +159,8 @@ def _by_part(angle: _Angle, second: Number, functions: tuple[_Function, _Functio
 
 def _reciprocal(x: Number) -> Number:
     """``1 / x`` for x from 1 to 2."""
-    segments = 8 if x.fracs > 20 else 5
+    segments = resolution(x, 8, 5)
+
     def function(segment: int, place: Real) -> Real:
         return 1 / (1 + middle(segment, place, segments))
 

@@ -21,9 +21,7 @@ def floor_quotient(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
 
 def _floor(flow: Flow, fmt: FloatFormat, pattern: Number) -> Number:
     x = Parts.of(pattern, fmt)
-    # Ones where the fraction has bits below the binary point; none of infinity's.
-    whole_bits = (x.field - fmt.bias).max(0).min(fmt.mantissa)
-    below = flow.number((1 << fmt.mantissa) - 1) >> whole_bits
+    below = x.below_point
     # A negative number moves away from zero; a carry makes it the next power of two.
     moves = x.sign & ((x.fraction & below) > 0)
     moved = x.magnitude + flow.choose(moves, below + 1, 0)

@@ -14,24 +14,21 @@ import mpmath
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.constants import nearest
 from allo_rtl.ir.functions.flow import Flow, Number
-from allo_rtl.ir.functions.parts import Parts, packed, renormalised, to_fixed
-from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, split
+from allo_rtl.ir.functions.parts import GUARD, Parts, packed, renormalised, to_fixed
+from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, resolution, split
 from allo_rtl.ir.types import Float
-
-_GUARD = 6
-"""Bits of the fixed-point numbers below half a last place of the result."""
 
 
 def exp(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
     """``e**x``."""
     x = Parts.of(flow.args[0], fmt)
-    fracs = fmt.precision + _GUARD
+    fracs = fmt.precision + GUARD
     # From here on, up or down, every result is infinite or zero.
     whole = ceil(log2((fmt.bias + fmt.precision) * log(2)))
     outside = x.field >= fmt.bias + whole
     fixed = to_fixed(x, whole, fracs)
     exponent, rest = _reduced(flow.choose(x.sign, -fixed, fixed))
-    significand = _exp_fraction(flow, rest, fracs, 8 if fmt.precision > 11 else 6)
+    significand = _exp_fraction(flow, rest, fracs)
     inside = packed(fmt, 0, *renormalised(exponent, significand))
     return flow.cases(
         (x.is_nan, fmt.nan), (outside & x.sign, 0), (outside, fmt.overflow), default=inside
@@ -50,8 +47,10 @@ def _reduced(x: Number) -> tuple[Number, Number]:
     return k, rest.within(0, Fraction(3, 4))
 
 
-def _exp_fraction(flow: Flow, r: Number, fracs: int, segments: int) -> Number:
+def _exp_fraction(flow: Flow, r: Number, fracs: int) -> Number:
     """``exp(r)`` for r from 0 to 3/4."""
+    segments = resolution(r, 8, 6)
+
     def function(segment: int, place: Real) -> Real:
         return mpmath.exp(middle(segment, place, segments))
 

@@ -13,12 +13,9 @@ import mpmath
 
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.flow import Flow, Number
-from allo_rtl.ir.functions.parts import Parts, is_tiny, packed, renormalised, to_fixed
-from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, split
+from allo_rtl.ir.functions.parts import GUARD, Parts, is_tiny, packed, renormalised, to_fixed
+from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, resolution, split
 from allo_rtl.ir.types import Float
-
-_GUARD = 6
-"""Bits of the fixed-point numbers below half a last place of the result."""
 
 
 def tanh(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
@@ -26,7 +23,7 @@ def tanh(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
     x = Parts.of(flow.args[0], fmt)
     one = fmt.bias << fmt.mantissa
     # 1 - tanh(x) is about 2 exp(-2 x): from this power of two on it does not matter.
-    octaves = ceil(log2((fmt.precision + _GUARD + 1) * log(2) / 2))
+    octaves = ceil(log2((fmt.precision + GUARD + 1) * log(2) / 2))
     large = flow.choose(x.field >= fmt.bias + octaves, one, _moderate(flow, x, octaves))
     magnitude = flow.choose(is_tiny(x), x.magnitude, large)
     result = magnitude.bits(0, fmt.bits - 1) | x.sign << fmt.bits - 1
@@ -47,9 +44,10 @@ def _moderate(flow: Flow, x: Parts, octaves: int) -> Number:
 
 def _value(flow: Flow, x: Parts, below_one: Number, octaves: int) -> Number:
     """``tanh(|x|) / |x|`` where that is below 1, else ``tanh(|x|)``."""
-    fracs = x.fmt.precision + _GUARD
-    segments = 6 if fracs > 20 else 4
-    first, place = split(to_fixed(x, 0, fracs).within(0, 1), segments)
+    fracs = x.fmt.precision + GUARD
+    below = to_fixed(x, 0, fracs).within(0, 1)
+    segments = resolution(below, 6, 4)
+    first, place = split(below, segments)
     octave = (x.field - x.fmt.bias).max(0).min(octaves - 1)
     later, farther = split(x.fraction.scaled(-x.fmt.mantissa).extended(segments + 1), segments)
 

@@ -16,14 +16,13 @@ import mpmath
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.constants import nearest
 from allo_rtl.ir.functions.flow import Flow, Number
-from allo_rtl.ir.functions.parts import Parts, normalised, packed
-from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, split
+from allo_rtl.ir.functions.parts import GUARD, Parts, normalised, packed
+from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, resolution, split
 from allo_rtl.ir.ops import MathKind
 from allo_rtl.ir.types import Float
 
-_GUARD = 7
-"""Bits of the fixed-point numbers below half a last place; one more than elsewhere because
-``t * g(t)`` may be as little as 0.35 * t, in base 10."""
+_GUARD = GUARD + 1
+"""One bit more than elsewhere: in base 10, ``t * g(t)`` may be as little as ``0.35 * t``."""
 
 _BASES: dict[MathKind, Callable[[], Real]] = {
     MathKind.LOG: lambda: mpmath.mpf(1),
@@ -45,13 +44,15 @@ def logarithm(kind: MathKind) -> Callable[[Flow, Float, FloatFormat], Number]:
             (x.is_infinite, fmt.overflow),
             default=finite,
         )
+
     return algorithm
 
 
 def fixed_logarithm(x: Parts, base: Callable[[], Real], fracs: int) -> Number:
     """The logarithm of a magnitude above 0, with a relative error below ``2**(1 - fracs)``.
 
-    It has ``fracs`` bits more after the binary point than the smallest logarithm has zeros.
+    The nearer x is to 1 the more zeros the result begins with: up to ``precision``, and that
+    many bits more than ``fracs`` it has after its binary point.
     """
     flow, fmt = x.sign.flow, x.fmt
     top, shift = normalised(x.significand, fmt.precision)
@@ -67,7 +68,8 @@ def fixed_logarithm(x: Parts, base: Callable[[], Real], fracs: int) -> Number:
 
 def _slope(flow: Flow, t: Number, base: Callable[[], Real], fracs: int) -> Number:
     """``log(1 + t) / t`` to a base, for t from -1/4 to 1/2."""
-    segments = 9 if t.fracs > 16 else 6
+    segments = resolution(t, 9, 6)
+
     def function(segment: int, place: Real) -> Real:
         t = middle(segment, place, segments) - mpmath.mpf(0.25)
         return mpmath.log1p(t) / t / base()

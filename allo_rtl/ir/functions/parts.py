@@ -8,6 +8,13 @@ from fractions import Fraction
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.flow import Number
 
+GUARD = 6
+"""Bits that fixed-point numbers have below half a unit in the last place of the result.
+
+An error of one of their own units is ``2**-7`` of a unit in the last place, so half a dozen of
+these add little to the half that rounding costs.
+"""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -57,8 +64,14 @@ class Parts:
 
     @property
     def significand(self) -> Number:
-        """An integer of ``precision`` bits: with ``exponent``, what the pattern stands for."""
+        """All digits of the number, an integer of ``precision`` bits."""
         return self.fraction + (self.field >= 1).scaled(self.fmt.mantissa)
+
+    @property
+    def below_point(self) -> Number:
+        """Ones where the fraction of a number of 1 or more has bits below the binary point."""
+        whole_bits = (self.field - self.fmt.bias).max(0).min(self.fmt.mantissa)
+        return self.sign.flow.number((1 << self.fmt.mantissa) - 1) >> whole_bits
 
     @property
     def step(self) -> Number:
@@ -90,7 +103,7 @@ def to_fixed(x: Parts, whole: int, fracs: int) -> Number:
 
 def tiny(fmt: FloatFormat) -> int:
     """Numbers below ``2**-tiny`` have cubes that do not matter beside them."""
-    return (fmt.precision + 6) // 2
+    return (fmt.precision + GUARD) // 2
 
 
 def is_tiny(x: Parts) -> Number:

@@ -50,6 +50,11 @@ def polynomial(
     return result
 
 
+def resolution(x: Number, fine: int, coarse: int) -> int:
+    """Bits of a segment number: ``fine`` for single precision and above, else ``coarse``."""
+    return fine if x.fracs > 20 else coarse
+
+
 def split(x: Number, segments: int) -> tuple[Number, Number]:
     """Of ``x`` >= 0: in which segment of length ``2**-segments`` it is, and where in it."""
     whole = x.floor(segments)

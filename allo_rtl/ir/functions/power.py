@@ -9,12 +9,9 @@ import mpmath
 from allo_rtl.ir.floats import FloatFormat
 from allo_rtl.ir.functions.flow import Flow, Number
 from allo_rtl.ir.functions.logarithm import fixed_logarithm
-from allo_rtl.ir.functions.parts import Parts, normalised, packed
-from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, split
+from allo_rtl.ir.functions.parts import GUARD, Parts, normalised, packed
+from allo_rtl.ir.functions.polynomials import Real, middle, polynomial, resolution, split
 from allo_rtl.ir.types import Float
-
-_GUARD = 6
-"""Bits of the fixed-point numbers below half a last place of the result."""
 
 
 def power(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
@@ -23,9 +20,9 @@ def power(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
     one = fmt.bias << fmt.mantissa
     whole, odd = _parity(y)
     sign = x.sign & odd
-    # Whether infinite, where the result is infinite or zero: |x| grows or shrinks to the limit.
+    # Where the result is infinite or zero, |x| above 1 and y decide which.
     grows = (x.magnitude > one) ^ y.sign
-    infinite = packed_infinity(fmt, sign)
+    infinite = _infinity(fmt, sign)
     limit = flow.choose(grows, infinite, sign << fmt.bits - 1)
     outside, finite = _finite(flow, x, y, sign)
     is_limit = x.is_zero | x.is_infinite | y.is_infinite | outside
@@ -39,7 +36,7 @@ def power(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
     )
 
 
-def packed_infinity(fmt: FloatFormat, sign: Number) -> Number:
+def _infinity(fmt: FloatFormat, sign: Number) -> Number:
     """The pattern of an infinity, or of NaN where there is none."""
     if not fmt.infinities:
         return sign.flow.number(fmt.nan)
@@ -47,11 +44,9 @@ def packed_infinity(fmt: FloatFormat, sign: Number) -> Number:
 
 
 def _parity(y: Parts) -> tuple[Number, Number]:
-    """Whether y is a whole number (or an infinity), and whether it is an odd one."""
+    """Whether y is a whole number (infinities count as even ones), and whether it is odd."""
     fmt = y.fmt
-    below = y.sign.flow.number((1 << fmt.mantissa) - 1) >> (y.field - fmt.bias).max(0).min(
-        fmt.mantissa
-    )
+    below = y.below_point
     whole = (y.field >= fmt.bias) & (y.fraction & below).equals(0)
     unit = (y.significand & (below + 1)) > 0
     return whole, whole & unit & (y.field <= fmt.bias + fmt.mantissa)
@@ -59,7 +54,7 @@ def _parity(y: Parts) -> tuple[Number, Number]:
 
 def _finite(flow: Flow, x: Parts, y: Parts, sign: Number) -> tuple[Number, Number]:
     """Whether the result is beyond all numbers, or too small; and if not, its pattern."""
-    fmt, fracs = x.fmt, x.fmt.precision + _GUARD
+    fmt, fracs = x.fmt, x.fmt.precision + GUARD
     # Results have exponents of so many bits, those that become zero or infinite included.
     whole = ceil(log2(fmt.bias + fmt.precision + 1))
     kept = fracs + whole + 2
@@ -81,7 +76,8 @@ def _finite(flow: Flow, x: Parts, y: Parts, sign: Number) -> tuple[Number, Numbe
 
 def _exp2_fraction(flow: Flow, f: Number, fracs: int) -> Number:
     """``2**f`` for f from 0 to 1."""
-    segments = 8 if fracs > 20 else 6
+    segments = resolution(f, 8, 6)
+
     def function(segment: int, place: Real) -> Real:
         return mpmath.power(2, middle(segment, place, segments))
 
