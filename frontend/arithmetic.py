@@ -204,7 +204,7 @@ def truth(b: Builder, operand: Operand, loc: SourceLoc) -> Operand:
     """Whether the operand is not 0, as a UInt(1); a NaN is not 0."""
     if operand.type == bool_:
         return operand
-    check_numbers("a truth value", (operand,), loc)
+    check_numbers("bool", (operand,), loc)
     return b.compare(Predicate.NE, operand, number(0, operand.type), operand.type, loc)
 
 

@@ -353,7 +353,9 @@ def _choice_type(
 ) -> ScalarType:
     if one != other and (isinstance(one, Struct) or isinstance(other, Struct)):
         raise KernelTypeError(
-            f"the choice is between {one} and {other}", loc=cx.loc(node), allowed="equal structs"
+            f"the choice is between {one} and {other}",
+            loc=cx.loc(node),
+            allowed="two of one struct",
         )
     return cx.builder.rules.choice(one, other)
 
@@ -460,7 +462,7 @@ def _builtin(cx: Context, node: ast.Call, name: str) -> Operand:
     text, (least, most) = ast.unparse(node.func), functions.arity(name)
     found = len(node.args)
     if node.keywords or found < least or (most is not None and found > most):
-        wanted = f"{least} scalar{'s' * (least > 1)}" + (" or more" if most is None else "")
+        wanted = f"{least} argument{'s' * (least > 1)}" + (" or more" if most is None else "")
         raise LanguageError(f"'{text}' takes {wanted}", loc=loc)
     return functions.apply(cx.builder, name, [scalar(cx, a) for a in node.args], loc)
 

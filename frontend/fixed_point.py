@@ -97,8 +97,8 @@ def _divided(
     types = [counted_as(b, operand) for operand, _ in (left, right)]
     needed = max(t.width + shift for t, (_, shift) in zip(types, (left, right), strict=True))
     signed = types[0].signed or types[1].signed
-    # Of both signs, one bit for the sign of an unsigned operand, one for -smallest / -1.
-    work = Int(needed + 2) if signed else UInt(max(needed, width))
+    # With a sign, a bit more: for an unsigned operand, and for -smallest / -1.
+    work = Int(needed + 1) if signed else UInt(max(needed, width))
     dividend, divisor = (_scaled(b, o, n, work, loc) for o, n in (left, right))
     return b.binary(kind, dividend, divisor, work, loc)
 

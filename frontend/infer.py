@@ -242,11 +242,11 @@ def _made_type(kernel: Kernel, node: ast.Call) -> Type:
     except LanguageError as error:
         # What the constructor itself says is better than that Python raised it.
         if isinstance(error.__cause__, ValueError | TypeError):
-            at = node.args[0] if len(node.args) == 1 else node
-            hint = _FORMS[resolve(kernel, node.func)]
-            text, loc = str(error.__cause__), kernel.source.loc(at)
             wrong_call = isinstance(error.__cause__, TypeError)
-            raise KernelTypeError(text, loc=loc, hint=hint if wrong_call else None) from None
+            at = node.args[0] if len(node.args) == 1 and not wrong_call else node
+            text = f"'{ast.unparse(node)}' is not a type" if wrong_call else str(error.__cause__)
+            hint = _FORMS[resolve(kernel, node.func)] if wrong_call else None
+            raise KernelTypeError(text, loc=kernel.source.loc(at), hint=hint) from None
         raise
     assert isinstance(made, Type)
     return made
@@ -256,7 +256,7 @@ def _field_type(kernel: Kernel, node: ast.expr, struct: Type, name: str) -> Type
     """``S["x"]``: the type of a field."""
     if isinstance(struct, Struct) and name in dict(struct.fields):
         return struct.field(name)[1]
-    fields = ", ".join(n for n, _ in struct.fields) if isinstance(struct, Struct) else None
+    fields = ", ".join(f'"{n}"' for n, _ in struct.fields) if isinstance(struct, Struct) else None
     loc = kernel.source.loc(node)
     raise KernelTypeError(f"{struct} has no field '{name}'", loc=loc, allowed=fields)
 

@@ -125,11 +125,11 @@ def _check(cx: Context, at: ast.expr, low: Operand, count: int, type_: ScalarTyp
     first, last = cx.builder.interval(low)
     if last >= 0 and first <= type_.bits - count:
         return
-    found = f"{first}" if first == last else f"{first} ... {last}"
-    if count > 1:
-        found = f"from {found}, {count} of them,"
+    found = f"bit {first}" if count == 1 else f"bits {first} to {first + count - 1}"
+    if first != last:
+        found = f"bit {first} ... {last}" if count == 1 else f"{count} bits from {first} ... {last}"
     raise KernelTypeError(
-        f"bit{'s' * (count > 1)} {found} of {type_}",
+        f"{found} of {type_}",
         loc=cx.loc(at),
         allowed=f"0 ... {type_.bits - 1}",
         hint="negative subscripts do not count from the end" if last < 0 else None,

@@ -11,7 +11,7 @@ import pytest
 import allo_rtl as allo
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
 from allo_rtl.frontend import lower_kernel
-from allo_rtl.ir.types import int8, int32
+from allo_rtl.ir.types import Struct, float32, int8, int32
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("frontend_*errors.txt"))
 CASES = [
@@ -32,7 +32,9 @@ def helper(n):
     return n
 
 
+POINT = Struct({"x": int8, "y": float32})
 NAMES = {
+    "Point": POINT,
     "W": np.arange(4),
     "np": np,
     "WIDTH": 4,
