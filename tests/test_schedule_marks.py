@@ -62,15 +62,17 @@ def test_a_pipeline_inside_a_pipeline_is_refused(axes):
     )
 
 
-def test_what_a_pipeline_unrolls_must_not_depend_on_data():
+def test_what_a_pipeline_of_a_named_interval_unrolls_must_not_depend_on_data():
     s = customize(rows)
     with pytest.raises(ScheduleError) as caught:
-        s.pipeline("i")
+        s.pipeline("i", initiation_interval=2)
     assert caught.value.message == (
         "loop 'i' cannot be pipelined: the loops inside it are fully unrolled, and the number of "
         "iterations of loop 'j' depends on data"
     )
-    assert caught.value.hint == "pipeline loop 'j' instead"
+    assert caught.value.hint == "pipeline loop 'j' instead, or name no initiation_interval"
+    s.pipeline("i")
+    s.undo()
     s.pipeline("j")
 
 

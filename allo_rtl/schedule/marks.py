@@ -39,8 +39,13 @@ def check_unroll(place: Place, factor: object) -> None:
         )
 
 
-def check_pipeline(place: Place, initiation_interval: object) -> None:
-    """Raise ScheduleError unless the loop can be pipelined."""
+def check_pipeline(place: Place, initiation_interval: object, required: bool) -> None:
+    """Raise ScheduleError unless the loop can be pipelined.
+
+    ``required`` says that the user named the interval: a loop with loops inside whose numbers of
+    iterations depend on data cannot have it, while without one its iterations may follow each
+    other.
+    """
     loop = place.loop
     if not is_count(initiation_interval) or initiation_interval < 1:
         raise ScheduleError(
@@ -54,7 +59,9 @@ def check_pipeline(place: Place, initiation_interval: object) -> None:
     for inner in all_loops(loop.body):
         if inner.attrs.pipeline_ii is not None:
             raise _nested(loop, inner)
-    _check_unrollable(loop, _bounded(place.nest[:-1], set()))
+    _check_not_unrolled(loop)
+    if required:
+        _check_unrollable(loop, _bounded(place.nest[:-1], set()))
 
 
 def _nested(outer: For, inner: For) -> ScheduleError:
@@ -86,8 +93,11 @@ def _check_unrollable(loop: For, counters: set[Value]) -> None:
                 f"loop {loop.name!r} cannot be pipelined: the loops inside it are fully unrolled, "
                 f"and the number of iterations of loop {inner.name!r} depends on data",
                 loc=inner.loc,
-                hint=f"pipeline loop {inner.name!r} instead",
+                hint=f"pipeline loop {inner.name!r} instead, or name no initiation_interval",
             )
+
+
+def _check_not_unrolled(loop: For) -> None:
     if loop.attrs.unroll == 0:
         raise ScheduleError(
             f"loop {loop.name!r} is fully unrolled, so there is nothing left to pipeline",
@@ -106,7 +116,9 @@ def check_marks(func: Func) -> None:
                 if op.attrs.pipeline_ii is not None:
                     if pipelined is not None:
                         raise _nested(pipelined, op)
-                    _check_unrollable(op, counters)
+                    _check_not_unrolled(op)
+                    if op.attrs.ii_required:
+                        _check_unrollable(op, counters)
                     inner = op
             for region in op.regions():
                 visit(region, inner, known)

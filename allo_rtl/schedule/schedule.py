@@ -299,22 +299,23 @@ class Schedule:
                                                 iteration 2        #  #  #
 
         The loops inside are fully unrolled.  The report tells the interval reached, and which
-        dependence or memory port holds it up.
+        dependence or memory port holds it up.  Where a loop inside runs as often as data say,
+        the iterations follow each other instead, and the innermost loops are pipelined.
 
         Args:
-            axis: the loop; those inside it have constant numbers of iterations.
+            axis: the loop.
             initiation_interval: cycles from one iteration's start to the next one's, 1 or more;
                 a build that cannot reach it fails.  Without it, as few cycles as can be.
             rewind: start the next run of the loop without draining the pipeline.
 
         Raises:
-            ScheduleError: the interval does not fit, a loop inside has no constant number of
-                iterations, or the loop is inside a pipelined loop or contains one.
+            ScheduleError: the interval does not fit, or was named although a loop inside runs
+                as often as data say; or the loop is inside a pipelined loop or contains one.
         """
         place = self._find(axis)
         named = initiation_interval is not None
         interval = initiation_interval if initiation_interval is not None else 1
-        marks.check_pipeline(place, interval)
+        marks.check_pipeline(place, interval, named)
         attrs = replace(
             place.loop.attrs, pipeline_ii=interval, ii_required=named, rewind=bool(rewind)
         )
