@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from amaranth.hdl import ClockDomain, Module, Signal, signed, unsigned
+from amaranth.hdl import ClockDomain, Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
 from allo_rtl.hls.graph import Graph, signed_digits
@@ -71,7 +71,7 @@ def check_unit(kind, type, ranges, pairs, unit):
     if kind is Kind.MUL:
         value = multiply(m, unit, x, y, shape.width, Names())
     elif kind in DIVISIONS:
-        value = divide(m, node, unit, x, y, Names())
+        value = divide(m, node, unit, x, y, Const(1), Names())
     else:
         value = combinational(node, [x, y], shape.width)
     m.d.comb += out.eq(value)
@@ -104,6 +104,55 @@ def test_dividers_of_numbers_narrower_than_their_type(kind):
     ranges = ((-20, 90), (-3, 5))
     pairs = [(a, b) for a in range(-20, 91, 7) for b in range(-3, 6)]
     check_unit(kind, Int(32), ranges, pairs, Unit(8 + 2, 0, 0, steps=1))
+
+
+def in_turn(kind, types, unit, pairs):
+    """Results of an iterative divider that gets a pair as soon as it may, and noise between."""
+    m = Module()
+    m.domains.sync = ClockDomain()
+    x, y = (Signal(amaranth_shape(range_shape((t.min, t.max)))) for t in types)
+    begin, out = Signal(), Signal(amaranth_shape(range_shape((types[0].min, types[0].max))))
+    node = Node(kind, types[0], tuple(source(t) for t in types), (types[0].min, types[0].max))
+    m.d.comb += out.eq(divide(m, node, unit, x, y, begin, Names()))
+    interval, found = unit.latency - 1, []
+
+    async def bench(ctx):
+        for cycle in range(interval * len(pairs) + 2):
+            a, b = pairs[cycle // interval] if cycle < interval * len(pairs) else (1, 1)
+            first = cycle % interval == 0
+            ctx.set(begin, int(first))
+            ctx.set(x, a if first else 5)
+            ctx.set(y, b if first else 1)
+            if cycle >= unit.latency and (cycle - unit.latency) % interval == 0:
+                found.append(ctx.get(out))
+            await ctx.tick()
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(DIVISIONS, key=lambda k: k.value))
+@pytest.mark.parametrize("types", [(Int(4), Int(4)), (UInt(5), UInt(5)), (Int(70), Int(70))])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_iterative_dividers(kind, types, steps):
+    type = types[0]
+    latency = -(-type.bits // steps) + 2
+    unit = Unit(latency, 0, 0, name="div", steps=steps).at_interval(latency - 1)
+    assert unit.name == "iterative div"
+    pairs = spots(type, 10, 4)
+    found = in_turn(kind, types, unit, pairs)
+    assert found == [expected(kind, type, a, b) for a, b in pairs[: len(found)]]
+    assert len(found) == len(pairs)
+
+
+def test_a_divider_is_iterative_where_its_operands_come_seldom_enough():
+    unit = Unit(10, 0, 0, name="div 8", steps=1)
+    assert unit.at_interval(None).iterative
+    assert unit.at_interval(9).iterative
+    assert unit.at_interval(8) is unit
 
 
 def spots(type, count, seed):

@@ -217,9 +217,10 @@ def _place(
         for edge in before.get(node, ()):
             least = max(least, state.start[edge.src] + edge.delay)
         state.put(node, least)
+    units = {n: u.at_interval(ii) for n, u in problem.units.items()}
     used = [n for n in order if not problem.is_free(n)]
     length = max((max(state.start[n], state.ready[n]) + 1 for n in used), default=1)
     return OpSchedule(
-        state.start, state.ready, state.offset, problem.units, problem.shapes, length, ii,
+        state.start, state.ready, state.offset, units, problem.shapes, length, ii,
         state.critical + problem.operators.model.register_ns, problem.stable,
     )

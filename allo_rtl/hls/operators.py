@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from allo_rtl.hls import delay
@@ -35,6 +35,7 @@ class Unit:
         levels: multipliers: registered levels of the tree that adds the partial products.
         input_register: multipliers: operands are registered before the first product.
         steps: dividers: quotient bits made in each stage.
+        iterative: dividers: one stage makes all bits in turn, instead of a pipeline of them.
     """
 
     latency: int
@@ -45,6 +46,16 @@ class Unit:
     levels: int = 0
     input_register: bool = False
     steps: int = 0
+    iterative: bool = False
+
+    def at_interval(self, ii: int | None) -> Unit:
+        """The unit where operands come every ``ii`` cycles (None: once its result is used).
+
+        A divider is iterative where it is done with one pair of operands before the next comes.
+        """
+        if not self.steps or (ii is not None and ii < self.latency - 1):
+            return self
+        return replace(self, iterative=True, name=f"iterative {self.name}")
 
 
 WIRE = Unit(0, 0.0, 0.0)
@@ -120,7 +131,7 @@ class Operators:
         return Unit(timing.stages, timing.stage_ns, 0.0, str(spec))
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
-        """A pipelined restoring divider: one subtraction and choice for each quotient bit."""
+        """A restoring divider: one subtraction and choice for each quotient bit."""
         width = max(shapes[o].width for o in node.operands)
         step = self.model.delay("add", width) + self.model.delay("select", width)
         steps = max(1, int(self.budget_ns / step))

@@ -158,7 +158,8 @@ class Datapath:
         elif node.kind is Kind.FLOAT:
             value = float_unit(self._m, node, unit, operands, self._names)
         elif node.kind in DIVISIONS:
-            value = divide(self._m, node, unit, operands[0], operands[1], self._names)
+            begin = self._active[self._schedule.start[node]]
+            value = divide(self._m, node, unit, *operands, begin, self._names)
         else:
             value = combinational(node, operands, shape.width)
         return self._signal(node, value)

@@ -137,19 +137,20 @@ def _limbs(value: Value, limb: int) -> list[tuple[int, Value]]:
 
 
 def divide(
-    m: Module, node: Node, unit: Unit, a: Value, b: Value, name: Namer
+    m: Module, node: Node, unit: Unit, a: Value, b: Value, begin: Value, name: Namer
 ) -> Value:
-    """A pipelined restoring divider; see BinaryKind for the meaning of each kind.
+    """A restoring divider; see BinaryKind for the meaning of each kind.
 
     One cycle takes absolute values, then each stage makes ``unit.steps`` quotient bits, and the
-    last cycle puts the signs back.
+    last cycle puts the signs back.  An iterative one has a single stage, which takes operands in
+    the cycles in which ``begin`` is 1 and must not be given others until it is done.
     """
+    if unit.iterative:
+        return _divide_in_turn(m, node, unit, a, b, begin, name)
     size = max(len(a), len(b))
-    num_neg = a[-1] if a.shape().signed else Const(0)
-    den_neg = b[-1] if b.shape().signed else Const(0)
     num: Value = _magnitude(m, a, size, name("dividend"))
     den: Value = _magnitude(m, b, size, name("divisor"))
-    flags: Value = _register(m, Cat(num_neg, den_neg, b == 0), name("signs"))
+    flags: Value = _register(m, Cat(_sign(a), _sign(b), b == 0), name("signs"))
     raw: Value = _register(m, a, name("raw"))
     rest: Value = Const(0, size)
     done = 0
@@ -163,9 +164,40 @@ def divide(
     return _register(m, _signed_result(node, num, rest, den, flags, raw), name("result"))
 
 
+def _divide_in_turn(
+    m: Module, node: Node, unit: Unit, a: Value, b: Value, begin: Value, name: Namer
+) -> Value:
+    size, stages = max(len(a), len(b)), unit.latency - 2
+
+    def register(shape: object, base: str) -> Signal:
+        return Signal(shape, name=name(base), reset_less=True)
+
+    # Leading zeros make the dividend a whole number of stages long.
+    num, rest = register(stages * unit.steps, "quotient"), register(size, "rest")
+    den, flags, raw = register(size, "divisor"), register(3, "signs"), register(a.shape(), "raw")
+    more, left = _divide_steps(m, num, rest, den, unit.steps, name)
+    with m.If(begin):
+        m.d.sync += [
+            num.eq(_absolute(a)), rest.eq(0), den.eq(_absolute(b)), raw.eq(a),
+            flags.eq(Cat(_sign(a), _sign(b), b == 0)),
+        ]
+    with m.Else():
+        m.d.sync += [num.eq(more), rest.eq(left)]
+    result = _signed_result(node, num[:size], rest, den, flags, raw)
+    return _register(m, result, name("result"))
+
+
+def _sign(value: Value) -> Value:
+    return value[-1] if value.shape().signed else Const(0)
+
+
+def _absolute(value: Value) -> Value:
+    return Mux(value[-1], -value, value) if value.shape().signed else value
+
+
 def _magnitude(m: Module, value: Value, size: int, name: str) -> Signal:
     register = Signal(size, name=name, reset_less=True)
-    m.d.sync += register.eq(Mux(value[-1], -value, value) if value.shape().signed else value)
+    m.d.sync += register.eq(_absolute(value))
     return register
 
 
@@ -173,7 +205,7 @@ def _divide_steps(
     m: Module, num: Value, rest: Value, den: Value, count: int, name: Namer
 ) -> tuple[Value, Value]:
     """``count`` steps: the quotient grows at the low end of ``num`` as its high end is used."""
-    size = len(num)
+    size = len(rest)
     for _ in range(count):
         # Signals, not expressions: each is used twice, and would double with every step.
         shifted = Signal(size + 1, name=name("shifted"))
