@@ -294,4 +294,4 @@ def test_a_slow_clock_chains_many_division_steps_without_blowing_up():
     """Each step of a divider uses the one before twice: as expressions that doubled every time."""
     fast = rtl_of(shared.divisions, clock_mhz=100).verilog
     slow = rtl_of(shared.divisions, clock_mhz=1).verilog
-    assert len(slow) < 2 * len(fast)
+    assert len(slow) < 10 * len(fast)

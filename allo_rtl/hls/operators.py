@@ -134,7 +134,8 @@ class Operators:
         """A restoring divider: one subtraction and choice for each quotient bit."""
         width = max(shapes[o].width for o in node.operands)
         step = self.model.delay("add", width) + self.model.delay("select", width)
-        steps = max(1, int(self.budget_ns / step))
+        # Routing makes a chain of carries longer than its parts: place and route says a tenth.
+        steps = min(width, max(1, int(0.9 * self.budget_ns / step)))
         sign = self.model.delay("add", width) + self.model.delay("select", width)
         stages = ceil(width / steps)
         return Unit(stages + 2, sign, 0.0, f"div {width}", steps=steps)

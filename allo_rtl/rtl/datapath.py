@@ -159,7 +159,8 @@ class Datapath:
             value = float_unit(self._m, node, unit, operands, self._names)
         elif node.kind in DIVISIONS:
             begin = self._active[self._schedule.start[node]]
-            value = divide(self._m, node, unit, *operands, begin, self._names)
+            a, b = operands
+            value = divide(self._m, node, unit, a, b, begin, self._names)
         else:
             value = combinational(node, operands, shape.width)
         return self._signal(node, value)

@@ -212,9 +212,10 @@ def _divide_steps(
         difference = Signal(size + 2, name=name("difference"))
         kept = Signal(size, name=name("kept"))
         m.d.comb += [shifted.eq(Cat(num[-1], rest)), difference.eq(shifted - den)]
+        used = Signal(len(num), name=name("used"))
         enough = ~difference[-1]
-        m.d.comb += kept.eq(Mux(enough, difference, shifted))
-        num, rest = Cat(enough, num[:-1]), kept
+        m.d.comb += [kept.eq(Mux(enough, difference, shifted)), used.eq(Cat(enough, num[:-1]))]
+        num, rest = used, kept
     return num, rest
 
 
