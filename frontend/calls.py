@@ -13,7 +13,7 @@ from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import dsl
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
-from allo_rtl.frontend.capture import Kernel, capture
+from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.context import Context, recursive
 from allo_rtl.frontend.infer import constant, similar
 from allo_rtl.frontend.known import raw_number
@@ -49,7 +49,7 @@ def find_callee(cx: Context, node: ast.Call) -> Callee:
         if found is not None:
             raise LanguageError(f"'{func.id}' is not a kernel", loc=cx.loc(func))
     thing = _outer_function(cx, func)
-    kernel = capture(thing)
+    kernel = cx.program.captured(thing)
     _has_types(cx, node, kernel)
     return Callee(cx.program.function(inspect.unwrap(thing), kernel, None, loc, params), kernel)
 

@@ -7,6 +7,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
-from allo_rtl.frontend.capture import Kernel
+from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.generics import instance
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
 from allo_rtl.frontend.scope import (
@@ -58,8 +59,15 @@ class Program:
     errors: list[LanguageError] = field(default_factory=list)
     instances: dict[str, list[str]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
+    _captured: dict[FunctionType, Kernel] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
+
+    def captured(self, fn: FunctionType) -> Kernel:
+        """The definition of a Python function, looked up once."""
+        if fn not in self._captured:
+            self._captured[fn] = capture(fn)
+        return self._captured[fn]
 
     def function(
         self,

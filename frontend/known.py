@@ -108,7 +108,11 @@ def raw_number(kernel: Kernel, node: ast.expr, value: Any, type_: ScalarType) ->
     Raises:
         KernelTypeError: it is not a number.
     """
-    raw = raw_of(type_, value)
+    try:
+        raw = raw_of(type_, value)
+    except TypeError:
+        what = f"a number does not become {type_}"
+        raise KernelTypeError(what, loc=kernel.source.loc(node)) from None
     if raw is None:
         raise KernelTypeError(
             f"'{ast.unparse(node)}' is {type(value).__name__} {value!r}, not a number",

@@ -87,10 +87,9 @@ def lower(
     top: Func | None = None
     with suppress(Cascade):
         top = program.function(_key(fn), kernel, None, kernel.source.loc(kernel.node))
-    if len(program.errors) > 1:
-        raise KernelErrors(program.errors)
-    if program.errors:
-        raise program.errors[0]
+    # Instances of one kernel may have the same errors.
+    if errors := list({str(e): e for e in program.errors}.values()):
+        raise errors[0] if len(errors) == 1 else KernelErrors(errors)
     assert top is not None
     module = Module(
         funcs=tuple(program.funcs.values()),

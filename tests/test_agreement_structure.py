@@ -1,5 +1,8 @@
 """The three builds agree on how kernels are made: jumps, calls, generics, state, what is known."""
 
+import random
+import textwrap
+
 import pytest
 import test_frontend_calls as calls
 import test_frontend_generics as generics
@@ -96,3 +99,22 @@ def dynamic(A: int32[...], n: int32) -> int32:
 
 def test_dynamic_extents_on_cpu():
     check(allo.customize(dynamic), limits={"n": (0, 7)}, rtl=False)
+
+
+def random_jumps(seed):
+    lines = jumps.program(random.Random(seed), 3, False)
+    body = textwrap.indent("\n".join(["s: int32 = 0", *lines, "return s"]), "    ")
+    text = "def kernel(A: int32[8], n: int32) -> int32:\n" + body
+    schedule = allo.customize(text, global_vars={"allo": allo})
+    check(schedule, limits={"n": (0, 5), "A": (0, 9)}, simulator="pysim")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_nests_of_loops_and_jumps(seed):
+    random_jumps(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4, 400))
+def test_many_random_nests_of_loops_and_jumps(seed):
+    random_jumps(seed)

@@ -270,6 +270,12 @@ def test_a_dynamic_extent_is_given_by_the_call():
             "      |                              ^~~~~~",
         ),
         (
+            "x: Struct({'a': int8}) @ Stateful = 3",
+            "<kernel>:2:41: error: a number does not become Struct({\"a\": int8})\n"
+            "    2 |     x: Struct({'a': int8}) @ Stateful = 3\n"
+            "      |                                         ^",
+        ),
+        (
             "x: int32[...] @ Stateful",
             "<kernel>:2:8: error: 'x' is int32[...]: what is kept from run to run has a constant "
             "shape\n"
