@@ -4,17 +4,21 @@ The model is Python integers (:mod:`allo_rtl.ir.floats`); the long tests also co
 float32 and float64 operands with numpy, which shares nothing with it.
 """
 
+import ctypes
+import platform
 import random
+import sys
 from functools import cache
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import eval_float_op, format_of
-from allo_rtl.ir.ops import FloatKind, FloatOp, For, Func, Load, Module, Store, Value
+from allo_rtl.ir.ops import FloatKind, FloatOp, For, Func, Load, Module, Return, Store, Value
 from allo_rtl.ir.types import (
     DYNAMIC,
     Int,
@@ -28,7 +32,7 @@ from allo_rtl.ir.types import (
     float64,
     index,
 )
-from allo_rtl.sim.cpu import compile_cpu
+from allo_rtl.sim.cpu import CpuModule, compile_cpu
 from allo_rtl.sim.words import ints_of_words, words_of_ints
 
 FORMATS = (float8_e4m3, float8_e5m2, float16, bfloat16, float32, float64)
@@ -301,3 +305,168 @@ def test_any_operation_on_any_operands(data):
     format_ = data.draw(st.sampled_from(FORMATS))
     kind = data.draw(st.sampled_from(BINARY))
     agrees(kind, format_, [[data.draw(patterns(format_))], [data.draw(patterns(format_))]])
+
+
+# What compilers and other libraries like to change
+
+
+def chain(format_, kinds):
+    """A kernel of three scalars: ``((a kind b) kind c) ...``, the operands in turn."""
+    args = tuple(Value(UInt(format_.width), n) for n in "abc")
+    ops, last = [], args[0]
+    for kind, other in zip(kinds, (*args[1:], args[0]), strict=False):
+        result = Value(UInt(format_.width))
+        ops.append(FloatOp(kind=kind, format=format_, result=result, args=(last, other)))
+        last = result
+    func = Func(
+        name="f", args=args, results=(last.type,), body=(*ops, Return(values=(last,)))
+    )
+    return CpuModule(Module(funcs=(func,), top="f"))
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=str)
+def test_a_product_and_a_sum_are_not_contracted(format_):
+    """(1 + 2**-m) * (1 - 2**-m) - 1 is 0 when the product is rounded, else -2**-2m."""
+    fmt = format_of(format_)
+    one = fmt.bias << fmt.mantissa
+    kernel = chain(format_, (FloatKind.MUL, FloatKind.SUB))
+    expected = eval_float_op(FloatKind.MUL, format_, (one + 1, one - 2))
+    expected = eval_float_op(FloatKind.SUB, format_, (expected, one))
+    assert kernel(one + 1, one - 2, one) == expected
+    fused = eval_float_op(FloatKind.FMA, format_, (one + 1, one - 2, one | 1 << fmt.bits - 1))
+    assert fused != expected
+
+
+@pytest.mark.parametrize("format_", [float32, float64], ids=str)
+def test_sums_are_not_reordered(format_):
+    """(large + small) - large is 0, and not small; (a - b) + b may differ from a."""
+    fmt = format_of(format_)
+    one, large = fmt.bias << fmt.mantissa, 2 * fmt.bias - 1 << fmt.mantissa
+    kernel = chain(format_, (FloatKind.ADD, FloatKind.SUB))
+    assert kernel(large, one, large) == 0
+    assert kernel(one, one, one) == one
+
+
+@pytest.fixture
+def without_subnormals():
+    """This thread's floating-point unit as libraries built with -ffast-math leave it."""
+    if platform.machine() not in ("x86_64", "AMD64") or sys.platform != "linux":
+        pytest.skip("needs the MXCSR register of x86-64 and glibc's fenv_t")
+    libm = ctypes.CDLL("libm.so.6")
+    before, changed = ctypes.create_string_buffer(64), ctypes.create_string_buffer(64)
+    libm.fegetenv(before)
+    libm.fegetenv(changed)
+    mxcsr = ctypes.c_uint32.from_buffer(changed, 28)
+    mxcsr.value |= 0x8040  # flush to zero, denormals are zero
+    mxcsr.value |= 0x6000  # and round toward zero
+    libm.fesetenv(changed)
+    yield
+    libm.fesetenv(before)
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=str)
+def test_subnormals_and_rounding_do_not_depend_on_the_process(format_, without_subnormals):
+    fmt = format_of(format_)
+    one = fmt.bias << fmt.mantissa
+    three = eval_float_op(FloatKind.FROM_INT, format_, (3,))
+    smallest_normal = 1 << fmt.mantissa
+    columns = [(1, smallest_normal + 1, one, 2), (1, smallest_normal, three, one)]
+    assert np.float64(5e-324) * 1.0 == 0.0  # the trap is set
+    for kind in (FloatKind.ADD, FloatKind.SUB, FloatKind.MUL, FloatKind.DIV):
+        agrees(kind, format_, columns)
+    assert np.float64(5e-324) * 1.0 == 0.0  # and stays as it was
+
+
+# Millions, against numpy
+
+
+def as_floats(bits):
+    return bits.view(np.dtype(f"float{bits.dtype.itemsize * 8}"))
+
+
+def many(width, count, seed):
+    """Patterns of every kind: any, near one another, of few bits, special."""
+    dice = np.random.default_rng(seed)
+    dtype = np.dtype(f"uint{width}")
+    x, y = dice.integers(0, 1 << width, (2, count), dtype, endpoint=False)
+    fracs = {32: 23, 64: 52}[width]
+    near = x ^ dice.integers(0, 1 << fracs + 2, count, dtype)
+    short = y & ~dtype.type((1 << fracs - 8) - 1)
+    y = np.choose(dice.integers(0, 3, count), [y, near, short]).astype(dtype)
+    special = np.array(corners({32: float32, 64: float64}[width]), dtype)
+    x = np.where(dice.random(count) < 0.05, dice.choice(special, count), x)
+    y = np.where(dice.random(count) < 0.05, dice.choice(special, count), y)
+    return x, y
+
+
+def columns_of(kind, format_, *columns, result=None, **options):
+    """The CPU's results on numpy arrays of patterns."""
+    sources = tuple(UInt(c.dtype.itemsize * 8) for c in columns)
+    result = result or (bool_ if kind in COMPARISONS else UInt(format_.width))
+    kernel = elementwise(kind, format_, sources, result, **options)
+    out = np.zeros((len(columns[0]), 1), np.uint64)
+    kernel.run_raw([len(out), out, *(c.astype(np.uint64).reshape(-1, 1) for c in columns)])
+    return out[:, 0]
+
+
+NUMPY = {
+    FloatKind.ADD: np.add, FloatKind.SUB: np.subtract, FloatKind.MUL: np.multiply,
+    FloatKind.DIV: np.divide, FloatKind.EQ: np.equal, FloatKind.NE: np.not_equal,
+    FloatKind.LT: np.less, FloatKind.LE: np.less_equal, FloatKind.GT: np.greater,
+    FloatKind.GE: np.greater_equal, FloatKind.MIN: np.minimum, FloatKind.MAX: np.maximum,
+}  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", NUMPY, ids=lambda k: k.value)
+@pytest.mark.parametrize("format_", [float32, float64], ids=str)
+def test_millions_against_numpy(kind, format_):
+    for seed in range(2):
+        x, y = many(format_.width, 1_000_000, seed)
+        found = columns_of(kind, format_, x, y)
+        with np.errstate(all="ignore"):
+            expected = NUMPY[kind](as_floats(x), as_floats(y))
+        if kind in (FloatKind.MIN, FloatKind.MAX):  # numpy's zeros have no order
+            zeros = (as_floats(x) == 0) & (as_floats(y) == 0)
+            found, expected = found[~zeros], expected[~zeros]
+        check_against(found, expected, format_)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format_", [float32, float64], ids=str)
+def test_millions_of_roots_and_conversions_against_numpy(format_):
+    x, _ = many(format_.width, 1_000_000, 5)
+    with np.errstate(all="ignore"):
+        check_against(columns_of(FloatKind.SQRT, format_, x), np.sqrt(as_floats(x)), format_)
+        other, dtype = (float64, np.float64) if format_ == float32 else (float32, np.float32)
+        found = columns_of(FloatKind.CONVERT, format_, x, result=UInt(other.width), target=other)
+        check_against(found, as_floats(x).astype(dtype), other)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format_", [float32, float64], ids=str)
+@pytest.mark.parametrize("width", [32, 64])
+def test_millions_of_integers_against_numpy(format_, width):
+    dice = np.random.default_rng(3)
+    dtype = np.dtype(f"int{width}")
+    x = dice.integers(-(1 << width - 1), 1 << width - 1, 1_000_000, dtype)
+    x >>= dice.integers(0, width, len(x), dtype)
+    kernel = elementwise(
+        FloatKind.FROM_INT, format_, (Int(width),), UInt(format_.width), fraction=0
+    )
+    out = np.zeros((len(x), 1), np.uint64)
+    bits = x.view(np.dtype(f"uint{width}")).astype(np.uint64).reshape(-1, 1)
+    kernel.run_raw([len(x), out, bits])
+    check_against(out[:, 0], x.astype(np.dtype(f"float{format_.width}")), format_)
+
+
+def check_against(found, expected, format_):
+    """Bit for bit; numpy's NaN may have any payload, ours is the canonical one."""
+    if expected.dtype.kind == "b":
+        assert np.array_equal(found, expected)
+        return
+    unsigned = np.dtype(f"uint{expected.dtype.itemsize * 8}")
+    bits = expected.view(unsigned).astype(np.uint64)
+    bits[np.isnan(expected)] = format_of(format_).nan
+    wrong = np.flatnonzero(found != bits)
+    assert not len(wrong), [(hex(found[n]), hex(bits[n])) for n in wrong[:3]]
