@@ -55,6 +55,7 @@ class Kernel:
         names: what the names it does not define itself stand for.
         annotations: the annotations that Python has already evaluated, by argument name.
         defaults: the default values that Python has already evaluated, by argument name.
+        known: of a kernel inside another, what stood for Python objects where it is defined.
     """
 
     node: ast.FunctionDef
@@ -62,6 +63,7 @@ class Kernel:
     names: Mapping[str, Any]
     annotations: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

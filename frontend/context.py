@@ -221,7 +221,9 @@ class Context:
         """A kernel defined here: it keeps the compile-time names as they are now."""
         names = self.kernel.names
         assert isinstance(names, Visible)
-        return Kernel(node, self.kernel.source, ChainMap(self.scopes.known(), dict(names.around)))
+        known = {**self.kernel.known, **self.scopes.known()}
+        values = {name: k.value for name, k in known.items()}
+        return Kernel(node, self.kernel.source, ChainMap(values, dict(names.around)), known=known)
 
     def loc(self, node: ast.AST) -> SourceLoc:
         """The place of a node in the user's file."""
@@ -242,6 +244,8 @@ class Context:
         """What a name is inside the kernel (or a kernel defined next to it), or None."""
         if (found := self.scopes.find(name)) is not None:
             return found
+        if isinstance(known := self.kernel.known.get(name), Known):
+            return known
         around = self.scopes.find_outer(name)
         return around if isinstance(around, LocalKernel) else None
 

@@ -112,10 +112,10 @@ class Scopes:
             raise Cascade(f"'{name}' was declared with an error")
         return None
 
-    def known(self) -> dict[str, Any]:
-        """Every name that stands for a Python object here, with the object."""
+    def known(self) -> dict[str, Known]:
+        """Every name that stands for a Python object here."""
         bindings = {name: b for block in self.blocks for name, b in block.items()}
-        return {name: b.value for name, b in bindings.items() if isinstance(b, Known)}
+        return {name: b for name, b in bindings.items() if isinstance(b, Known)}
 
     def find_outer(self, name: str) -> Binding | None:
         """What a name is in the kernels around this one."""
@@ -140,7 +140,8 @@ class Visible(Mapping[str, Any]):
         return found.value if isinstance(found, Known) else self.around[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self.around, **self.scopes.known()})
+        names = {**self.around, **self.scopes.known()}
+        return (name for name in names if name not in self.scopes.broken)
 
     def __len__(self) -> int:
-        return len({**self.around, **self.scopes.known()})
+        return sum(1 for _ in self)

@@ -7,6 +7,7 @@ import pytest
 
 from allo_rtl.errors import LanguageError
 from allo_rtl.frontend import lower_kernel
+from allo_rtl.ir.arithmetic import number_of
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.ops import Alloc
 from allo_rtl.ir.rewrite import loops, walk
@@ -17,6 +18,7 @@ from allo_rtl.ir.types import (
     Refined,
     Stateful,
     float32,
+    float64,
     int8,
     int16,
     int32,
@@ -104,6 +106,28 @@ def test_a_const_expr_ends_with_its_block_and_reaches_nested_kernels():
     A = np.zeros(4, int)
     assert evaluate(lowered(kernel), [A]) == (7,)
     assert A.tolist() == [5, 5, 6, 6]
+
+
+def test_a_const_expr_has_its_type_in_nested_kernels_too():
+    def kernel(x: int32) -> (int32, float64):
+        n: ConstExpr[int8] = 100
+        tenth: ConstExpr[float64] = 0.1
+
+        def twice() -> int32:
+            return n + n
+
+        def inner(x: int32) -> float64:
+            n = x + 1
+
+            def innermost() -> float64:
+                return tenth * 3
+
+            return innermost() + n
+
+        return twice(), inner(x)
+
+    found, real = evaluate(lowered(kernel), [1])
+    assert (found, number_of(float64, real)) == (200, 0.1 * 3 + 2)
 
 
 # Stateful

@@ -578,9 +578,10 @@ class Schedule:
             raise BuildError(f"there is no target {target!r}", allowed=", ".join(TARGETS))
         from allo_rtl import pipeline
 
-        builds = {"rtl": pipeline.build_rtl, "evaluator": pipeline.build_evaluator}
-        build: Callable[..., Any] = builds.get(target or "cpu", pipeline.build_cpu)
-        return build(self.module, **options)
+        builds: dict[str, Callable[..., Any]] = {
+            "rtl": pipeline.build_rtl, "evaluator": pipeline.build_evaluator,
+        }  # fmt: skip
+        return builds.get(target or "cpu", pipeline.build_cpu)(self.module, **options)
 
 
 def _predefined(kernel: object, instantiate: list[Any] | None) -> Schedule:
