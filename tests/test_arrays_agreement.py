@@ -1,0 +1,114 @@
+"""Evaluator, CPU and hardware agree on arrays as a whole and named operations."""
+
+import numpy as np
+import pytest
+from agreement import check
+
+import allo_rtl as allo
+from allo_rtl import customize
+from allo_rtl.ir.types import Fixed, bfloat16, float16, float32, int8, int16, int32, uint8
+
+W = np.array([[1, -2, 3], [4, 5, -6]])
+
+
+def double(row: int8[4]):
+    for k in range(4):
+        row[k] = row[k] * 2 + 1
+
+
+def parts(A: int8[4, 4], B: int8[2, 4], n: uint8):
+    A[0:2, :] = B
+    A[2, 1:3] += 7
+    A[1:4, 0] = A[0:3, 0]
+    double(A[n & 3])
+    double(A[3])
+    A[:, 3] = A[0]
+
+
+def operators(A: int8[3, 4], B: uint8[4]) -> (int16[3, 4], int8[4, 3]):
+    return A * B - 3, (A + A[1]).T
+
+
+def values(A: int8[2, 3]) -> int8[3, 2]:
+    t: int8[3] = [1, -2, 3]
+    w: int8[2, 3] = W
+    return allo.view(allo.concat(A + t, w[0:1], A[:1], axis=0)[1:3], (3, 2))
+
+
+def fixed(A: Fixed(8, 4)[4], B: Fixed(10, 6)[4]) -> Fixed(12, 6)[4]:
+    A += B
+    return A * B
+
+
+def half(A: float16[3], B: bfloat16[3]) -> float32[3]:
+    return A + B * 2
+
+
+@pytest.mark.parametrize("kernel", [parts, operators, values, fixed, half])
+def test_arrays_agree(kernel):
+    check(customize(kernel), simulator="pysim")
+
+
+def products(A: int8[3, 4], B: int8[4, 2], b: int8[2]) -> (int32[3, 2], int16[2, 2]):
+    return allo.matmul(A, B), allo.linear(A[0:2, 0:2], B[0:2], b)
+
+
+def windows(X: int8[1, 2, 4, 4], K: int8[1, 2, 2, 3], w: int8[2, 2]) -> (
+    int32[1, 1, 3, 2], int8[1, 2, 2, 2], int16[1, 2, 3, 3]
+):  # fmt: skip
+    return allo.conv2d(X, K), allo.maxpool(X, w, stride=2), allo.sumpool(X, w)
+
+
+def moved(A: int8[3, 3], B: int8[3, 2]) -> (int8[3, 3], int8[3, 5], int8[3, 3]):
+    return allo.relu(allo.tril(A)), allo.concat(A, B, axis=1), allo.abs(A) @ A
+
+
+def float_product(A: float32[2, 3], B: float32[3, 2]) -> float32[2, 2]:
+    return allo.matmul(A, B)
+
+
+@pytest.mark.parametrize("kernel", [products, windows, moved, float_product])
+def test_named_operations_agree(kernel):
+    check(customize(kernel), simulator="pysim")
+
+
+def normalised(X: float32[2, 3], g: float32[3], b: float32[3]) -> float32[2, 3]:
+    Y = allo.softmax(X)
+    return allo.layernorm(Y, g, b)
+
+
+def activated(X: float32[3], Y: float16[3]) -> (float32[3], float16[3]):
+    return allo.gelu(X) + allo.sqrt(allo.abs(X)), allo.exp(Y)
+
+
+@pytest.mark.parametrize("kernel", [normalised, activated])
+def test_elementary_functions_agree(kernel):
+    check(customize(kernel), seeds=(0,), ulps=64, rtl=False)
+
+
+def gemm(A: int8[4, 4], B: int8[4, 4]) -> int32[4, 4]:
+    C: int32[4, 4] = allo.matmul(A, B, name="gemm")
+    return C
+
+
+def test_a_scheduled_product_agrees():
+    s = customize(gemm)
+    s.reorder("gemm_k", "gemm_j")
+    s.unroll("gemm_j")
+    s.partition(s.B, dim=2)
+    s.partition(s.C, dim=2)
+    s.pipeline("gemm_k")
+    check(s, simulator="pysim")
+
+
+def rows(A: int8[4, 4]) -> int8[4, 4]:
+    for i in range(4):
+        double(A[i])
+    return A
+
+
+def test_a_partitioned_array_of_which_parts_are_passed_agrees():
+    s = customize(rows)
+    s.partition(s.A, dim=2)
+    s.pipeline("double:k")
+    check(s, simulator="pysim")
