@@ -45,7 +45,8 @@ def rank(cx: Context, node: ast.expr) -> int:
             outer = cx.outside(node)
             return outer.ndim if isinstance(outer, np.ndarray) else 0
         case ast.Subscript(value=value):
-            taken = [p for p in views.parts_of(node) if not isinstance(p, ast.Slice)]
+            parts = views.parts_of(node)
+            taken = [p for p in parts if not isinstance(p, ast.Slice) and not views.is_dots(p)]
             return max(0, rank(cx, value) - len(taken))
         case ast.BinOp(left=left, right=right):
             return max(rank(cx, left), rank(cx, right))

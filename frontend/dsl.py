@@ -191,7 +191,7 @@ def tril(x: Operand, name: str | None = None) -> Array:
 def matmul(lhs: Operand, rhs: Operand, name: str | None = None) -> Array:
     """The matrix product: (..., M, K) by (..., K, N) gives (..., M, N).
 
-    Dimensions before the last two are broadcast.
+    Dimensions before the last two are broadcast.  One operand may be a vector, (K,).
     """
     return np.matmul(lhs, rhs)
 

@@ -102,7 +102,8 @@ def _elements(
         return
     parts = node.elts if isinstance(node, ast.List | ast.Tuple) else None
     if parts is None or len(parts) != shape[0]:
-        found = f"'{ast.unparse(node)}'" if parts is None else f"{len(parts)} elements"
+        count = 0 if parts is None else len(parts)
+        found = f"{count} element{'s' * (count != 1)}" if parts else f"'{ast.unparse(node)}'"
         raise KernelTypeError(
             f"{found} where {type_} needs a list of {shape[0]}", loc=cx.loc(node)
         )

@@ -325,7 +325,7 @@ def _concat(cx: Context, node: ast.Call, given: Arguments) -> ArrayValue:
 
 
 def _matmul(cx: Context, node: ast.Call, given: Arguments) -> ArrayValue:
-    lhs, rhs = (_array(cx, given[n], 2) for n in ("lhs", "rhs"))
+    lhs, rhs = (_array(cx, given[n]) for n in ("lhs", "rhs"))
     return reductions.matmul(cx, node, lhs, rhs, band=_band(cx, given))
 
 

@@ -69,7 +69,9 @@ def array_place(cx: Context, target: ast.expr) -> View | None:
         view = arrays.place(cx, target)
         writable(cx, view.variable, target.value)
         return view
-    found = cx.scopes.find(target.id) if isinstance(target, ast.Name) else None
+    if not isinstance(target, ast.Name):
+        return None
+    found = cx.scopes.find(target.id) or cx.outer_array(target)
     if not isinstance(found, Variable) or not found.value.array.rank:
         return None
     writable(cx, found, target)

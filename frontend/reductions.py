@@ -107,7 +107,7 @@ def _ready(cx: Context, x: Tensor, loc: SourceLoc) -> Tensor:
 
 def _mismatch(name: str, loc: SourceLoc, parts: Sequence[Tensor], allowed: str) -> KernelTypeError:
     found = ", ".join(str(p.type) for p in parts)
-    return KernelTypeError(f"'{name}' of {found}", loc=loc, allowed=allowed)
+    return KernelTypeError(f"'{name}' cannot take {found}", loc=loc, allowed=allowed)
 
 
 # --- sums of products ----------------------------------------------------------------------
@@ -161,21 +161,30 @@ def _plain(type_: ScalarType) -> ScalarType:
 
 
 def matmul(cx: Context, node: ast.AST, lhs: Tensor, rhs: Tensor, band: str = "") -> Result:
-    """(..., M, K) by (..., K, N): loops over the leading dimensions, ``i``, ``j`` and ``k``."""
-    loc = cx.loc(node)
-    rule = "(..., M, K) and (..., K, N), with leading dimensions that broadcast"
-    if lhs.shape[-1] != rhs.shape[-2]:
+    """(..., M, K) by (..., K, N): loops over the leading dimensions, ``i``, ``j`` and ``k``.
+
+    One operand may be a vector, (K,): then there is no ``i``, or no ``j``.
+    """
+    loc, shapes = cx.loc(node), (lhs.shape, rhs.shape)
+    rows, columns = lhs.shape[-2:-1], rhs.shape[-1:] if len(rhs.shape) > 1 else ()
+    inner = rhs.shape[-2] if columns else rhs.shape[-1]
+    if lhs.shape[-1] != inner or not (rows or columns):
+        rule = "(..., M, K) and (..., K, N), or one of them (K,)"
         raise _mismatch("matmul", loc, (lhs, rhs), rule)
-    heads = [t.shape[:-2] for t in (lhs, rhs)]
+    heads = [s[:-2] for s in shapes]
     head = tensors.broadcast([ArrayType(lhs.element, h) for h in heads], loc)
-    kept = [*((f"b{d}", n) for d, n in enumerate(head)), ("i", lhs.shape[-2]), ("j", rhs.shape[-1])]
+    kept = [
+        *((f"b{d}", n) for d, n in enumerate(head)),
+        *(("i", n) for n in rows),
+        *(("j", n) for n in columns),
+    ]
 
     def subscripts(at: At) -> tuple[At, At]:
-        *lead, i, j, k = at
-        left, right = (tensors.broadcast_at(tuple(lead), h) for h in heads)
-        return (*left, i, k), (*right, k, j)
+        left, right = (tensors.broadcast_at(at[: len(head)], h) for h in heads)
+        i, j, k = at[len(head) :][: len(rows)], at[len(head) + len(rows) : -1], at[-1]
+        return (*left, *i, k), (*right, k, *j)
 
-    loops: tuple[Loops, Loops] = (kept, [("k", lhs.shape[-1])])
+    loops: tuple[Loops, Loops] = (kept, [("k", inner)])
     return _sum_of_products(cx, node, "matmul", (lhs, rhs), loops, subscripts, band)
 
 

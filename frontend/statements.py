@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping, Sequence
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, tensors
+from allo_rtl.frontend import arrays, named_ops, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -151,7 +151,7 @@ def _expression(cx: Context, node: ast.Expr) -> None:
             pass  # A docstring, or '...' for an empty body.
         case ast.Call(func=func) if is_print(cx, func):
             print_line(cx, node.value)
-        case ast.Call() if ex.builtin_name(cx, node.value.func) is None:
+        case ast.Call(func=func) if not (ex.builtin_name(cx, func) or named_ops.find(cx, func)):
             ex.call(cx, node.value)
         case _:
             raise LanguageError(

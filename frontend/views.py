@@ -127,9 +127,19 @@ def subview(cx: Context, view: View, node: ast.expr) -> Value:
 # --- subscripts ----------------------------------------------------------------------------
 
 
-def parts_of(node: ast.Subscript) -> list[ast.expr]:
-    """The subscripts as they are written."""
-    return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+def parts_of(node: ast.Subscript, rank: int | None = None) -> list[ast.expr]:
+    """The subscripts as they are written; with a rank ``...`` is the slices it stands for."""
+    parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
+    dots = next((n for n, p in enumerate(parts) if is_dots(p)), None)
+    if dots is None or rank is None:
+        return parts
+    rest = [ast.copy_location(ast.Slice(), parts[dots])] * (rank - len(parts) + 1)
+    return [*parts[:dots], *rest, *parts[dots + 1 :]]
+
+
+def is_dots(node: ast.expr) -> bool:
+    """Whether a subscript is ``...``."""
+    return isinstance(node, ast.Constant) and node.value is ...
 
 
 def axes(cx: Context, node: ast.Subscript, type_: ArrayType) -> tuple[Axis, ...]:
@@ -139,7 +149,7 @@ def axes(cx: Context, node: ast.Subscript, type_: ArrayType) -> tuple[Axis, ...]
         KernelTypeError: there are more subscripts than dimensions, or one is out of range.
         LanguageError: the extent of a slice is not a constant, or a step is not one.
     """
-    parts = parts_of(node)
+    parts = parts_of(node, type_.rank)
     if len(parts) > type_.rank:
         raise KernelTypeError(
             f"{len(parts)} subscripts for '{ast.unparse(node.value)}', which is {type_}",

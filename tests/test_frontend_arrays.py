@@ -92,6 +92,15 @@ def test_leading_subscripts_and_slices_read_a_part():
     assert all(map(np.array_equal, run(kernel, A), expected))
 
 
+def test_dots_are_all_dimensions_that_are_not_written():
+    def kernel(A: int32[2, 3, 4]) -> (int32[2, 3], int32[3, 4], int32[2, 4]):
+        return A[..., 1], A[0, ...], A[:, 2, ...]
+
+    A = ints(2, 3, 4)
+    expected = [A[..., 1], A[0], A[:, 2]]
+    assert all(map(np.array_equal, run(kernel, A), expected))
+
+
 def test_a_slice_may_start_anywhere():
     def kernel(A: int32[12], n: int32, B: int32[3]) -> int32[3, 4]:
         C: int32[3, 4]

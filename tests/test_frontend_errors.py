@@ -36,6 +36,7 @@ POINT = Struct({"x": int8, "y": float32})
 NAMES = {
     "Point": POINT,
     "W": np.arange(4),
+    "TEXTS": np.array(["a", "b"]),
     "np": np,
     "WIDTH": 4,
     "allo": allo,

@@ -170,6 +170,17 @@ def test_matrix_products_of_more_dimensions():
     assert np.array_equal(three, C[1] @ D[0])
 
 
+def test_products_of_a_matrix_and_a_vector():
+    def kernel(A: int8[3, 4], v: int8[4], B: int8[2, 4, 5]) -> (int32[3], int32[2, 5]):
+        return A @ v, v @ B
+
+    A, v, B = ints(3, 4), ints(4, seed=1), ints(2, 4, 5)
+    one, two = run(kernel, A, v, B)
+    assert np.array_equal(one, A.astype(int) @ v)
+    assert np.array_equal(two, v.astype(int) @ B)
+    assert bands(kernel) == [("matmul_0", "i k", 1), ("matmul_1", "b0 j k", 1)]
+
+
 def test_a_product_may_be_stored_to_what_is_there():
     def kernel(A: int8[3, 3], B: int8[3, 3], C: int32[3, 3], D: int8[3, 3]):
         C[:] = A @ B
