@@ -55,6 +55,28 @@ def run(*args: str) -> Result:
     return CliRunner().invoke(cli.app, args)
 
 
+MLIR = """\
+func.func @helper(%x: i8) -> i8 { return %x : i8 }
+func.func @twice(%x: i8) -> i8 {
+  %0 = arith.addi %x, %x : i8
+  return %0 : i8
+}
+"""
+
+
+def test_an_mlir_file_is_a_kernel_too(kernels: Path) -> None:
+    (kernels / "k.mlir").write_text(MLIR)
+    for spec, name in (("k.mlir", "twice"), ("k.mlir:helper", "helper")):
+        result = run("report", spec, "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["kernel"] == name
+    assert "there is no file 'no.mlir'" in run("report", "no.mlir").output
+    missing = run("report", "k.mlir:nothing")
+    assert missing.stderr == (
+        "k.mlir:1:1: error: the module has no function 'nothing'\n  allowed: helper, twice\n"
+    )
+
+
 def test_compile_writes_and_lists_the_files(kernels: Path) -> None:
     result = run("compile", "kernels.py:pipelined", "-o", "out")
     assert result.exit_code == 0, result.output
