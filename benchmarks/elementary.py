@@ -1,7 +1,7 @@
 """Measure the elementary functions, and write the tables of ``docs/elementary.md``.
 
-    python benchmarks/elementary.py               # errors: a few minutes
-    python benchmarks/elementary.py --hardware    # float32 hardware too: a few minutes more
+    python benchmarks/elementary.py errors      # a minute
+    python benchmarks/elementary.py hardware    # of float32: a few minutes
 
 Errors are the largest found by the CPU build, which computes what the hardware does.  Area and
 Fmax are of a kernel with one pipelined loop over arrays of 32 numbers, after place and route.
@@ -80,22 +80,31 @@ def update(section: str, content: str) -> None:
     PAGE.write_text(f"{head}{begin}\n{content}\n{end}{tail}", encoding="utf-8")
 
 
+def measure_errors(console: Console) -> str:
+    """The table of errors; rows are shown as they are made."""
+    rows = []
+    for kind in ELEMENTARY:
+        rows.append([kind.value, *(f"{largest_error(kind, f):.3f}" for f in FORMATS)])
+        console.print(*rows[-1])
+    return table(["function", *map(str, FORMATS)], rows)
+
+
+def measure_hardware(console: Console) -> str:
+    """The table of area and speed; rows are shown as they are made."""
+    rows = []
+    for kind in ELEMENTARY:
+        rows.append([kind.value, *hardware(kind)])
+        console.print(*rows[-1])
+    return table(["function", "cycles", "LUT", "flip-flops", "DSP", "block RAM", "MHz"], rows)
+
+
 def main() -> None:
     """Measure, and update the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hardware", action="store_true", help="area and Fmax on ECP5 too")
-    wanted = parser.parse_args()
-    console = Console()
-    rows = []
-    for kind in ELEMENTARY:
-        row = [kind.value, *(f"{largest_error(kind, f):.3f}" for f in FORMATS)]
-        console.print(*row)
-        rows.append(row)
-    update("errors", table(["function", *map(str, FORMATS)], rows))
-    if wanted.hardware:
-        made = [(kind.value, *hardware(kind)) for kind in ELEMENTARY]
-        head = ["function", "cycles", "LUT", "flip-flops", "DSP", "block RAM", "MHz"]
-        update("hardware", table(head, made))
+    sections = {"errors": measure_errors, "hardware": measure_hardware}
+    parser.add_argument("section", nargs="+", choices=sections)
+    for section in parser.parse_args().section:
+        update(section, sections[section](Console()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """The elementary functions of CPU and RTL: how near to the exact results, and where exact."""
 
 import sys
-from itertools import product
+from fractions import Fraction
+from itertools import product, takewhile
 from math import inf, nan
 from pathlib import Path
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -155,15 +157,53 @@ def test_powers_of_two_that_are_half_a_last_place_go_to_even():
     assert of(MathKind.POW, float32, 2.0, -151.0) == 0
 
 
-@pytest.mark.parametrize(("format", "number"), [
-    (float32, 16367173 * 2.0**72), (float64, 6381956970095103 * 2.0**797),
+def nearest_to_half_pi(format):
+    """Of each power of two from 1 on: the number nearest to a multiple of pi / 2.
+
+    It is a multiple of the denominator of a convergent of the last place by pi / 2 (W. Kahan).
+    """
+    fmt = format_of(format)
+    low = 1 << fmt.mantissa
+    with mpmath.workprec(1400):
+        inverse = Fraction(int(mpmath.ldexp(2 / mpmath.pi, 1300)), 1 << 1300)
+    for exponent in range((1 << fmt.exponent) - 1 - fmt.bias):
+        step = inverse * Fraction(2) ** (exponent - fmt.mantissa)
+        multiples = (q * -(-low // q) for q in takewhile(lambda q: q < 2 * low, denominators(step)))
+        candidates = [m for m in multiples if m < 2 * low]
+        best = min(candidates, key=lambda m: abs(m * step - round(m * step)))
+        yield (exponent + fmt.bias << fmt.mantissa) + best - low
+
+
+def denominators(x):
+    """Those of the convergents of a number."""
+    before, now = 1, 0
+    while True:
+        whole = x.numerator // x.denominator
+        before, now = now, whole * now + before
+        yield now
+        x = 1 / (x - whole)
+
+
+HARDEST = {float32: 16367173 * 2.0**72, float64: 6381956970095103 * 2.0**797}
+"""The number of each format that is nearest of all to a multiple of pi / 2."""
+
+CIRCULAR = [MathKind.SIN, MathKind.COS, MathKind.TAN]
+
+
+@pytest.mark.parametrize("format", [
+    float32, pytest.param(float64, marks=pytest.mark.long),
 ], ids=str)  # fmt: skip
-@pytest.mark.parametrize("kind", [MathKind.SIN, MathKind.COS, MathKind.TAN], ids=name)
-def test_numbers_that_almost_are_multiples_of_half_pi(kind, format, number):
-    """A float's reduced argument is hardly ever smaller (found by W. Kahan's program)."""
-    at = pattern(number, format)
-    args = (np.array([at - 1, at, at + 1], dtype_of(format)),)
-    assert errors(kind, format, args, apply(kind, format, *args)).max() < BOUND
+@pytest.mark.parametrize("kind", CIRCULAR, ids=name)
+def test_numbers_that_almost_are_multiples_of_half_pi(kind, format):
+    args = np.array(list(nearest_to_half_pi(format)), dtype_of(format))
+    assert pattern(HARDEST[format], format) in args
+    assert errors(kind, format, (args,), apply(kind, format, args)).max() < BOUND
+
+
+@pytest.mark.parametrize("kind", CIRCULAR, ids=name)
+def test_the_one_that_is_nearest_of_all(kind):
+    args = np.array([pattern(HARDEST[float64], float64)], np.uint64)
+    assert errors(kind, float64, (args,), apply(kind, float64, args)).max() < BOUND
 
 
 @pytest.mark.parametrize("format", [float8_e5m2, float16, float32, float64], ids=str)

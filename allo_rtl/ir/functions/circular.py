@@ -88,9 +88,9 @@ def _reduced(x: Parts) -> _Angle:
     """The angle of a magnitude that is not tiny."""
     flow, fmt = x.sign.flow, x.fmt
     kept = fmt.precision + GUARD
-    # The number that comes nearest to a multiple of pi / 2 leaves about as many zeros as a
-    # pattern has bits, for it is the best of so many.
-    fracs = kept + fmt.bits
+    # The number that comes nearest to a multiple of pi / 2 is the best of those above 1, a
+    # quarter of all patterns: what it leaves begins with about so many zeros.
+    fracs = kept + fmt.bits - 2
     turns = _quarters(x, fracs)
     back = turns.bits(fracs - 1, 1)
     # 1 - f but for the last bit, which does not matter and may be anything.
