@@ -92,7 +92,23 @@ def capture(fn: Callable[..., Any] | str, global_vars: Mapping[str, Any] | None 
         )
     source, node = _definition(inner)
     names = ChainMap(dict(global_vars or {}), *map(dict, _outer_names(inner)))
-    return Kernel(node, source, names, inner.__annotations__, _defaults(inner))
+    annotations = _evaluated(node, inner.__annotations__, set(global_vars or ()))
+    return Kernel(node, source, names, annotations, _defaults(inner))
+
+
+def _evaluated(
+    node: ast.FunctionDef, annotations: Mapping[str, Any], overridden: set[str]
+) -> dict[str, Any]:
+    """The annotations that mean what Python evaluated: they use no name that is given anew."""
+    spec = node.args
+    parts = {a.arg: a.annotation for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)}
+    parts["return"] = node.returns
+    used = {
+        name: {n.id for n in ast.walk(part) if isinstance(n, ast.Name)}
+        for name, part in parts.items()
+        if part is not None
+    }
+    return {n: a for n, a in annotations.items() if not used.get(n, set()) & overridden}
 
 
 def _defaults(fn: Callable[..., Any]) -> dict[str, Any]:

@@ -44,6 +44,16 @@ def test_given_names_come_before_globals():
     assert evaluate(lower_kernel(plain, global_vars={"OFFSET": 10}), [1]) == (11,)
 
 
+def first_of(A: int32[OFFSET + 2]) -> int32:
+    return A[OFFSET]
+
+
+def test_given_names_are_also_those_of_annotations():
+    assert str(lower_kernel(first_of).top_func.args[0].type) == "int32[3]"
+    given = lower_kernel(first_of, global_vars={"OFFSET": 3})
+    assert str(given.top_func.args[0].type) == "int32[5]"
+
+
 def test_closure_comes_before_globals():
     OFFSET = 100
 
