@@ -236,7 +236,7 @@ def test_all_conversions_of_16_bits(source, target):
 
 
 WIDTHS = (1, 2, 7, 8, 16, 24, 25, 32, 53, 54, 63, 64, 65, 100, 128, 200, 512)
-SEVERAL = (Int(1), UInt(8), Int(32), Int(54), UInt(64), Int(200))
+SEVERAL = (Int(1), UInt(8), Int(32), Int(54), UInt(64), UInt(100), Int(200))
 
 
 def integers_of(type_, count, seed=0):
@@ -249,6 +249,10 @@ def integers_of(type_, count, seed=0):
         low = dice.choice((0, 1, -1, 1 << max(width - 9, 0), 1 << max(width - 25, 0)))
         for value in (high, high ^ low, (1 << width - 1) + low, dice.getrandbits(width)):
             found |= {type_.wrap(value), type_.wrap(-value)}
+    for places in (3, 4, 8, 11, 24, 53):  # just beside a tie of a format of so many bits
+        for top in {type_.width - 1, type_.width - 2, places + 3} & set(range(places, 512)):
+            tie = (1 << top) + (1 << top - places)
+            found |= {type_.wrap(tie + d) for d in (-1, 0, 1)}
     return sorted(found)
 
 

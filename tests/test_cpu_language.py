@@ -208,6 +208,36 @@ def test_a_failed_assertion_ends_the_run(target, capsys):
     assert b.tolist() == [2, 3, 5, 4]
 
 
+def checked(x: int32) -> int32:
+    assert x < 100, "too large"
+    assert x != 13, "unlucky"
+    return x
+
+
+def sum_of_checked(x: int32, y: int32) -> int32:
+    assert x != y, "equal"
+    total: int32 = checked(x)
+    if y > 0:
+        total += checked(y)
+    return total
+
+
+@targets
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [(1, 1, "equal"), (200, 1, "too large"), (13, 1, "unlucky"), (1, 200, "too large"),
+     (1, 13, "unlucky"), (-5, 99, None)],
+)  # fmt: skip
+def test_the_first_assertion_that_fails_is_reported(target, x, y, message):
+    kernel = allo.customize(sum_of_checked).build(target=target)
+    if message is None:
+        assert kernel(x, y) == x + y
+        return
+    with pytest.raises(AssertionFailed) as caught:
+        kernel(x, y)
+    assert caught.value.message == message
+
+
 def large_then_fail(n: int32) -> int32:
     buffer: int32[100000] = 0
     for i in range(n):
