@@ -21,11 +21,11 @@ from float_bench import (
 )
 
 from allo_rtl.ir import floats
-from allo_rtl.ir.floats import FLOAT8_E4M3, FLOAT8_E5M2, FLOAT16, FloatFormat
+from allo_rtl.ir.floats import FLOAT8_E4M3, FLOAT8_E5M2, FLOAT16, FLOAT32, FLOAT64, FloatFormat
 from allo_rtl.ir.types import Int, UInt
 from allo_rtl.rtl import float_units
 from allo_rtl.rtl.datapath import Names
-from allo_rtl.rtl.float_pipeline import Kept, Pipeline, balance, build
+from allo_rtl.rtl.float_pipeline import Kept, Pipeline, build
 
 STAGES = {
     "float8_e5m2": 0, "float8_e4m3": 1, "float16": 2, "bfloat16": 3, "float32": 5, "float64": 8,
@@ -71,24 +71,6 @@ def simulate(build_unit, width: int, values: list[int], latency: int) -> list[in
     simulator.add_testbench(bench)
     simulator.run()
     return found[latency:]
-
-
-@pytest.mark.parametrize(
-    ("delays", "stages", "cuts"),
-    [
-        ([1, 1, 1, 1], 0, set()),
-        ([1, 1, 1, 1], 1, set()),
-        ([1, 1, 1, 1], 2, {1}),
-        ([1, 1, 1, 1], 4, {0, 1, 2}),
-        ([1, 1, 1, 1], 9, {0, 1, 2}),
-        ([5, 1, 1, 1, 1, 1], 2, {0}),
-        ([1, 1, 1, 5, 1, 1], 3, {2, 3}),
-        ([5, 1, 1], 3, {0, 1}),
-        ([2], 3, set()),
-    ],
-)
-def test_registers_are_put_where_they_shorten_the_longest_way(delays, stages, cuts) -> None:
-    assert balance(delays, stages) == cuts
 
 
 def test_a_unit_does_not_have_less_than_no_stages() -> None:
@@ -143,11 +125,22 @@ def test_integers_become_numbers_as_the_model_says() -> None:
     check(cases, integer_rows(21))
 
 
-@pytest.mark.parametrize("type", [Int(1), Int(100), UInt(200)])
-@pytest.mark.parametrize("fraction", [0, 70])
-def test_integers_of_any_width(type, fraction: int) -> None:
-    fmt, rng = FLOAT16, random.Random(22)
-    values = corners(fmt) + [rng.getrandbits(16) for _ in range(50)]
+@pytest.mark.parametrize(
+    ("fmt", "type", "fraction"),
+    [
+        (FLOAT8_E4M3, Int(1), 0),
+        (FLOAT16, Int(1), 70),
+        (FLOAT16, Int(100), 70),
+        (FLOAT16, UInt(200), 0),
+        (FLOAT32, Int(512), 0),
+        (FLOAT32, UInt(512), 255),
+        (FLOAT64, UInt(300), 0),
+    ],
+)
+def test_integers_of_any_width(fmt: FloatFormat, type, fraction: int) -> None:
+    rng = random.Random(22)
+    values = corners(fmt) + [rng.getrandbits(fmt.bits) for _ in range(20)]
+    values += [floats.from_integer(fmt, type.wrap(1 << k), fraction) for k in range(0, 600, 25)]
 
     def to_integer(m, x):
         return float_units.to_integer(
@@ -155,8 +148,8 @@ def test_integers_of_any_width(type, fraction: int) -> None:
         )
 
     expected = [floats.to_integer(fmt, v, type, fraction) for v in values]
-    assert simulate(to_integer, 16, values, 2) == expected
-    values = [rng.getrandbits(rng.randrange(1, type.width + 1)) for _ in range(80)]
+    assert simulate(to_integer, fmt.bits, values, 2) == expected
+    values = [rng.getrandbits(rng.randrange(1, type.width + 1)) for _ in range(40)]
 
     def from_integer(m, x):
         x = x.as_signed() if type.signed else x
@@ -220,7 +213,7 @@ def test_many_rows(name: str, stages: int) -> None:
     check(all_cases(FORMATS[name], stages), some_rows(FORMATS[name], 100_000, seed=25 + stages))
 
 
-FLOAT32_HOST = """
+HOST = """
 #include <cmath>
 #include <cstring>
 static uint64_t state;
@@ -230,61 +223,64 @@ static uint64_t random64() {  // splitmix64
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
     return z ^ (z >> 31);
 }
-static float number(uint32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
-static uint32_t pattern(float x) {
-    uint32_t bits; memcpy(&bits, &x, 4);
-    return std::isnan(x) ? 0x7FC00000u : bits;
+static F number(U bits) { F x; memcpy(&x, &bits, sizeof x); return x; }
+static const U one = 1, least = one << M, sign = one << (8 * sizeof(U) - 1), quiet = QUIET;
+static const U unit = U(BIAS) << M, infinity = sign - least, low = least - 1;
+static U pattern(F x) {
+    U bits; memcpy(&bits, &x, sizeof x);
+    return std::isnan(x) ? quiet : bits;
 }
-static const uint32_t corner[] = {
-    0, 1, 2, 0x7FFFFF, 0x800000, 0x800001, 0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x40000000,
-    0x7F7FFFFF, 0x7F800000, 0x7FC00000, 0x7F800001, 0x7FFFFFFF, 0x33800000, 0x34000000,
+static const U corner[] = {
+    0, 1, 2, low, least, least + 1, unit - 1, unit, unit + 1, unit + least,
+    infinity - 1, infinity, quiet, infinity + 1, sign - 1,
+    unit - (U(M) + 1) * least, unit - U(M) * least,
 };
-static uint32_t operand(uint32_t near) {
+static U operand(U near) {
     uint64_t r = random64();
-    uint32_t bits = r;
-    switch ((r >> 32) & 7) {
-        case 0: return corner[(r >> 40) % (sizeof corner / 4)] ^ (bits & 0x80000000u);
-        case 1: return near ^ (bits & 0x80000003u);
-        case 2: return (bits & 0x807FFFFFu) | ((near + (((r >> 40) % 9) << 23) - (4u << 23))
-                                                & 0x7F800000u);
-        case 3: return (bits & 0xFF800000u) | 1u << ((r >> 40) % 23) | 1u << ((r >> 48) % 23);
-        case 4: return bits & 0x807FFFFFu;
+    U bits = random64();
+    switch (r & 7) {
+        case 0: return corner[(r >> 8) % (sizeof corner / sizeof(U))] ^ (bits & sign);
+        case 1: return near ^ (bits & (sign | 3));
+        case 2: return (bits & (sign | low)) | ((near + ((r >> 8) % 9) * least - 4 * least)
+                                             & infinity);
+        case 3: return (bits & (sign | infinity)) | one << ((r >> 8) % M) | one << ((r >> 16) % M);
+        case 4: return bits & (sign | low);
         default: return bits;
     }
 }
-static float extreme(float a, float b, bool largest) {
+static F extreme(F a, F b, bool largest) {
     if (std::isnan(a) || std::isnan(b)) return NAN;
     if (a == b) return std::signbit(a) != largest ? a : b;
     return (a < b) != largest ? a : b;
 }
-static void host(uint32_t x, uint32_t y, uint32_t z, uint32_t* r) {
-    volatile float a = number(x), b = number(y), c = number(z);
+static void host(U x, U y, U z, U* r) {
+    volatile F a = number(x), b = number(y), c = number(z);
     r[0] = pattern(a + b); r[1] = pattern(a - b); r[2] = pattern(a * b); r[3] = pattern(a / b);
     r[4] = pattern(extreme(a, b, false)); r[5] = pattern(extreme(a, b, true));
     r[6] = a == b; r[7] = a != b; r[8] = a < b; r[9] = a <= b; r[10] = a > b; r[11] = a >= b;
     r[12] = pattern(std::fma(a, b, c)); r[13] = pattern(std::sqrt(a));
 }
-EXPORT long certify(long n, uint64_t seed, uint32_t* wrong) {
+EXPORT long certify(long n, uint64_t seed, uint64_t* wrong) {
     // All units have as many stages; what is expected waits in a ring.
-    const int count = COUNT, size = 64, latency = stages[0];
-    static uint32_t ring[size][COUNT + 3];
+    const int count = COUNT, size = 128, latency = stages[0];
+    static U ring[size][COUNT + 3];
     uint64_t r[COUNT];
     long errors = 0;
     state = seed;
     top->rst = 0;
     for (long i = 0; i < n + latency; i++) {
-        uint32_t* now = ring[i % size];
+        U* now = ring[i % size];
         now[count] = operand(random64());
         now[count + 1] = operand(now[count]);
         bool product = random64() & 1;
-        uint32_t near = product ? pattern(number(now[count]) * number(now[count + 1])) : now[count];
+        U near = product ? pattern(number(now[count]) * number(now[count + 1])) : now[count];
         now[count + 2] = operand(near);
         host(now[count], now[count + 1], now[count + 2], now);
         top->a = now[count]; top->b = now[count + 1]; top->c = now[count + 2];
         top->clk = 0; top->eval();
         read(r);
         if (i >= latency) {
-            const uint32_t* then = ring[(i - latency) % size];
+            const U* then = ring[(i - latency) % size];
             for (int k = 0; k < count; k++) if (r[k] != then[k]) {
                 if (!errors++) {
                     wrong[0] = k; wrong[1] = r[k]; wrong[2] = then[k];
@@ -299,28 +295,39 @@ EXPORT long certify(long n, uint64_t seed, uint32_t* wrong) {
 """
 
 
-def certify_float32(pairs: int, seed: int, stages: int) -> None:
-    """Units of float32 against the floating-point unit of this machine."""
-    fmt = FORMATS["float32"]
+def certify(name: str, rows: int, seed: int, stages: int) -> None:
+    """Units of float32 or float64 against the floating-point unit of this machine."""
+    fmt = FORMATS[name]
     cases = [
         *binary_cases(fmt, lambda _: stages),
         *compare_cases(fmt, lambda _: stages),
         fma_case(fmt, lambda _: stages),
         unary_cases(fmt, lambda _: stages)[0],
     ]
-    library = compile_cases(cases, FLOAT32_HOST)
+    kinds = "float F; typedef uint32_t U" if fmt.bits == 32 else "double F; typedef uint64_t U"
+    constants = f"M = {fmt.mantissa}, BIAS = {fmt.bias}, QUIET = {fmt.nan:#x}ull"
+    head = f"typedef {kinds};\nstatic const uint64_t {constants};\n"
+    library = compile_cases(cases, head + HOST)
     library.certify.restype = ctypes.c_long
-    wrong = (ctypes.c_uint32 * 6)()
-    errors = library.certify(ctypes.c_long(pairs), ctypes.c_uint64(seed), wrong)
-    name, (_, found, expected, *row) = cases[wrong[0]].name, wrong
+    wrong = (ctypes.c_uint64 * 6)()
+    errors = library.certify(ctypes.c_long(rows), ctypes.c_uint64(seed), wrong)
+    case, (_, found, expected, *row) = cases[wrong[0]].name, wrong
     numbers = ", ".join(f"{x:#x}" for x in row)
-    assert not errors, f"{errors} errors; {name}({numbers}) gave {found:#x}, not {expected:#x}"
+    assert not errors, f"{errors} errors; {case}({numbers}) gave {found:#x}, not {expected:#x}"
 
 
-def test_float32_agrees_with_this_machine() -> None:
-    certify_float32(100_000, seed=26, stages=4)
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_units_agree_with_this_machine(name: str) -> None:
+    certify(name, 100_000, seed=26, stages=4)
 
 
 @pytest.mark.long
-def test_ten_million_rows_of_float32_agree_with_this_machine() -> None:
-    certify_float32(10_000_000, seed=27, stages=4)
+@pytest.mark.parametrize("stages", [0, 1, 5, 12])
+def test_ten_million_rows_of_float32_agree_with_this_machine(stages: int) -> None:
+    certify("float32", 10_000_000, seed=27 + stages, stages=stages)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stages", [0, 1, 5, 12])
+def test_a_million_rows_of_float64_agree_with_this_machine(stages: int) -> None:
+    certify("float64", 1_000_000, seed=27 + stages, stages=stages)

@@ -128,7 +128,7 @@ class Operators:
             FloatKind.TO_INT: node.type.bits,
         }.get(spec.kind, 0)
         timing = float_timing(spec, bits, self.model, self.budget_ns)
-        return Unit(timing.stages, timing.stage_ns, 0.0, str(spec))
+        return Unit(timing.stages, timing.first_ns, 0.0, str(spec))
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A restoring divider: one subtraction and choice for each quotient bit."""

@@ -7,12 +7,11 @@ are taken every cycle; the registers have no enable and no reset.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from itertools import accumulate
+from collections.abc import Callable
 
 from amaranth.hdl import Module, Signal, Value
 
+from allo_rtl.hls.float_timing import balance
 from allo_rtl.rtl.units import Namer
 
 type Recipe = Callable[[Pipeline], Value]
@@ -112,33 +111,3 @@ def step_delays(recipe: Recipe) -> list[float]:
     trial = Pipeline(None, lambda base: base)
     recipe(trial)
     return trial.delays
-
-
-def balance(delays: Sequence[float], stages: int) -> frozenset[int]:
-    """The steps, of all but the last, that end in a register when there are ``stages`` of them.
-
-    The longest way between registers is as short as it can be; the register of the result is
-    not counted among those given.
-    """
-    count = min(stages, len(delays))
-    if count < 2:
-        return frozenset()
-    ends = [0.0, *accumulate(delays)]
-    limits = sorted({b - a for i, a in enumerate(ends) for b in ends[i + 1 :]})
-    limits = [limit for limit in limits if limit >= max(delays) - 1e-9]
-    at = bisect_left(limits, True, key=lambda limit: len(_cuts(delays, limit)) < count)
-    found = _cuts(delays, limits[at])
-    free = [step for step in range(len(delays) - 1) if step not in found]
-    return frozenset([*found, *free[: count - 1 - len(found)]])
-
-
-def _cuts(delays: Sequence[float], limit: float) -> list[int]:
-    """The fewest steps to end in a register so that no way is longer than ``limit``."""
-    cuts: list[int] = []
-    length = 0.0
-    for step, delay in enumerate(delays):
-        if length + delay > limit + 1e-9 and step:
-            cuts.append(step - 1)
-            length = 0.0
-        length += delay
-    return cuts
