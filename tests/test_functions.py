@@ -206,7 +206,7 @@ def test_the_one_that_is_nearest_of_all(kind):
     assert errors(kind, float64, (args,), apply(kind, float64, args)).max() < BOUND
 
 
-@pytest.mark.parametrize("format", [float8_e5m2, float16, float32, float64], ids=str)
+@pytest.mark.parametrize("format", [float16, float32, float64], ids=str)
 @pytest.mark.parametrize("kind", ELEMENTARY, ids=name)
 def test_the_evaluator_computes_what_the_cpu_does(kind, format):
     module, args = module_of(kind, format), samples(kind, format, 600)
@@ -222,10 +222,9 @@ def test_names_begin_with_that_of_the_function(kind):
     assert all(t.name.startswith(func.name) for t in tables)
 
 
-@pytest.mark.parametrize("format", [bfloat16, float32], ids=str)
 @pytest.mark.parametrize("kind", ELEMENTARY, ids=name)
-def test_hardware_takes_a_number_in_each_cycle_and_computes_what_the_cpu_does(kind, format):
-    count = 24
+def test_hardware_takes_a_number_in_each_cycle_and_computes_what_the_cpu_does(kind):
+    format, count = float32, 24
     args = [a[:: len(a) // count][:count] for a in samples(kind, format, 3 * count)]
     design = build_design(kernel(kind, format, count, ii=1), device("ecp5-85"), 50.0)
     words = [words_of_ints(a.tolist(), format) for a in args]
