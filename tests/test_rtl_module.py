@@ -295,3 +295,22 @@ def test_a_slow_clock_chains_many_division_steps_without_blowing_up():
     fast = rtl_of(shared.divisions, clock_mhz=100).verilog
     slow = rtl_of(shared.divisions, clock_mhz=1).verilog
     assert len(slow) < 10 * len(fast)
+
+
+def test_the_verilog_begins_with_what_it_is():
+    rtl = rtl_of(both, lambda s: s.partition(s.A, dim=1, partition_type=Partition.Cyclic, factor=2))
+    head = rtl.verilog[: rtl.verilog.index("/*")]
+    assert head == (
+        "// both: a kernel in hardware, made by allo_rtl\n"
+        f"// for ecp5-85 at 50 MHz; a run takes {rtl.predicted_cycles} cycles\n"
+        "//\n"
+        "// clk         rising edge\n"
+        "// rst         synchronous, active high\n"
+        "// start       in   ask for a run; taken when ready is 1, and the scalars with it\n"
+        "// ready       out  a run can start\n"
+        "// done        out  1 in the cycle after a run's last: all results are in place\n"
+        "// A_0_* to A_1_* mem  int32[16], read\n"
+        "// n           in   int32\n"
+        "// result      out  int32\n"
+        "// B_*         mem  int32[16], written\n"
+    )

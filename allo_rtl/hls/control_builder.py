@@ -49,12 +49,15 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import clone, walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType
+from allo_rtl.target import Device
 
 
-def build_control(prepared: PreparedFunc, constants: Mapping[str, Global]) -> FunctionControl:
+def build_control(
+    prepared: PreparedFunc, constants: Mapping[str, Global], device: Device
+) -> FunctionControl:
     """The control tree of a prepared function."""
     func = prepared.func
-    storage = assign_storage(func, constants)
+    storage = assign_storage(func, constants, device)
     builder = _Builder(storage, prepared.dirty)
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):

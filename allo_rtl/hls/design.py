@@ -122,7 +122,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     latencies: dict[str, int | None] = {}
     functions = []
     for prepared in prepare(module):
-        control = build_control(prepared, constants)
+        control = build_control(prepared, constants, device)
         function = _time(control, operators, latencies, prepared.sequential)
         latencies[function.name] = function.latency
         functions.append(function)

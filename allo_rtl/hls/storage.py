@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Alloc, Call, Func, GetGlobal, Global, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, Index, IntegerType
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, Memory
+from allo_rtl.target import Device
 
 
 class StorageKind(Enum):
@@ -18,6 +19,8 @@ class StorageKind(Enum):
 
     PORT = "port"
     RAM = "block RAM"
+    LUT_RAM = "LUT RAM"
+    ULTRA_RAM = "ultra RAM"
     REGISTERS = "registers"
     ROM = "ROM"
 
@@ -31,12 +34,15 @@ class ArrayStorage:
         layout: its banks and addresses.
         data: contents of a constant array, or those of a stateful one before the first run.
         stateful: whether it keeps from run to run what is stored to it.
+        style: what synthesis is told of the kind of RAM or ROM, as the attribute ``ram_style``;
+            "" where it may choose.
     """
 
     kind: StorageKind
     layout: Layout
     data: tuple[int, ...] = ()
     stateful: bool = False
+    style: str = ""
 
     @cached_property
     def _words(self) -> list[list[int]]:
@@ -72,13 +78,16 @@ def word_bits(type: ArrayType) -> int:
 
 
 def assign_storage(
-    func: Func, constants: Mapping[str, Global]
+    func: Func, constants: Mapping[str, Global], device: Device
 ) -> dict[Value, ArrayStorage]:
     """Storage of every array of a function.
 
     Arguments and returned arrays are ports; constants are ROMs; local and stateful arrays whose
     banks hold one word each (scalars, completely partitioned arrays) are registers; the rest is
-    RAM.
+    RAM of the kind that the array's ``memory`` names, where the device has it: BRAM; URAM
+    (UltraScale+, else block RAM); LUTRAM and SRL (LUT RAM; iCE40 has none, so block RAM).
+
+    Whatever its ``storage_type``, a memory has one port for reads and one for writes.
     """
     found: dict[Value, ArrayStorage] = {}
     for value in (*func.args, *func.returned):
@@ -86,17 +95,35 @@ def assign_storage(
             found[value] = ArrayStorage(StorageKind.PORT, Layout(value.type))
     for op in walk(func.body):
         if isinstance(op, GetGlobal):
-            item, layout = constants[op.name], Layout(op.result.array)
-            kind = _local(op.result.array).kind if item.stateful else StorageKind.ROM
-            found[op.result] = ArrayStorage(kind, layout, item.data, item.stateful)
+            item, local = constants[op.name], _local(op.result.array, device)
+            kind = local.kind if item.stateful else StorageKind.ROM
+            found[op.result] = replace(
+                local, kind=kind, data=item.data, stateful=item.stateful
+            )
         elif isinstance(op, Alloc | Call):
             for value in op.results():
                 if isinstance(value.type, ArrayType) and value not in found:
-                    found[value] = _local(value.type)
+                    found[value] = _local(value.type, device)
     return found
 
 
-def _local(type: ArrayType) -> ArrayStorage:
+def _local(type: ArrayType, device: Device) -> ArrayStorage:
     layout = Layout(type)
-    kind = StorageKind.REGISTERS if layout.depth == 1 else StorageKind.RAM
-    return ArrayStorage(kind, layout)
+    ram = _ram(type.memory, device)
+    asked = type.memory is not None and type.memory.resource != "AUTO"
+    kind = StorageKind.REGISTERS if layout.depth == 1 else ram
+    return ArrayStorage(kind, layout, style=_STYLES[ram] if asked else "")
+
+
+_STYLES = {
+    StorageKind.RAM: "block", StorageKind.LUT_RAM: "distributed", StorageKind.ULTRA_RAM: "ultra"
+}
+
+
+def _ram(memory: Memory | None, device: Device) -> StorageKind:
+    resource = memory.resource if memory else "AUTO"
+    if resource in ("LUTRAM", "SRL") and device.lut_ram:
+        return StorageKind.LUT_RAM
+    if resource == "URAM" and device.family == "ultrascale+":
+        return StorageKind.ULTRA_RAM
+    return StorageKind.RAM

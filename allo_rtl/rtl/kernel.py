@@ -23,6 +23,7 @@ from allo_rtl.ir.types import ArrayType, ScalarType, Type
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
+from allo_rtl.rtl.header import verilog_header
 from allo_rtl.rtl.interface import (
     ArrayPort,
     BankPort,
@@ -316,12 +317,12 @@ def module_name(design: Design, function: FunctionDesign) -> str:
 
 
 def emit_verilog(design: Design) -> str:
-    """Verilog of a design: one module for each function, the top last."""
+    """Verilog of a design: a comment, and one module for each function, the top last."""
     texts = [
         to_verilog(
             KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f)
         )
         for f in design.functions
     ]
-    return "\n".join(texts)
+    return verilog_header(design, interface(design, design.top)) + "\n".join(texts)
 

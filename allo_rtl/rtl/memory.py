@@ -199,7 +199,7 @@ class Memories:
             shape=unsigned(self._bits(bank)), depth=storage.layout.depth,
             init=[w & mask for w in words],
             # The schedule never needs the old word of a cycle that also writes it.
-            attrs={"no_rw_check": 1},
+            attrs={"no_rw_check": 1} | ({"ram_style": storage.style} if storage.style else {}),
         )
         m.submodules[f"{name}_memory"] = memory
         if bank in self._reads:

@@ -1,0 +1,58 @@
+"""Where arrays are stored: what the user asks for, where the device has it."""
+
+import numpy as np
+import pytest
+from ir_writer import Writer, agree, design_of, module_of
+
+from allo_rtl.hls.report_builder import build_report
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.ops import Global, Value
+from allo_rtl.ir.types import ArrayType, DimPartition, Memory, Partition, int16
+from allo_rtl.rtl.kernel import emit_verilog
+
+
+def reverse(memory, partition=()):
+    """Through a local array, and a table of constants stored the same way."""
+    type_ = ArrayType(int16, (32,), partition, memory)
+    item = Global(name="table", type=type_, data=tuple(range(32)))
+    data = Value(int16[32], "A")
+    w = Writer(data)
+    buffer, table = w.alloc(type_, "buffer"), w.global_(item)
+    with w.loop("i", 32, pipeline_ii=1) as i:
+        w.store(w.binary("add", w.load(data, i), w.load(table, i)), buffer, i)
+    with w.loop("j", 32, pipeline_ii=1) as j:
+        w.store(w.load(buffer, AffineExpr.constant(31) - AffineExpr.of(j)), data, j)
+    return module_of(w.func(), globals=[item])
+
+
+@pytest.mark.parametrize(
+    ("resource", "device", "storage", "style"),
+    [
+        (None, "ecp5-85", "block RAM", None),
+        ("AUTO", "ecp5-85", "block RAM", None),
+        ("BRAM", "ecp5-85", "block RAM", "block"),
+        ("LUTRAM", "ecp5-85", "LUT RAM", "distributed"),
+        ("SRL", "gw1n-9", "LUT RAM", "distributed"),
+        ("LUTRAM", "ice40-up5k", "block RAM", "block"),
+        ("URAM", "ultrascale+", "ultra RAM", "ultra"),
+        ("URAM", "ecp5-85", "block RAM", "block"),
+    ],
+)
+def test_the_named_resource_is_what_synthesis_is_told(resource, device, storage, style):
+    module = reverse(Memory(resource) if resource else None)
+    design = design_of(module, device)
+    found = {m.name: m.storage for m in build_report(design).memories}
+    assert found == {"A": "port", "buffer": storage, "table": "ROM"}
+    told = [line.strip() for line in emit_verilog(design).splitlines() if "ram_style" in line]
+    assert told == ([f'(* ram_style = "{style}" *)'] * 2 if style else [])
+
+
+def test_completely_partitioned_arrays_are_registers_whatever_they_ask_for():
+    module = reverse(Memory("BRAM"), (DimPartition(Partition.Complete, 32),))
+    found = {m.name: m.storage for m in build_report(design_of(module)).memories}
+    assert found["buffer"] == "registers"
+
+
+def test_every_storage_holds_the_same():
+    for resource in ("BRAM", "LUTRAM", "URAM"):
+        agree(reverse(Memory(resource)), [np.arange(32).astype(object)])
