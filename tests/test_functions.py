@@ -16,7 +16,7 @@ from allo_rtl.ir.arithmetic import format_of
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.floats import FLOAT64, convert
 from allo_rtl.ir.functions import build_function, function_name
-from allo_rtl.ir.ops import MathKind, Module
+from allo_rtl.ir.ops import BinaryKind, MathKind, Module
 from allo_rtl.ir.types import bfloat16, float8_e4m3, float8_e5m2, float16, float32, float64
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim import pysim
@@ -220,6 +220,13 @@ def test_names_begin_with_that_of_the_function(kind):
     func, tables = build_function(kind, float16)
     assert func.name == function_name(kind, float16) == f"{kind.value}_float16"
     assert all(t.name.startswith(func.name) for t in tables)
+
+
+@pytest.mark.parametrize("format", [float8_e4m3, float32], ids=str)
+def test_operations_of_their_own_are_no_functions(format):
+    for kind in (MathKind.NEG, MathKind.ABS, MathKind.SQRT, MathKind.FMA, BinaryKind.ADD):
+        with pytest.raises(KeyError):
+            build_function(kind, format)
 
 
 @pytest.mark.parametrize("kind", ELEMENTARY, ids=name)

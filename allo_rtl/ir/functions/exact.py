@@ -57,8 +57,7 @@ def remainder(flow: Flow, format: Float, fmt: FloatFormat) -> Number:
     shift = shift.min(y.step)
     field = y.step - shift
     magnitude = flow.choose(rest.equals(0), 0, (rest << shift) + (field << fmt.mantissa))
-    result = flow.choose(zeros < 0, x.magnitude, magnitude).bits(0, fmt.bits - 1)
-    by_infinity = y.is_infinite & ~x.is_infinite
-    kept = flow.choose(by_infinity, x.magnitude, result) | x.sign << fmt.bits - 1
+    # By an infinity too, whose exponent is above all others.
+    smaller = flow.choose(zeros < 0, x.magnitude, magnitude).bits(0, fmt.bits - 1)
     invalid = x.is_nan | y.is_nan | x.is_infinite | y.is_zero
-    return flow.choose(invalid, fmt.nan, kept)
+    return flow.choose(invalid, fmt.nan, smaller | x.sign << fmt.bits - 1)

@@ -35,7 +35,7 @@ def _moderate(flow: Flow, x: Parts, octaves: int) -> Number:
     fmt = x.fmt
     below_one = x.field < fmt.bias
     value = _value(flow, x, below_one, octaves)
-    # Both products are between 1.5 and 4.
+    # Both products are between 1.5 and 4; numbers without a leading one are tiny.
     significand = x.significand.scaled(1 - fmt.mantissa).within(2, 4)
     factor = flow.choose(below_one, significand, 2)
     exponent = flow.choose(below_one, x.field - fmt.bias - 1, -1)
