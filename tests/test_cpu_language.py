@@ -26,14 +26,23 @@ from allo_rtl.ir.types import (
     Int,
     Stateful,
     Struct,
+    UFixed,
+    UInt,
+    bfloat16,
+    bool_,
+    float8_e4m3,
+    float8_e5m2,
     float16,
     float32,
+    float64,
+    index,
     int8,
     int32,
     uint8,
 )
 from allo_rtl.sim.cpu import CpuModule
 from allo_rtl.sim.reference import ReferenceModule
+from allo_rtl.sim.words import numpy_dtype
 
 targets = pytest.mark.parametrize("target", ["cpu", "evaluator"])
 
@@ -347,3 +356,53 @@ def test_an_unused_print_is_no_trouble():
     made = Alloc(result=Value(int8[2]))
     top = Func(name="f", args=(), results=(int8[2],), body=(made, Return(values=(made.result,))))
     assert CpuModule(Module(funcs=(never, top), top="f"))().tolist() == [0, 0]
+
+
+# Every type, from numpy through a kernel and back
+
+PAIR = Struct({"x": Int(5), "p": Struct({"y": bfloat16, "z": Fixed(9, 3)})})
+SAMPLES = {
+    bool_: [True, False, True],
+    int8: [-128, 127, 5],
+    UInt(12): [4095, 0, 1],
+    Int(33): [-(2**32), 2**32 - 1, 0],
+    UInt(64): [2**64 - 1, 0, 1],
+    Int(65): [-(2**64), 2**64 - 1, -1],
+    UInt(512): [2**512 - 1, 0, 2**511],
+    index: [-(2**63), 2**63 - 1, 7],
+    Fixed(16, 8): [-128.0, 127.99609375, 0.5],
+    UFixed(7, 7): [0.9921875, 0.0, 0.5],
+    float8_e4m3: [448.0, -0.001953125, 1.0],
+    float8_e5m2: [57344.0, -np.inf, 1.5258789e-05],
+    float16: [65504.0, 5.960464477539063e-08, -0.0],
+    bfloat16: [1.5, -np.inf, 3.0],
+    float32: [1e-45, -3.4028234663852886e38, 0.25],
+    float64: [5e-324, 1.7976931348623157e308, 0.1],
+    PAIR: [(-16, (1.5, -0.125)), (15, (-2.0, 31.875)), (0, (0.0, 0.0))],
+}
+
+
+def kernel_of(T):
+    def keep(a: T[3], x: T) -> (T[3], T):
+        b: T[3] = a
+        a[0] = x
+        return b, x
+
+    return keep
+
+
+@targets
+@pytest.mark.parametrize("type_", SAMPLES, ids=str)
+def test_every_type_goes_in_and_out(type_, target):
+    array = np.array(SAMPLES[type_], numpy_dtype(type_))
+    given = array.copy()
+    kernel = allo.customize(kernel_of(type_)).build(target=target)
+    copy, number = kernel(given, array[1])
+    assert copy.dtype == array.dtype
+    assert copy.tolist() == array.tolist()
+    assert given.tolist() == [array.tolist()[1], *array.tolist()[1:]]
+    if type_ is PAIR:
+        assert number == {"x": 15, "p": {"y": -2.0, "z": 31.875}}
+    else:
+        assert number == array.tolist()[1]
+        assert type(number) in (int, float)
