@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from isomorphism import difference
 from test_ir_mlir import agree, iree_opt
 
 import allo_rtl as allo
-from allo_rtl.errors import LanguageError, ParseError
+from allo_rtl.errors import IRError, LanguageError, ParseError
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.mlir_kernel import is_mlir, read_kernel
 from allo_rtl.ir.mlir_raise import raise_affine
@@ -248,7 +249,31 @@ def test_parallel_loops_sets_views_copies_minima():
     assert marked == [True, True, True, False, False]
 
 
-@pytest.mark.parametrize("text", [GEMM, LOWERED, WHILE, MIXED])
+RESHAPED = """
+func.func @reshaped(%A: memref<4x2x3xi32>, %B: memref<24xi32>) {
+  %0 = memref.collapse_shape %A [[0, 1], [2]] : memref<4x2x3xi32> into memref<8x3xi32>
+  %1 = memref.expand_shape %B [[0, 1]] output_shape [8, 3] : memref<24xi32> into memref<8x3xi32>
+  affine.for %i = 0 to 8 {
+    affine.for %j = 0 to 3 {
+      %x = affine.load %0[%i, %j] : memref<8x3xi32>
+      affine.store %x, %1[%i, %j] : memref<8x3xi32>
+    }
+  }
+  return
+}
+"""
+
+
+def test_another_shape_of_an_array_is_other_subscripts():
+    text = str(read_kernel(RESHAPED))
+    assert "affine.load %A[%i floordiv 2, %i mod 2, %j] : memref<4x2x3xi32>" in text
+    assert "affine.store %x, %B[%i * 3 + %j] : memref<24xi32>" in text
+    a, b = np.arange(24).reshape(4, 2, 3), np.zeros(24, int)
+    evaluate(read_kernel(RESHAPED), [a, b])
+    assert b.tolist() == list(range(24))
+
+
+@pytest.mark.parametrize("text", [GEMM, LOWERED, WHILE, MIXED, RESHAPED])
 def test_both_forms_that_mlir_prints_give_the_same_kernel(text):
     module = read_kernel(text)
     for options in ((), ("--mlir-print-op-generic",), ("--mlir-print-debuginfo",)):
@@ -360,6 +385,17 @@ def test_index_arithmetic_is_folded_without_a_change_of_meaning(module):
     raised = replace(module, funcs=tuple(map(raise_affine, module.funcs)))
     verify_module(raised)
     assert agree(module, raised)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([GEMM, LOWERED, WHILE, MIXED, RESHAPED, GENERIC]), st.data())
+def test_damaged_text_raises_no_other_error(text, data):
+    tokens = re.findall(r'\s+|[%#@"!]?[\w.$]+|.', text)
+    at = data.draw(st.integers(0, len(tokens) - 1))
+    size = data.draw(st.integers(0, 3))
+    other = data.draw(st.sampled_from(["", "", *dict.fromkeys(tokens)]))
+    with suppress(ParseError, IRError):
+        assert read_kernel("".join([*tokens[:at], other, *tokens[at + size :]])).funcs
 
 
 # --- customize ------------------------------------------------------------------------------

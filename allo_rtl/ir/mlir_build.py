@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from allo_rtl.errors import ParseError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap
 from allo_rtl.ir.mlir_lexer import Source
 from allo_rtl.ir.mlir_pretty import unknown_operation
-from allo_rtl.ir.mlir_syntax import AffineMap, RawOp, Ref, Region
+from allo_rtl.ir.mlir_syntax import RawOp, Ref, Region
 from allo_rtl.ir.mlir_types import Signature, signless
 from allo_rtl.ir.ops import Alloc, Block, Cast, Func, Global, Load, Op, Store, Value
 from allo_rtl.ir.types import ArrayType, Index, ScalarType, Type, index
@@ -59,10 +60,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Alias:
-    """Another name of an array, by which it has another written type."""
+    """Another name of an array, by which it has another written type.
+
+    If it has another shape, ``reshaped``: element (i, j, ...) of it is the element of the array
+    that comes at the same place in row-major order.
+    """
 
     value: Value
     type: ArrayType
+    reshaped: bool = False
+
+    def subscripts(self, places: tuple[AffineExpr, ...]) -> tuple[AffineExpr, ...]:
+        """The subscripts of the array for those of this name."""
+        if not self.reshaped:
+            return places
+        linear = AffineExpr.constant(0)
+        for place, extent in zip(places, self.type.shape, strict=True):
+            linear = linear * extent + place
+        found: list[AffineExpr] = []
+        shape = self.value.array.shape
+        for n in range(len(shape) - 1, 0, -1):
+            found.insert(0, linear.mod(shape[n]))
+            linear = linear.floordiv(shape[n])
+        return (linear, *found) if shape else ()
 
 
 type Meaning = Value | tuple[AffineExpr, ...] | Part | Alias
@@ -154,6 +174,9 @@ class Builder:
     def value(self, ref: Ref) -> Value:
         """The value that a name stands for."""
         found = self.lookup(ref)
+        if isinstance(found, Alias) and found.reshaped:
+            text = f"'{ref.name}' is another shape of an array, it can only be loaded or stored"
+            raise self.build.source.error(ref.token, text)
         if isinstance(found, Alias):
             return found.value
         if not isinstance(found, Value):

@@ -8,10 +8,11 @@ from functools import reduce
 from typing import Any
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap, AffineSet
 from allo_rtl.ir.mlir_build import Builder, Rule, hint
 from allo_rtl.ir.mlir_build_memory import symbol
 from allo_rtl.ir.mlir_build_scalars import binary, compare, constant
-from allo_rtl.ir.mlir_syntax import AffineMap, AffineSet, RawOp, Ref, Region, Symbol
+from allo_rtl.ir.mlir_syntax import RawOp, Ref, Region, Symbol
 from allo_rtl.ir.mlir_types import signless
 from allo_rtl.ir.ops import (
     Apply,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap
 from allo_rtl.ir.mlir_build import Alias, Builder, Rule, hint
 from allo_rtl.ir.mlir_build_scalars import constant
 from allo_rtl.ir.mlir_pretty_ops import RUN_TIME
-from allo_rtl.ir.mlir_syntax import AffineMap, RawOp, Ref, Symbol
+from allo_rtl.ir.mlir_syntax import RawOp, Ref, Symbol
 from allo_rtl.ir.mlir_types import dropped_dims, is_unsigned, signless, with_unsigned
 from allo_rtl.ir.ops import Alloc, Block, For, GetGlobal, Load, Store, SubView, Value
 from allo_rtl.ir.types import DYNAMIC, ArrayType, index
@@ -42,31 +43,53 @@ def get_global(b: Builder, raw: RawOp) -> None:
     b.define(raw, type, lambda r: GetGlobal(result=r, name=item.name, loc=b.loc))
 
 
-def _subscripts(b: Builder, raw: RawOp, refs: list[Ref]) -> tuple[AffineExpr, ...]:
+type Element = tuple[Value, tuple[AffineExpr, ...]]
+"""An array and subscripts."""
+
+
+def _element(b: Builder, raw: RawOp, array: Ref, refs: list[Ref]) -> Element:
+    """What an access is to."""
     if isinstance(raw.attrs.get("map"), AffineMap):
-        return b.mapped(raw, raw.attrs["map"], refs)
-    return tuple(b.expr(r) for r in refs)
+        places = b.mapped(raw, raw.attrs["map"], refs)
+    else:
+        places = tuple(b.expr(r) for r in refs)
+    found = b.lookup(array)
+    if not isinstance(found, Alias):
+        return b.array(array), places
+    if len(places) != found.type.rank:
+        text = f"'{array.name}' is {found.type} and has {len(places)} subscripts here"
+        raise b.error(raw, text)
+    return found.value, found.subscripts(places)
 
 
 def load(b: Builder, raw: RawOp) -> None:
     """``memref.load`` and ``affine.load``."""
-    array = b.array(raw.operands[0])
-    places = _subscripts(b, raw, raw.operands[1:])
+    array, places = _element(b, raw, raw.operands[0], raw.operands[1:])
     type = array.array.element
     b.define(raw, type, lambda r: Load(result=r, array=array, index=places, loc=b.loc))
 
 
 def store(b: Builder, raw: RawOp) -> None:
     """``memref.store`` and ``affine.store``."""
-    array = b.array(raw.operands[1])
-    places = _subscripts(b, raw, raw.operands[2:])
+    array, places = _element(b, raw, raw.operands[1], raw.operands[2:])
     value = b.coerce(b.value(raw.operands[0]), array.array.element)
     b.out.append(Store(value=value, array=array, index=places, loc=b.loc))
 
 
+def reshape(b: Builder, raw: RawOp) -> None:
+    """``memref.collapse_shape`` and ``expand_shape``: another name of the array."""
+    found, wanted = b.lookup(raw.operands[0]), raw.outs[0]
+    source = found.value if isinstance(found, Alias) else b.array(raw.operands[0])
+    type = with_unsigned(wanted, is_unsigned(source.type))
+    if not isinstance(type, ArrayType) or type.partition or source.array.size != type.size:
+        raise b.error(raw, f"{raw.name} of {source.type} does not give {wanted}")
+    b.bind(b.result_name(raw), Alias(source, type, reshaped=True))
+
+
 def dim(b: Builder, raw: RawOp) -> None:
     """``memref.dim`` of an extent that the type tells."""
-    shape = b.array(raw.operands[0]).array.shape
+    found = b.lookup(raw.operands[0])
+    shape = found.type.shape if isinstance(found, Alias) else b.array(raw.operands[0]).array.shape
     number = b.number(raw.operands[1])
     if not 0 <= number < len(shape) or shape[number] == DYNAMIC:
         raise b.error(raw, f"extent {number} of {raw.operands[0].name} is not known")
@@ -188,6 +211,8 @@ RULES: dict[str, Rule] = {
     "affine.store": Rule(store, 2, _MAP),
     "memref.dim": Rule(dim, 2),
     "memref.copy": Rule(copy, 2),
+    "memref.collapse_shape": Rule(reshape, 1, results=1),
+    "memref.expand_shape": Rule(reshape, 1, results=1),
     "memref.subview": Rule(subview, 1, _VIEW, results=1),
     "memref.cast": Rule(cast, 1, results=1),
     "memref.memory_space_cast": Rule(cast, 1, results=1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap
 from allo_rtl.ir.mlir_build import Builder, Part, Rule
 from allo_rtl.ir.mlir_literals import Literal, literal_value
 from allo_rtl.ir.mlir_names import (
@@ -15,7 +16,7 @@ from allo_rtl.ir.mlir_names import (
     MATH_KINDS,
     PREDICATES,
 )
-from allo_rtl.ir.mlir_syntax import AffineMap, RawOp
+from allo_rtl.ir.mlir_syntax import RawOp
 from allo_rtl.ir.mlir_types import is_unsigned, with_unsigned
 from allo_rtl.ir.ops import (
     Apply,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap, AffineSet
 from allo_rtl.ir.mlir_pretty_ops import affine_operands
-from allo_rtl.ir.mlir_syntax import AffineMap, AffineSet, RawOp, Ref, Region
+from allo_rtl.ir.mlir_syntax import RawOp, Ref, Region
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import Type, bool_, index
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.mlir_affine_syntax import AffineMap
 from allo_rtl.ir.mlir_names import (
     BINARY_KINDS,
     CASTS,
@@ -14,7 +15,7 @@ from allo_rtl.ir.mlir_names import (
     MATH_KINDS,
     PREDICATES,
 )
-from allo_rtl.ir.mlir_syntax import UNIT, AffineMap, RawOp, Ref
+from allo_rtl.ir.mlir_syntax import UNIT, RawOp, Ref
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, Int, bool_, index
 
@@ -236,6 +237,18 @@ def subview(p: Operations, raw: RawOp) -> None:
     raw.outs = (p.type(),)
 
 
+def reshape(p: Operations, raw: RawOp) -> None:
+    """``memref.expand_shape %A [[0, 1]] output_shape [2, 4] : memref<8xi8> into ...``."""
+    raw.operands = [p.ref()]
+    p.attribute()
+    if p.accept("output_shape"):
+        p.attribute()
+    raw.attrs = p.optional_attrs()
+    raw.ins = p.typed()[:1]
+    p.expect("into")
+    raw.outs = (p.type(),)
+
+
 READERS: dict[str, Callable[[Operations, RawOp], None]] = {
     "func.return": func_return,
     "func.call": call,
@@ -260,6 +273,8 @@ READERS: dict[str, Callable[[Operations, RawOp], None]] = {
     "affine.load": access,
     "affine.store": access,
     "memref.subview": subview,
+    "memref.collapse_shape": reshape,
+    "memref.expand_shape": reshape,
     "memref.cast": cast,
     "memref.memory_space_cast": cast,
     "builtin.unrealized_conversion_cast": cast,
