@@ -7,7 +7,7 @@ import ast
 import numpy as np
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arithmetic, calls, named_ops, tensors, views
+from allo_rtl.frontend import arithmetic, calls, named_ops, subscripts, tensors, views
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -45,8 +45,8 @@ def rank(cx: Context, node: ast.expr) -> int:
             outer = cx.outside(node)
             return outer.ndim if isinstance(outer, np.ndarray) else 0
         case ast.Subscript(value=value):
-            parts = views.parts_of(node)
-            taken = [p for p in parts if not isinstance(p, ast.Slice) and not views.is_dots(p)]
+            parts = subscripts.parts_of(node)
+            taken = [p for p in parts if not isinstance(p, ast.Slice) and not subscripts.is_dots(p)]
             return max(0, rank(cx, value) - len(taken))
         case ast.BinOp(left=left, right=right):
             return max(rank(cx, left), rank(cx, right))
@@ -115,7 +115,7 @@ def evaluate(cx: Context, node: ast.expr, name: str = "") -> ArrayValue:
             return tensors.of_variable(cx, _variable(cx, node), cx.loc(node))
         case ast.Subscript():
             base = tensor(cx, node.value)
-            return tensors.selected(cx, base, views.axes(cx, node, base.type), cx.loc(node))
+            return tensors.selected(cx, base, subscripts.axes(cx, node, base.type), cx.loc(node))
         case ast.BinOp(op=ast.MatMult()):
             return named_ops.matmul(cx, node, tensor(cx, node.left), tensor(cx, node.right))
         case ast.BinOp():
@@ -138,7 +138,7 @@ def _variable(cx: Context, node: ast.Name | ast.Attribute) -> Variable:
 def element(cx: Context, node: ast.Subscript) -> Operand:
     """The element that ``A[i, j]`` (or ``A[i][j]``, ``(A + B)[i]``) gives."""
     base = tensor(cx, node.value)
-    at = tuple(a.offset for a in views.axes(cx, node, base.type))
+    at = tuple(a.offset for a in subscripts.axes(cx, node, base.type))
     if base.view is None:
         return base.read(at)
     return cx.builder.load(base.view.array, base.view.at(at), cx.loc(node))
@@ -245,7 +245,7 @@ def place(cx: Context, target: ast.Subscript) -> View:
             loc=cx.loc(target.value),
             allowed="a name, an element A[i, j] or a slice A[0:2, :]",
         )
-    return base.view.select(views.axes(cx, target, base.type))
+    return base.view.select(subscripts.axes(cx, target, base.type))
 
 
 def assign(cx: Context, target: View, value: ast.expr) -> None:

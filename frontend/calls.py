@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import dsl
+from allo_rtl.frontend import dsl, overlaps
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.capture import Kernel
@@ -221,6 +221,7 @@ def make_call(
     )
     hints = (*names, *("" for _ in func.results))
     outs = tuple(Value(t, name) for t, name in zip(func.results, hints, strict=False))
+    overlaps.check_call(cx, node, func, values)
     cx.builder.call(func.name, values, outs, cx.loc(node))
     return outs
 

@@ -49,6 +49,7 @@ class Program:
         funcs: finished functions, callees first.
         errors: everything found wrong so far.
         instances: the functions made of each kernel, by its name.
+        hazards: arguments of each function that must not share elements, see :mod:`.overlaps`.
     """
 
     lower: Callable[[Program, Kernel, str, Scopes | None], Func]
@@ -58,6 +59,7 @@ class Program:
     globals: dict[str, Global] = field(default_factory=dict)
     errors: list[LanguageError] = field(default_factory=list)
     instances: dict[str, list[str]] = field(default_factory=dict)
+    hazards: dict[str, frozenset[tuple[int, int, bool]]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
     _captured: dict[FunctionType, Kernel] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
@@ -185,6 +187,18 @@ def _fresh(name: str, taken: Set[str]) -> str:
     return next(n for n in chain([name], numbered) if n not in taken)
 
 
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """An array that a statement stores to, and one that it reads meanwhile.
+
+    ``aligned`` says that they may be the same array, but not shifted parts of one.
+    """
+
+    stored: Value
+    read: Value
+    aligned: bool
+
+
 @dataclass
 class Context:
     """The lowering of one kernel.
@@ -198,6 +212,8 @@ class Context:
         frames: what may be left early, outermost (the kernel) first; None for what is not.
         chain: whether a branch of the ``meta_if`` just before was taken; None without one.
         leave: lowers a return.
+        parts: the views that are made, by their values.
+        hazards: pairs of arrays that must not share elements.
     """
 
     kernel: Kernel
@@ -211,6 +227,8 @@ class Context:
     frames: list[Frame | None] = field(default_factory=lambda: [None])
     chain: bool | None = None
     leave: Callable[[ast.Return], None] | None = None
+    parts: dict[Value, SubView] = field(default_factory=dict)
+    hazards: set[Hazard] = field(default_factory=set)
     _constants: dict[str, Variable] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, tensors
+from allo_rtl.frontend import arrays, overlaps, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared, declared_by
 from allo_rtl.frontend.builder import Builder, Operand
@@ -110,6 +110,7 @@ def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) ->
     args = _arguments(cx)
     results = _noting(cx, lambda: _results(cx))
     _body(cx, results, errors)
+    program.hazards[name] = overlaps.of_arguments(cx, args)
     ops = (*cx.prologue, *cx.builder.blocks[0])
     loc = cx.loc(kernel.node)
     return Func(name=name, args=args, results=results or (), body=ops, loc=loc)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
+from allo_rtl.frontend import overlaps
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.nests import band_name, nest
@@ -300,6 +301,8 @@ def store(
         _check_fits(value, target, loc)
     if isinstance(value, Result):
         if _fills_directly(target, value):
+            for source in value.sources:
+                overlaps.note(cx, target, source.view, aligned=False)
             value.fill(target.array, zero)
             return
         value = settled(cx, value, loc)
@@ -307,6 +310,8 @@ def store(
         value = of_variable(
             cx, Variable(new_array(cx, value, value.type, "", loc), loc), loc
         )
+    for source in value.sources:
+        overlaps.note(cx, target, source.view, source.aligned and value.shape == target.shape)
     _store_each(cx, target, value, loc, initial)
 
 
