@@ -4,7 +4,9 @@ import re
 import shutil
 import subprocess
 from contextlib import suppress
+from inspect import isfunction
 
+import kernels
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from ir_generators import all_types, modules, random_args, upstream
 from isomorphism import difference
 
+import allo_rtl as allo
 from allo_rtl.errors import IRError, ParseError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.evaluate import evaluate
@@ -210,6 +213,16 @@ def test_mlir_accepts_every_module_and_its_own_two_forms_read_back():
     check_with_mlir(60)
 
 
+def test_mlir_accepts_python_kernels():
+    found = [f for f in vars(kernels).values() if isfunction(f) and f.__annotations__]
+    modules = [allo.customize(f).module for f in found]
+    assert len(modules) > 15
+    texts = list(map(print_module, modules))
+    for module, text in zip(modules, texts, strict=True):
+        assert difference(module, parse_module(text)) is None
+    iree_opt("// -----\n".join(texts))
+
+
 @pytest.mark.long
 def test_mlir_accepts_very_many_modules():
     check_with_mlir(2000)
@@ -364,6 +377,16 @@ def test_names_are_unique_in_their_scope_and_fit_mlir():
     assert re.findall(r"%[\w.]+", text) == ["%a_b", "%i", "%i_0", "%i"]
 
 
+def test_names_that_mlir_does_not_have_are_in_quotes():
+    f = Func(name='f["x"]', args=(), results=(), body=(loop(Value(index), 2, name='"'),))
+    module = Module(funcs=(f, Func(name="g", args=(), results=(), body=())), top=f.name)
+    text = print_module(module)
+    assert 'func.func @"f[\\22x\\22]"()' in text
+    assert 'loop_name = "\\22"' in text
+    assert difference(module, parse_module(text)) is None
+    iree_opt(text)
+
+
 def test_the_top_is_named_when_it_is_not_last():
     f, g = (Func(name=n, args=(), results=(), body=()) for n in "fg")
     text = print_module(Module(funcs=(f, g), top="f"))
@@ -386,6 +409,9 @@ BODY = "func.func @f(%a: i8, %n: index, %A: memref<4xi8>) {{\n  {}\n  return\n}}
         ("func.call @g() : () -> ()", 3, 9, "the module has no function g"),
         ("%x = memref.get_global @W : memref<4xi8>", 8, 17, "the module has no memref.global W"),
         ("%x = arith.constant 1.5 : i8", 8, 14, "1.5 is no constant of type int8"),
+        ("%x = arith.constant 256 : i8", 8, 14, "256 is no constant of type int8"),
+        ("%x = arith.constant -129 : i8", 8, 14, "-129 is no constant of type int8"),
+        ("%x = arith.constant 0x10000 : bf16", 8, 14, "65536 is no constant of type bfloat16"),
         ("%x = arith.constant 1 : f32", 8, 14, "1 is no constant of type float32"),
         ("%x = memref.alloc() : memref<?xi8>", 8, 12,
          "memref.alloc of unknown size: only arguments may be dynamic"),

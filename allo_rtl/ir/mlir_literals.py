@@ -51,13 +51,15 @@ def literal_value(type: Type, literal: Literal) -> int | None:
     """
     match type:
         case Float() if isinstance(literal, Bits):
-            return int(literal) if 0 <= literal >> type.width == 0 else None
+            return int(literal) if literal >> type.width == 0 else None
         case Float() if isinstance(literal, float):
             (bits,) = struct.unpack("<Q", struct.pack("<d", literal))
             value = floats.convert(format_of(DOUBLE), format_of(type), bits)
             return value if isfinite(literal) else None
         case IntegerType() | Index() | FixedType() | Struct() if isinstance(literal, int):
-            return wrap(type, int(literal))
+            # As a signed or an unsigned number of its width.
+            fits = -(1 << type.bits) <= 2 * literal and literal >> type.bits <= 0
+            return wrap(type, int(literal)) if fits else None
     return None
 
 
@@ -67,6 +69,12 @@ def string_text(text: str) -> str:
         chr(b) if 32 <= b < 127 and chr(b) not in '"\\' else f"\\{b:02X}" for b in text.encode()
     ]
     return '"' + "".join(plain) + '"'
+
+
+def symbol_text(name: str) -> str:
+    """A name with ``@``; in quotes if it needs them."""
+    plain = re.fullmatch(r"[A-Za-z_][\w$.]*", name, re.ASCII)
+    return f"@{name if plain else string_text(name)}"
 
 
 _ESCAPE = re.compile(rb"\\([0-9A-Fa-f]{2}|.)", re.DOTALL)

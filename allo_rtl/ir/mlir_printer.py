@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from allo_rtl.ir.affine import AffineExpr, Atom, FloorDiv, Mod
 from allo_rtl.ir.mlir_affine import affine_text, in_order
-from allo_rtl.ir.mlir_literals import literal_text, string_text
+from allo_rtl.ir.mlir_literals import literal_text, string_text, symbol_text
 from allo_rtl.ir.mlir_memref import MemRef, field_type_text
 from allo_rtl.ir.mlir_scalars import write_scalar
 from allo_rtl.ir.mlir_types import dropped_dims
@@ -73,7 +73,8 @@ class _Printer(Writer):
 
     def text(self) -> str:
         last = self.module.funcs[-1].name if self.module.funcs else self.module.top
-        top = f' attributes {{allo.top = "{self.module.top}"}}' if self.module.top != last else ""
+        name = string_text(self.module.top)
+        top = f" attributes {{allo.top = {name}}}" if self.module.top != last else ""
         self.emit(f"module{top} {{")
         self.depth += 1
         for item in self.module.globals:
@@ -102,7 +103,7 @@ class _Printer(Writer):
             parts = range(0, len(rows), extent)
             rows = [f"[{', '.join(rows[i : i + extent])}]" for i in parts]
         constant = "" if item.stateful else "constant "
-        text = f'memref.global "private" {constant}@{item.name} : {self.type(array)}'
+        text = f'memref.global "private" {constant}{symbol_text(item.name)} : {self.type(array)}'
         mark = unsigned_text(array, "stateful" if item.stateful else "")
         self.emit(f"{text} = dense<{rows[0]}>{mark}")
 
@@ -118,7 +119,7 @@ class _Printer(Writer):
         itypes = "".join(_sign(a.type) for a in func.args)
         otypes = "".join(map(_sign, func.results))
         attrs = f'attributes {{itypes = "{itypes}", otypes = "{otypes}"}}'
-        self.emit(f"func.func @{func.name}({args}){results} {attrs} {{")
+        self.emit(f"func.func {symbol_text(func.name)}({args}){results} {attrs} {{")
         self.region(func.body)
         if not (func.body and isinstance(func.body[-1], Return)):
             self.emit("  return")
@@ -143,7 +144,7 @@ class _Printer(Writer):
                 text = f"memref.alloc(){unsigned_text(result.type, name)}"
                 self.assign(result, f"{text} : {self.type(result.type)}")
             case GetGlobal(result=result, name=name):
-                text = f"memref.get_global @{name} : {self.type(result.type)}"
+                text = f"memref.get_global {symbol_text(name)} : {self.type(result.type)}"
                 self.assign(result, text + unsigned_text(result.type))
             case SubView():
                 self.view(op)
@@ -239,7 +240,7 @@ class _Printer(Writer):
             str(t) if t else self.type(a.type) for a, t in zip(op.args, wanted, strict=True)
         )
         outs = self.module.func(op.callee).results
-        text = f"func.call @{op.callee}({', '.join(args)}) : ({ins}) -> "
+        text = f"func.call {symbol_text(op.callee)}({', '.join(args)}) : ({ins}) -> "
         text += _listed(map(self.type, outs))
         written = [self.memref(t) if isinstance(t, ArrayType) else None for t in outs]
         if len(op.outs) < 2:
@@ -352,8 +353,8 @@ def _loop_attrs(op: For) -> str:
     a = op.attrs
     parts = [
         "ii_required" if a.ii_required else "",
-        f'loop_name = "{op.name}"' if op.name else "",
-        f'op_name = "{a.band}"' if a.band else "",
+        f'loop_name = {string_text(op.name)}' if op.name else "",
+        f'op_name = {string_text(a.band)}' if a.band else "",
         "parallel" if a.parallel else "",
         f"pipeline_ii = {a.pipeline_ii} : i32" if a.pipeline_ii is not None else "",
         "reduction" if a.reduction else "",

@@ -300,7 +300,8 @@ class Syntax(AffineSyntax):
         return string_value(self.take().text)
 
     def symbol(self) -> Symbol:
-        return Symbol(self.expect_kind("symbol", "a name with '@'").text[1:].strip('"'))
+        name = self.expect_kind("symbol", "a name with '@'").text[1:]
+        return Symbol(string_value(name) if name.startswith('"') else name)
 
     def alias(self) -> object:
         """``#name``, or an attribute or type of a dialect, which does not matter here."""
