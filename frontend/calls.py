@@ -68,6 +68,8 @@ def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
     if cx.missing(node):
         if text == cx.kernel.name:
             raise recursive(text, loc)
+        if isinstance(node, ast.Name) and text in cx.scopes.ended:
+            raise cx.unknown(node)
         kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
         known = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
         raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))

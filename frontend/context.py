@@ -16,7 +16,7 @@ import numpy.typing as npt
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel, capture
-from allo_rtl.frontend.generics import instance
+from allo_rtl.frontend.generics import instance, instance_text
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
 from allo_rtl.frontend.scope import (
     Binding,
@@ -97,7 +97,11 @@ class Program:
         key = (key, given, id_)
         if key not in self._names:
             self._names[key] = name = self._name(kernel.name, id_, loc)
+            before = len(self.errors)
             self._lower(bound, name, outer, loc)
+            if given:
+                where = f"in {instance_text(kernel, params)}"
+                self.errors[before:] = [_within(e, where, loc) for e in self.errors[before:]]
         name = self._names[key]
         if name in self._active:
             raise recursive(name, loc)
@@ -173,6 +177,19 @@ class Program:
         if isinstance(op, Call):
             return [op.args[n] for n in self.written(self.funcs[op.callee])]
         return []
+
+
+def _within(error: LanguageError, where: str, loc: SourceLoc | None) -> LanguageError:
+    """An error with a note of the instance it is in; of nested instances, the innermost three."""
+    if len(error.notes) > 2:
+        return error
+    return type(error)(
+        error.message,
+        loc=error.loc,
+        allowed=error.allowed,
+        hint=error.hint,
+        notes=[*error.notes, (where, loc)],
+    )
 
 
 def recursive(name: str, loc: SourceLoc | None) -> LanguageError:
@@ -311,7 +328,7 @@ class Context:
                 raise LanguageError(
                     f"'{part.id}' is a variable of the kernel, and a constant is needed here",
                     loc=self.loc(part),
-                    allowed="integer literals and outer Python ints",
+                    allowed="literals, names from outside the kernel, ConstExpr names",
                 )
 
     def missing(self, node: ast.expr) -> bool:

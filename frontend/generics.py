@@ -57,6 +57,11 @@ def instance(
     return made, tuple(_key(a) for a in given), id_
 
 
+def instance_text(kernel: Kernel, args: Sequence[Any]) -> str:
+    """An instance as it is written: ``scale[int16, 8]``."""
+    return f"{kernel.name}[{', '.join(_text(a) for a in args)}]"
+
+
 def _wrong_count(kernel: Kernel, given: list[Any], loc: SourceLoc | None) -> KernelTypeError:
     name, params = kernel.name, ", ".join(ast.unparse(p) for p in kernel.node.type_params)
     if not params:

@@ -217,7 +217,8 @@ def _named_type(kernel: Kernel, node: ast.Name | ast.Attribute) -> Type:
     known += [n for n, v in kernel.names.items() if isinstance(v, Type)]
     hints = {int: "write int32", float: "write float32", **_FORMS}
     hint = hints.get(found) or similar(name, known)
-    what = f"'{name}' is not a type" if found is not MISSING else f"unknown type '{name}'"
+    number = f" (it is {found!r})" if isinstance(found, int | float) else ""
+    what = f"'{name}' is not a type{number}" if found is not MISSING else f"unknown type '{name}'"
     raise LanguageError(what, loc=loc, allowed=TYPE_FORMS, hint=hint)
 
 

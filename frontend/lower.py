@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
+from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend import arrays, overlaps, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared, declared_by
@@ -88,7 +88,10 @@ def lower(
     with suppress(Cascade):
         top = program.function(_key(fn), kernel, None, kernel.source.loc(kernel.node))
     # Instances of one kernel may have the same errors.
-    if errors := list({str(e): e for e in program.errors}.values()):
+    found: dict[tuple[str, SourceLoc | None], LanguageError] = {}
+    for error in program.errors:
+        found.setdefault((error.message, error.loc), error)
+    if errors := list(found.values()):
         raise errors[0] if len(errors) == 1 else KernelErrors(errors)
     assert top is not None
     module = Module(

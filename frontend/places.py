@@ -13,7 +13,7 @@ from allo_rtl.frontend import arrays, bits, selection
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.scope import Scalar, Variable
+from allo_rtl.frontend.scope import Known, Scalar, Variable
 from allo_rtl.frontend.views import View
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.types import ScalarType
@@ -121,6 +121,13 @@ def _scalar_variable(cx: Context, target: ast.Name) -> Variable:
                 f"the loop variable '{target.id}' cannot be assigned to",
                 loc=cx.loc(target),
                 notes=[("the loop is here", loc)],
+                hint="use another variable",
+            )
+        case Known(loc=loc):
+            raise LanguageError(
+                f"'{target.id}' is a constant and cannot be assigned to",
+                loc=cx.loc(target),
+                notes=[("declared here", loc)],
                 hint="use another variable",
             )
         case None:

@@ -106,6 +106,12 @@ def assertion(cx: Context, node: ast.Assert) -> None:
     Raises:
         LanguageError: the text is not a string literal.
     """
+    if isinstance(node.test, ast.Tuple):
+        raise LanguageError(
+            "a tuple is always true",
+            loc=cx.loc(node.test),
+            hint='write the assertion without parentheses: assert condition, "text"',
+        )
     match node.msg:
         case None:
             message = ""

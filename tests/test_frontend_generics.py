@@ -216,7 +216,7 @@ def test_each_instance_has_a_state_of_its_own():
             "<kernel>:2:13: error: 'n' is a variable of the kernel, and a constant is needed here\n"
             "    2 |     k[int8, n](A)\n"
             "      |             ^\n"
-            "  allowed: integer literals and outer Python ints",
+            "  allowed: literals, names from outside the kernel, ConstExpr names",
         ),
         (
             "k['a', 3](A)",
@@ -376,7 +376,7 @@ def test_jumps_go_through_meta_if_to_the_loop_around_it():
             "<kernel>:2:23: error: 'n' is a variable of the kernel, and a constant is needed here\n"
             "    2 |     with allo.meta_if(n > 3):\n"
             "      |                       ^\n"
-            "  allowed: integer literals and outer Python ints",
+            "  allowed: literals, names from outside the kernel, ConstExpr names",
         ),
         (
             ["with allo.meta_if(M > 3):", "    pass", "with allo.meta_else():", "    pass"],

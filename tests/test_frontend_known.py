@@ -248,7 +248,7 @@ def test_a_dynamic_extent_is_given_by_the_call():
             "<kernel>:2:27: error: 'n' is a variable of the kernel, and a constant is needed here\n"
             "    2 |     x: ConstExpr[int32] = n + 1\n"
             "      |                           ^\n"
-            "  allowed: integer literals and outer Python ints",
+            "  allowed: literals, names from outside the kernel, ConstExpr names",
         ),
         (
             "x: ConstExpr[int32] = 1 // 0",
