@@ -1,0 +1,208 @@
+"""Matrix multiplication on a grid of processing elements, each with its own running sum.
+
+``systolic[TyA, TyB, TyC, M, K, N, Mt, Nt](A, B, C)`` computes ``C = A @ B`` in tiles of Mt x Nt
+elements.  Element (i, j) of a tile takes a row of A from its left and a column of B from above,
+adds up their products, and passes both on (Kung and Leiserson 1979, output stationary).
+
+The packed variants take words of ``P`` elements, element p in bits ``p * bits ... (p + 1) * bits``.
+"""
+
+from __future__ import annotations
+
+import allo_rtl as allo
+from allo_rtl.ir.types import Int, index, int4, int8, int16, int32
+from allo_rtl.schedule.schedule import Schedule
+
+
+def PE_kernel[TyA, TyB, TyC, K, Mt, Nt](
+    A_in: "TyA[K]", B_in: "TyB[K]", A_out: "TyA[K]", B_out: "TyB[K]",
+    C: "TyC[Mt, Nt]", i: "index", j: "index",
+):  # fmt: skip
+    """One element: ``C[i, j]`` is the dot product; the operands go on to the neighbours."""
+    v: TyC = 0
+    for k in range(K):
+        a: TyA = A_in[k]
+        b: TyB = B_in[k]
+        v += a * b
+        A_out[k] = a
+        B_out[k] = b
+    C[i, j] = v
+
+
+def PE_kernel_packed_int8xint8[K, Mt, Nt](
+    A_in: "int8[K]", B_in: "int16[K]", A_out: "int8[K]", B_out: "int16[K]",
+    C: "int32[Mt, Nt]", i: "index", j: "index",
+):  # fmt: skip
+    """Two dot products with one multiplier: B's words hold two int8, C's two int16.
+
+    ``a * (high * 2**18 + low)`` holds ``a * low`` in its low 18 bits, and above them ``a * high``
+    less one where ``a * low`` is negative.
+    """
+    low: int16 = 0
+    high: int16 = 0
+    for k in range(K):
+        a: int8 = A_in[k]
+        b: int16 = B_in[k]
+        b_low: int8 = b[0:8]
+        b_high: int8 = b[8:16]
+        packed: Int(27) = b_high
+        packed = (packed << 18) + b_low
+        product: Int(35) = a * packed
+        p_low: Int(18) = product[0:18]
+        p_high: Int(17) = product[18:35]
+        low += p_low
+        high += p_high + (1 if p_low < 0 else 0)
+        A_out[k] = a
+        B_out[k] = b
+    word: int32 = 0
+    word[0:16] = low
+    word[16:32] = high
+    C[i, j] = word
+
+
+def PE_kernel_packed_int4xint8[K, Mt, Nt](
+    A_in: "int8[K]", B_in: "int8[K]", A_out: "int8[K]", B_out: "int8[K]",
+    C: "int32[Mt, Nt]", i: "index", j: "index",
+):  # fmt: skip
+    """Two dot products with one multiplier: B's words hold two int4, C's two int16."""
+    low: int16 = 0
+    high: int16 = 0
+    for k in range(K):
+        a: int8 = A_in[k]
+        b: int8 = B_in[k]
+        b_low: int4 = b[0:4]
+        b_high: int4 = b[4:8]
+        packed: Int(20) = b_high
+        packed = (packed << 14) + b_low
+        product: Int(28) = a * packed
+        p_low: Int(14) = product[0:14]
+        p_high: Int(14) = product[14:28]
+        low += p_low
+        high += p_high + (1 if p_low < 0 else 0)
+        A_out[k] = a
+        B_out[k] = b
+    word: int32 = 0
+    word[0:16] = low
+    word[16:32] = high
+    C[i, j] = word
+
+
+def systolic_tile[TyA, TyB, TyC, K, Mt, Nt](
+    A: "TyA[Mt, K]", B: "TyB[K, Nt]", C: "TyC[Mt, Nt]"
+):
+    """One tile: the operands are loaded, go through the elements, and are drained.
+
+    With int8, int16 and int32 the words of B and C hold two numbers
+    (:func:`PE_kernel_packed_int8xint8`).
+    """
+    A_fifo: TyA[Mt, Nt + 1, K]
+    B_fifo: TyB[Nt, Mt + 1, K]
+    A_drain: TyA[Mt]
+    B_drain: TyB[Nt]
+    for k in range(K, name="data_load"):
+        for m in range(Mt):
+            A_fifo[m, 0, k] = A[m, k]
+        for n in range(Nt):
+            B_fifo[n, 0, k] = B[k, n]
+    for i, j in allo.grid(Mt, Nt, name="PE"):
+        with allo.meta_if(TyA == int8 and TyB == int16 and TyC == int32):
+            PE_kernel_packed_int8xint8[K, Mt, Nt](
+                A_fifo[i, j], B_fifo[j, i], A_fifo[i, j + 1], B_fifo[j, i + 1], C, i, j
+            )
+        with allo.meta_else():
+            PE_kernel[TyA, TyB, TyC, K, Mt, Nt](
+                A_fifo[i, j], B_fifo[j, i], A_fifo[i, j + 1], B_fifo[j, i + 1], C, i, j
+            )
+    for k in range(K, name="data_drain"):
+        for m in range(Mt):
+            A_drain[m] = A_fifo[m, Nt, k]
+        for n in range(Nt):
+            B_drain[n] = B_fifo[n, Mt, k]
+
+
+def systolic[TyA, TyB, TyC, M, K, N, Mt, Nt](A: "TyA[M, K]", B: "TyB[K, N]", C: "TyC[M, N]"):
+    """``C = A @ B`` in tiles of Mt x Nt, which divide M and N."""
+    local_A: TyA[Mt, K]
+    local_B: TyB[K, Nt]
+    local_C: TyC[Mt, Nt]
+    for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        for ak, ai in allo.grid(K, Mt, name="load_A_tile"):
+            local_A[ai, ak] = A[mi * Mt + ai, ak]
+        for bk, bj in allo.grid(K, Nt, name="load_B_tile"):
+            local_B[bk, bj] = B[bk, ni * Nt + bj]
+        systolic_tile[TyA, TyB, TyC, K, Mt, Nt](local_A, local_B, local_C)
+        for sj, si in allo.grid(Nt, Mt, name="store_C_tile"):
+            C[mi * Mt + si, ni * Nt + sj] = local_C[si, sj]
+
+
+def packed_systolic[TyA, TyB, TyC, M, K, N, Mt, Nt, P](
+    A: "Int(TyA.bits * P)[M // P, K]",
+    B: "Int(TyB.bits * P)[K, N // P]",
+    C: "Int(TyC.bits * P)[M // P, N]",
+):
+    """:func:`systolic` on words: of P rows of A and C, and of P columns of B.
+
+    P divides Mt and Nt.
+    """
+    local_A: TyA[Mt, K]
+    local_B: TyB[K, Nt]
+    local_C: TyC[Mt, Nt]
+    for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        for ak, ai in allo.grid(K, Mt // P, name="load_A_tile"):
+            a: Int(TyA.bits * P) = A[mi * (Mt // P) + ai, ak]
+            for p in range(P):
+                local_A[ai * P + p, ak] = a[p * TyA.bits : (p + 1) * TyA.bits]
+        for bk, bj in allo.grid(K, Nt // P, name="load_B_tile"):
+            b: Int(TyB.bits * P) = B[bk, ni * (Nt // P) + bj]
+            for q in range(P):
+                local_B[bk, bj * P + q] = b[q * TyB.bits : (q + 1) * TyB.bits]
+        systolic_tile[TyA, TyB, TyC, K, Mt, Nt](local_A, local_B, local_C)
+        for sj, si in allo.grid(Nt, Mt // P, name="store_C_tile"):
+            c: Int(TyC.bits * P) = 0
+            for r in range(P):
+                c[r * TyC.bits : (r + 1) * TyC.bits] = local_C[si * P + r, sj]
+            C[mi * (Mt // P) + si, ni * Nt + sj] = c
+
+
+def packed_int8xint8_systolic[M, K, N, Mt, Nt, P](
+    A: "Int(8 * P)[M // P, K]", B: "Int(8 * P)[K, N // P]", C: "Int(16 * P)[M // P, N]"
+):
+    """int8 matrices in words of P, two products a multiplier; sums wrap at 16 bits.
+
+    P is even and divides Mt and Nt.
+    """
+    local_A: int8[Mt, K]
+    local_B: int16[K, Nt // 2]
+    local_C: int32[Mt, Nt // 2]
+    for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        for ak, ai in allo.grid(K, Mt // P, name="load_A_tile"):
+            a: Int(8 * P) = A[mi * (Mt // P) + ai, ak]
+            for p in range(P):
+                local_A[ai * P + p, ak] = a[p * 8 : (p + 1) * 8]
+        for bk, bj in allo.grid(K, Nt // P, name="load_B_tile"):
+            b: Int(8 * P) = B[bk, ni * (Nt // P) + bj]
+            for q in range(P // 2):
+                local_B[bk, bj * (P // 2) + q] = b[q * 16 : (q + 1) * 16]
+        systolic_tile[int8, int16, int32, K, Mt, Nt // 2](local_A, local_B, local_C)
+        for sj, si in allo.grid(Nt // 2, Mt // P, name="store_C_tile"):
+            even: Int(16 * P) = 0
+            odd: Int(16 * P) = 0
+            for r in range(P):
+                pair: int32 = local_C[si * P + r, sj]
+                even[r * 16 : (r + 1) * 16] = pair[0:16]
+                odd[r * 16 : (r + 1) * 16] = pair[16:32]
+            C[mi * (Mt // P) + si, ni * Nt + 2 * sj] = even
+            C[mi * (Mt // P) + si, ni * Nt + 2 * sj + 1] = odd
+
+
+def schedule_systolic(s: Schedule) -> Schedule:
+    """Pipeline the loads, the elements and the stores of a (packed) systolic kernel, in place."""
+    for loop in ("ai", "bj", "si"):
+        s.pipeline(loop)
+    for func in s.module.funcs:
+        if func.name.startswith("PE_kernel"):
+            s.pipeline(f"{func.name}:k")
+        elif func.name.startswith("systolic_tile"):
+            s.pipeline(f"{func.name}:data_load.k")
+            s.pipeline(f"{func.name}:data_drain.k")
+    return s
