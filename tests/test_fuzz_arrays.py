@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import allo_rtl as allo
 from allo_rtl import customize
-from allo_rtl.ir.types import int8, int32, uint8
+from allo_rtl.ir.types import int8, int16, int32
 from allo_rtl.ir.verify import verify_module
 
 SHAPES = {"A": (4, 6), "B": (4, 6), "v": (6,), "T": (2, 4, 6)}
-TYPES = {"A": int32, "B": int8, "v": uint8, "T": int32}
-HEADER = "def f(A: int32[4, 6], B: int8[4, 6], v: uint8[6], T: int32[2, 4, 6], n: int32):\n"
+TYPES = {"A": int32, "B": int8, "v": int16, "T": int32}
+HEADER = "def f(A: int32[4, 6], B: int8[4, 6], v: int16[6], T: int32[2, 4, 6], n: int32):\n"
 
 
 @st.composite
@@ -112,14 +112,14 @@ def reference(text, args):
 
 def check_statements(statements, seed):
     random = np.random.default_rng(seed)
-    dtypes = {int32: np.int32, int8: np.int8, uint8: np.uint8}
+    dtypes = {int32: np.int32, int8: np.int8, int16: np.int16}
     args = {
         k: random.integers(TYPES[k].min, TYPES[k].max + 1, s).astype(dtypes[TYPES[k]])
         for k, s in SHAPES.items()
     }
     text = HEADER + "".join(f"    {s}\n" for s in statements)
     given_ = {k: a.copy() for k, a in args.items()}
-    s = customize(text, global_vars={"allo": allo, "int32": int32, "int8": int8, "uint8": uint8})
+    s = customize(text, global_vars={"allo": allo, "int32": int32, "int8": int8, "int16": int16})
     verify_module(s.module)
     s.build(target="evaluator")(*given_.values(), 2)
     for one in statements:
