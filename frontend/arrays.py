@@ -224,6 +224,16 @@ def into_array(cx: Context, node: ast.expr, type_: ArrayType, name: str) -> Valu
     return array
 
 
+def snapshot(cx: Context, node: ast.expr) -> Value | Operand:
+    """The value of an expression now: of an array a copy."""
+    given = anything(cx, node)
+    if isinstance(given, Operand):
+        return given
+    loc = cx.loc(node)
+    tensors.need_extents(given, loc)
+    return tensors.new_array(cx, given, given.type, "", loc)
+
+
 def declare(cx: Context, target: ast.Name, value: ast.expr) -> None:
     """``x = <array>`` for a name that is not known yet: a copy, of the value's type."""
     given, loc = evaluate(cx, value, target.id), cx.loc(target)

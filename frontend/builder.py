@@ -159,7 +159,7 @@ class Builder:
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Load and convert the same thing only once for a while: nothing is stored meanwhile.
+        """Load and convert the same thing only once for a while, until something is stored.
 
         So ``A[k:k + 4]`` reads ``k`` once, and its bounds are known to be 4 apart.
         """
@@ -176,6 +176,11 @@ class Builder:
         if key not in known:
             known[key] = make()
         return known[key]
+
+    def _forget(self) -> None:
+        """What was loaded may be different from now on."""
+        if self.memory is not None:
+            self.memory[1].clear()
 
     # Ranges and conversions
 
@@ -374,12 +379,14 @@ class Builder:
     ) -> None:
         """``array[subscripts] = operand``, converted to the element type."""
         value = self.value(self.convert(operand, array.array.element, loc), loc)
+        self._forget()
         self.emit(Store(value=value, array=array, index=subscripts, loc=loc))
 
     def call(
         self, callee: str, args: tuple[Value, ...], outs: tuple[Value, ...], loc: SourceLoc
     ) -> None:
         """A call of a function of the module."""
+        self._forget()
         op = Call(callee=callee, args=args, outs=outs, loc=loc)
         self.emit(op)
         self.unsafe.add(op)

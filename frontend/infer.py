@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.capture import Kernel
-from allo_rtl.frontend.constexpr import Evaluator
+from allo_rtl.frontend.constexpr import Evaluator, raw_of
 from allo_rtl.frontend.typing_rules import literal_type
 from allo_rtl.ir import types
+from allo_rtl.ir.arithmetic import eval_cast
 from allo_rtl.ir.types import (
     DYNAMIC,
     ArrayType,
@@ -293,6 +294,22 @@ def array_constant(array: npt.NDArray[Any]) -> tuple[ArrayType, tuple[int, ...]]
     if array.size == 0:
         return f"its shape {array.shape} is empty"
     return ArrayType(element, array.shape), raw_elements(array, element)
+
+
+def elements_of(array: npt.NDArray[Any], element: ScalarType) -> tuple[int, ...] | None:
+    """The row-major elements of a numpy array, converted to ``element`` like an assignment.
+
+    None when its dtype has no numbers of the language.
+    """
+    native = dtype_element(array.dtype)
+    if native is not None:
+        patterns = raw_elements(array, native)
+        return tuple(eval_cast(element, x, native) for x in patterns)
+    if array.dtype != np.object_:
+        return None
+    raws = [raw_of(element, x) for x in array.flat]
+    known = tuple(r for r in raws if r is not None)
+    return known if len(known) == len(raws) else None
 
 
 def is_module(thing: object) -> bool:

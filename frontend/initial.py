@@ -14,28 +14,11 @@ from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend import named_ops, tensors
 from allo_rtl.frontend.constexpr import raw_of
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import constant, dtype_element, raw_elements
+from allo_rtl.frontend.infer import constant, elements_of
 from allo_rtl.frontend.scope import Known, Variable
 from allo_rtl.frontend.views import View
 from allo_rtl.frontend.writes import call_writes
-from allo_rtl.ir.arithmetic import eval_cast
 from allo_rtl.ir.types import ArrayType, ScalarType
-
-
-def elements_of(array: npt.NDArray[Any], element: ScalarType) -> tuple[int, ...] | None:
-    """The row-major elements of a numpy array, converted to ``element`` like an assignment.
-
-    None when its dtype has no numbers of the language.
-    """
-    native = dtype_element(array.dtype)
-    if native is not None:
-        patterns = raw_elements(array, native)
-        return tuple(eval_cast(element, x, native) for x in patterns)
-    if array.dtype != np.object_:
-        return None
-    raws = [raw_of(element, x) for x in array.flat]
-    known = tuple(r for r in raws if r is not None)
-    return known if len(known) == len(raws) else None
 
 
 def outer_data(cx: Context, node: ast.expr, type_: ArrayType) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.constexpr import raw_of
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import constant
+from allo_rtl.frontend.infer import constant, elements_of
 from allo_rtl.frontend.scope import Known
 from allo_rtl.ir.arithmetic import number_of
 from allo_rtl.ir.types import ArrayType, ScalarType, Type
@@ -90,6 +90,10 @@ def _initial(cx: Context, node: ast.expr, array: ArrayType) -> tuple[int, ...]:
     value = constant(cx.kernel, node)
     if not isinstance(value, list | tuple | np.ndarray):
         return (raw_number(cx.kernel, node, value, array.element),) * array.size
+    if isinstance(value, np.ndarray) and value.shape == array.shape:
+        data = elements_of(value, array.element)
+        if data is not None:
+            return data
     try:
         numbers = np.array(value, dtype=object)
     except ValueError:

@@ -250,7 +250,7 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
     given: list[Value | Operand] = []
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:
-            given.append(call_result(cx, part) or ex.scalar(cx, part))
+            given.append(arrays.snapshot(cx, part))
     elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
         names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
         for out in ex.call(cx, value, names):

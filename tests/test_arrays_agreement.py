@@ -1,12 +1,24 @@
 """Evaluator, CPU and hardware agree on arrays as a whole and named operations."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from agreement import check
 
 import allo_rtl as allo
 from allo_rtl import customize
-from allo_rtl.ir.types import Fixed, bfloat16, float16, float32, int8, int16, int32, uint8
+from allo_rtl.ir.types import (
+    Fixed,
+    Stateful,
+    Struct,
+    bfloat16,
+    float16,
+    float32,
+    int8,
+    int16,
+    int32,
+    uint8,
+)
 
 W = np.array([[1, -2, 3], [4, 5, -6]])
 
@@ -44,7 +56,43 @@ def half(A: float16[3], B: bfloat16[3]) -> float32[3]:
     return A + B * 2
 
 
-@pytest.mark.parametrize("kernel", [parts, operators, values, fixed, half])
+def swapped(A: int8[2, 3], B: int8[2, 3]):
+    A[0], A[1] = A[1], A[0]
+    x, y = A[0], B[1] + 1
+    B[0], B[1] = y, x
+
+
+POINT = Struct({"x": int8, "y": int16})
+
+
+def structs(A: POINT[3], v: int8) -> int16:
+    A[1]["x"] = v
+    A[0] = A[1]
+    B: POINT[2] = A[1:3]
+    B[0]["y"] += 1
+    return B[0]["y"] + B[0]["x"]
+
+
+def bits(A: uint8[2, 3]) -> uint8[3]:
+    A[0, 1][2] = 1
+    A[1][0][3:5] = 2
+    A[-1][-1][7] = A[0][0][1]
+    return A[1]
+
+
+START = np.array([1.5, -2, 0.5], dtype=ml_dtypes.bfloat16)
+
+
+def window(x: float32) -> float32[3]:
+    last: float32[3] @ Stateful = START
+    last[1:] = last[:-1]
+    last[0] = x
+    return last
+
+
+@pytest.mark.parametrize(
+    "kernel", [parts, operators, values, fixed, half, swapped, structs, bits, window]
+)
 def test_arrays_agree(kernel):
     check(customize(kernel), simulator="pysim")
 
