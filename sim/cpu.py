@@ -17,15 +17,25 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from allo_rtl.errors import AssertionFailed, BuildError
+from allo_rtl.errors import AlloError, AssertionFailed, BuildError
 from allo_rtl.ir.arithmetic import line_of, wrap
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import Assert, Binary, BinaryKind, FloatOp, Module, Op, Print
+from allo_rtl.ir.ops import (
+    Assert,
+    Binary,
+    BinaryKind,
+    FloatOp,
+    Load,
+    Module,
+    Op,
+    Print,
+    Store,
+)
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, ScalarType, Type
 from allo_rtl.sim.llvm_codegen import emit_module
 from allo_rtl.sim.llvm_memory import from_storage, to_storage
-from allo_rtl.sim.llvm_unit import ENTRY, PRINT, RESET
+from allo_rtl.sim.llvm_unit import ENTRY, PRINT, RESET, SUBSCRIPTS
 from allo_rtl.sim.marshal import (
     Array,
     Raw,
@@ -90,7 +100,8 @@ class CpuModule:
 
         Raises:
             CallError: the arguments do not fit.
-            AssertionFailed: an assertion of the kernel; the run ends there, and no argument
+            AssertionFailed: an assertion of the kernel.
+            AlloError: an access out of range. In both cases the run ends there, and no argument
                 is changed.
         """
         return call_with_numpy(self._signature, args, self.run_raw)
@@ -108,6 +119,7 @@ class CpuModule:
         given = [_argument(t, r) for t, r in zip(types, raw, strict=True)]
         made = [to_storage(_blank(t), _element(t)) for t in self._inside.results]
         memory = [a.ctypes.data for a in (*given, *made)]
+        memory += [n for t, a in zip(types, given, strict=True) for n in _open_extent(t, a)]
         with _float_environment(self._code.has_floats):
             status = self._code.entry((ctypes.c_void_p * len(memory))(*memory))
         self._check(status)
@@ -121,9 +133,19 @@ class CpuModule:
         if self._errors:
             errors, self._errors = self._errors, []
             raise errors[0]
-        if status:
-            failed = self._code.asserts[status - 1]
+        if not status:
+            return
+        failed = self._code.checks[status - 1]
+        if isinstance(failed, Assert):
             raise AssertionFailed(failed.message or "an assertion does not hold", loc=failed.loc)
+        raise self._out_of_range(failed)
+
+    def _out_of_range(self, op: Load | Store) -> AlloError:
+        array = op.array.array
+        found = (ctypes.c_int64 * array.rank).from_address(self._code.subscripts)
+        place = ", ".join(map(str, found))
+        text = f"{op.array.name or 'array'}[{place}] is out of range"
+        return AlloError(text, loc=op.loc, allowed=f"subscripts of {array}")
 
     def _print(self, number: int, address: int) -> None:
         """What the code calls; an exception must not pass through it."""
@@ -145,14 +167,15 @@ def compile_cpu(module: Module) -> CpuModule:
 
 @dataclass(frozen=True)
 class _Code:
-    """Compiled code; ``prints`` and ``asserts`` are the operations that it names by number."""
+    """Compiled code; ``prints`` and ``checks`` are the operations that it names by number."""
 
     text: str
     engine: Any
     entry: Callable[[object], int]
     reset: Callable[[], None]
     prints: list[Print]
-    asserts: list[Assert]
+    checks: list[Assert | Load | Store]
+    subscripts: int
     has_floats: bool
 
 
@@ -178,7 +201,8 @@ def _compile(module: Module, hook: Any) -> _Code:  # noqa: ANN401 - a ctypes fun
         text, engine,
         ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(engine.get_function_address(ENTRY)),
         ctypes.CFUNCTYPE(None)(engine.get_function_address(RESET)),
-        unit.prints, unit.asserts, any(isinstance(op, FloatOp) for op in ops),
+        unit.prints, unit.checks, engine.get_global_value_address(SUBSCRIPTS),
+        any(isinstance(op, FloatOp) for op in ops),
     )  # fmt: skip
 
 
@@ -301,6 +325,13 @@ def _element(type_: Type) -> ScalarType:
     element = type_.element if isinstance(type_, ArrayType) else type_
     assert isinstance(element, ScalarType)
     return element
+
+
+def _open_extent(type_: Type, storage: Array) -> list[int]:
+    """The first extent of an argument, if it is dynamic."""
+    if not isinstance(type_, ArrayType) or not type_.is_dynamic:
+        return []
+    return [len(storage) // abs(type_.size)]
 
 
 def _blank(type_: Type) -> Words:

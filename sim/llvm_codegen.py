@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+
 from llvmlite import ir
 
-from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.arithmetic import limits
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -33,7 +37,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, Index
+from allo_rtl.ir.types import DYNAMIC, ArrayType, Index, IntegerType
 from allo_rtl.sim.llvm_arith import (
     I64,
     LLValue,
@@ -47,7 +51,7 @@ from allo_rtl.sim.llvm_arith import (
 )
 from allo_rtl.sim.llvm_float import float_op
 from allo_rtl.sim.llvm_memory import PTR, Slot
-from allo_rtl.sim.llvm_unit import I1, I8, STATUS, Unit
+from allo_rtl.sim.llvm_unit import I1, I8, STATUS, Unit, dynamic_args
 from allo_rtl.sim.words import word_count
 
 # Arrays of more bytes than this are on the heap; a function has few that are smaller.
@@ -67,8 +71,9 @@ class _FuncWriter:
     """Writes one function.
 
     ``env`` has the number or the address each value stands for, ``memory`` the address of each
-    array made here and of each result of a call, ``exits`` the places from which it ends and
-    with what status.
+    array made here and of each result of a call, ``extents`` the first extents of dynamic
+    arguments, ``ranges`` what is known of index values, ``exits`` the places from which the
+    function ends and with what status.
     """
 
     def __init__(self, unit: Unit, func: Func) -> None:
@@ -77,7 +82,12 @@ class _FuncWriter:
         self.out = unit.funcs[func.name]
         self.b = ir.IRBuilder(self.out.append_basic_block("start"))
         self.env: dict[Value, LLValue] = dict(zip(func.args, self.out.args, strict=False))
-        self.outs = self.out.args[len(func.args) :]
+        dynamic, rest = dynamic_args(func), self.out.args[len(func.args) :]
+        self.outs = rest[: len(func.results)]
+        self.extents: dict[Value, LLValue] = dict(
+            zip(dynamic, rest[len(func.results) :], strict=True)
+        )
+        self.ranges: dict[Value, Interval] = {}
         self.memory: dict[Value, LLValue] = {}
         self.heap: list[LLValue] = []
         self.exit = self.out.append_basic_block("exit")
@@ -146,6 +156,7 @@ class _FuncWriter:
         match op:
             case Constant(result=result, value=value):
                 env[result] = constant(llvm_type(result.type), value)
+                self.ranges[result] = value, value
             case Binary(kind=kind, result=result, lhs=lhs, rhs=rhs):
                 env[result] = binary(b, kind, result.type, env[lhs], env[rhs])
             case Compare(predicate=predicate, result=result, lhs=lhs, rhs=rhs):
@@ -154,6 +165,8 @@ class _FuncWriter:
                 env[result] = b.select(env[c], env[yes], env[no])
             case Cast(result=result, operand=operand):
                 env[result] = cast(b, operand.type, result.type, env[operand])
+                if isinstance(operand.type, IntegerType) and result.type.bits > operand.type.bits:
+                    self.ranges[result] = limits(operand.type)
             case Apply(result=result, expr=expr):
                 env[result] = cast(b, Index(), result.type, self._affine(expr))
             case FloatOp(result=result, args=args):
@@ -187,9 +200,8 @@ class _FuncWriter:
             case Print():
                 self._print(op)
             case Assert():
-                self.unit.asserts.append(op)
-                number = constant(STATUS, len(self.unit.asserts))
-                self._exit_unless(env[op.condition], number)
+                self.unit.checks.append(op)
+                self._exit_unless(env[op.condition], constant(STATUS, len(self.unit.checks)))
             case _:
                 raise TypeError(f"no LLVM code is known for {type(op).__name__}")
 
@@ -197,11 +209,30 @@ class _FuncWriter:
         return affine(self.b, expr, self.env.__getitem__)
 
     def _address(self, op: Load | Store) -> LLValue:
+        """Where the element is; the function ends when it is outside the array."""
+        self._check_range(op)
         offset = AffineExpr.constant(0)
         for subscript, extent in zip(op.index, op.array.array.shape, strict=True):
             offset = offset * extent + subscript
         slot = Slot.of(op.array.type)
         return slot.address(self.b, self.env[op.array], self._affine(offset))
+
+    def _check_range(self, op: Load | Store) -> None:
+        shape = op.array.array.shape
+        bounds = [e.bounds(lambda v: self.ranges.get(v, limits(v.type))) for e in op.index]
+        unsure = [
+            n for n, (low, high) in enumerate(bounds) if not 0 <= low <= high < shape[n]
+        ]
+        if not unsure:
+            return
+        subscripts = [self._affine(e) for e in op.index]
+        extents = [
+            self.extents[op.array] if n == DYNAMIC else constant(I64, n) for n in shape
+        ]
+        inside = [self.b.icmp_unsigned("<", subscripts[n], extents[n]) for n in unsure]
+        self.unit.checks.append(op)
+        number = constant(STATUS, len(self.unit.checks))
+        self._exit_unless(reduce(self.b.and_, inside), number, subscripts)
 
     def _trip_count(self, op: For, start: LLValue) -> LLValue:
         """Iterations, as an unsigned number: exact even at the ends of the range of index."""
@@ -226,10 +257,18 @@ class _FuncWriter:
         self.b.position_at_end(body)
         offset = n if op.step == 1 else self.b.mul(n, constant(I64, op.step))
         self.env[op.iv] = self.b.add(start, offset)
+        self.ranges[op.iv] = self._counter_range(op)
         self._block(op.body)
         n.add_incoming(self.b.add(n, constant(I64, 1), flags=("nuw",)), self.b.block)
         self.b.branch(head)
         self.b.position_at_end(after)
+
+    def _counter_range(self, op: For) -> Interval:
+        lowers, uppers = (
+            [e.bounds(lambda v: self.ranges.get(v, limits(v.type))) for e in bound]
+            for bound in (op.lower, op.upper)
+        )
+        return max(low for low, _ in lowers), min(high for _, high in uppers) - 1
 
     def _while(self, op: While) -> None:
         head, body, after = (self.out.append_basic_block() for _ in range(3))
@@ -251,8 +290,9 @@ class _FuncWriter:
 
     def _call(self, op: Call) -> None:
         pointers = [self.memory[v] for v in op.outs]
-        callee, arguments = self.unit.funcs[op.callee], [self.env[a] for a in op.args]
-        status = self.b.call(callee, arguments + pointers)
+        arguments = [self.env[a] for a in op.args]
+        extents = [self._extent(a) for a in self.unit.dynamic(op)]
+        status = self.b.call(self.unit.funcs[op.callee], arguments + pointers + extents)
         if op.callee in self.unit.fails:
             fine = self.b.icmp_unsigned("==", status, constant(STATUS, 0))
             self._exit_unless(fine, status)
@@ -270,11 +310,24 @@ class _FuncWriter:
                 arguments = [out, self.env[value], size, constant(I1, 0)]
                 self.b.call(self.unit.memcpy, arguments)
 
-    def _exit_unless(self, fine: LLValue, status: LLValue) -> None:
-        """End the function with this status unless ``fine`` (an i1)."""
-        self.exits.append((status, self.b.block))
-        onward = self.out.append_basic_block()
-        self.b.cbranch(fine, onward, self.exit)
+    def _extent(self, array: Value) -> LLValue:
+        """The first extent of an array."""
+        found = self.extents.get(array)
+        return constant(I64, array.array.shape[0]) if found is None else found
+
+    def _exit_unless(
+        self, fine: LLValue, status: LLValue, subscripts: Sequence[LLValue] = ()
+    ) -> None:
+        """End the function with this status unless ``fine`` (an i1); leave the subscripts."""
+        self.unit.fails.add(self.func.name)
+        onward, bad = self.out.append_basic_block(), self.out.append_basic_block()
+        self.b.cbranch(fine, onward, bad)
+        self.b.position_at_end(bad)
+        for n, subscript in enumerate(subscripts):
+            place = self.b.gep(self.unit.subscripts, [constant(I64, n)], source_etype=I64)
+            self.b.store(subscript, place, align=8)
+        self.exits.append((status, bad))
+        self.b.branch(self.exit)
         self.b.position_at_end(onward)
 
     def _print(self, op: Print) -> None:

@@ -1,22 +1,25 @@
 """The frame of the LLVM module: its functions, arrays, and what Python calls.
 
 Each function becomes an internal LLVM function ``kernel.<name>``: scalar arguments by value,
-arrays by pointer, then one pointer a result to memory of the caller's.  It answers 0, or the number
-of the assertion that failed, from 1; whoever called it then returns that too.
+arrays by pointer, then one pointer a result to memory of the caller's, then the first extent of
+each array argument for which it is dynamic.  It answers 0, or the number from 1 of what failed, an
+assertion or an access out of range; whoever called it then returns that too.
 
 Exported are ``entry(slots)``, which calls the top: ``slots`` points to one pointer an argument and
-then one a result, scalars too, so that no value ever crosses the platform's calling convention;
-and ``reset()``, which gives stateful arrays their first contents.  A line is printed by the
-imported ``print.line(n, words)``: the number of the Print and its arguments, each in 64-bit words.
+then one a result, scalars too, so that no value ever crosses the platform's calling convention,
+and then these extents; ``reset()``, which gives stateful arrays their first contents; and the array
+``subscripts`` of the access that failed.  A line is printed by the imported ``print.line(n,
+words)``: the number of the Print and its arguments, each in 64-bit words.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
 
-from allo_rtl.ir.ops import Assert, Call, Func, Global, Module, Print
+from allo_rtl.ir.ops import Assert, Call, Func, Global, Load, Module, Print, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.sim.llvm_arith import I64, LLValue, constant, llvm_type
@@ -25,6 +28,9 @@ from allo_rtl.sim.words import words_of_ints
 
 ENTRY, RESET, PRINT = "entry", "reset", "print.line"
 """Names of the functions that Python calls, and of the one it provides."""
+
+SUBSCRIPTS = "subscripts"
+"""Name of the array of the subscripts, each of 64 bits, that were out of range."""
 
 VOID = ir.VoidType()
 STATUS = ir.IntType(32)
@@ -36,18 +42,22 @@ class Unit:
 
     Attributes:
         out: the ``llvmlite.ir.Module``.
-        funcs: the LLVM function of each function, ``fails`` those in which an assertion is.
+        module: what is written.
+        funcs: the LLVM function of each function, ``fails`` names those written that may fail.
         globals: address of each array of the module.
-        prints, asserts: the operations of that kind met so far, in the order of their numbers.
+        prints, checks: what prints and what may fail, in the order of their numbers.
+        subscripts: address of SUBSCRIPTS.
     """
 
     def __init__(self, out: Any, module: Module) -> None:  # noqa: ANN401 - an llvmlite module
         self.out = out
+        self.module = module
         self.funcs = {f.name: self._declare(f, f.name == module.top) for f in module.funcs}
-        self.fails = _that_fail(module)
+        self.fails: set[str] = set()
         self.globals: dict[str, LLValue] = {}
         self.prints: list[Print] = []
-        self.asserts: list[Assert] = []
+        self.checks: list[Assert | Load | Store] = []
+        self.subscripts = self._subscripts(module)
         self.malloc = ir.Function(out, ir.FunctionType(PTR, [I64]), "malloc")
         self.free = ir.Function(out, ir.FunctionType(VOID, [PTR]), "free")
         fill = ir.FunctionType(VOID, [PTR, I8, I64, I1])
@@ -59,14 +69,22 @@ class Unit:
 
     def _declare(self, func: Func, is_top: bool) -> Any:  # noqa: ANN401 - an llvmlite function
         types = [PTR if isinstance(a.type, ArrayType) else llvm_type(a.type) for a in func.args]
-        outs = [PTR] * len(func.results)
-        out = ir.Function(self.out, ir.FunctionType(STATUS, types + outs), f"kernel.{func.name}")
+        types += [PTR] * len(func.results) + [I64] * len(dynamic_args(func))
+        out = ir.Function(self.out, ir.FunctionType(STATUS, types), f"kernel.{func.name}")
         out.linkage = "internal"
         for n, arg in enumerate(out.args):
             # Results lie in memory of their own; so do the top's arguments (each is a copy).
-            if arg.type == PTR and (is_top or n >= len(types)):
+            if arg.type == PTR and (is_top or n >= len(func.args)):
                 arg.add_attribute("noalias")
         return out
+
+    def _subscripts(self, module: Module) -> LLValue:
+        arrays = (v for f in module.funcs for v in _arrays(f))
+        type_ = ir.ArrayType(I64, max((v.array.rank for v in arrays), default=1) or 1)
+        variable = ir.GlobalVariable(self.out, type_, SUBSCRIPTS)
+        variable.initializer = ir.Constant(type_, None)
+        variable.type = PTR  # llvmlite still gives it a typed pointer
+        return variable
 
     def _write_globals(self, globals_: tuple[Global, ...]) -> None:
         """The module's arrays, and RESET."""
@@ -94,6 +112,12 @@ class Unit:
         variable.type = PTR  # llvmlite still gives it a typed pointer
         return variable
 
+    def dynamic(self, call: Call) -> list[Value]:
+        """The arrays given for the dynamic parameters of a call."""
+        params = self.module.func(call.callee).args
+        wanted = dynamic_args(self.module.func(call.callee))
+        return [a for p, a in zip(params, call.args, strict=True) if p in wanted]
+
     def write_entry(self, top: Func) -> None:
         """Write ENTRY."""
         entry = ir.Function(self.out, ir.FunctionType(STATUS, [PTR]), ENTRY)
@@ -105,14 +129,17 @@ class Unit:
             pointer = b.load(address, typ=PTR)
             by_value = n < len(types) and not isinstance(types[n], ArrayType)
             actuals.append(Slot.of(types[n]).load(b, pointer) if by_value else pointer)
+        for _ in dynamic_args(top):
+            address = b.gep(entry.args[0], [constant(I64, len(actuals))], source_etype=I64)
+            actuals.append(b.load(address, typ=I64))
         b.ret(b.call(self.funcs[top.name], actuals))
 
 
-def _that_fail(module: Module) -> frozenset[str]:
-    """Names of the functions in which, or in whose callees, an assertion is."""
-    names: set[str] = set()
-    for func in module.funcs:
-        for op in walk(func.body):
-            if isinstance(op, Assert) or (isinstance(op, Call) and op.callee in names):
-                names.add(func.name)
-    return frozenset(names)
+def dynamic_args(func: Func) -> list[Value]:
+    """The array arguments whose first extent is known only in a call."""
+    return [a for a in func.args if isinstance(a.type, ArrayType) and a.type.is_dynamic]
+
+
+def _arrays(func: Func) -> Iterator[Value]:
+    """The arrays that are accessed in a function."""
+    return (op.array for op in walk(func.body) if isinstance(op, Load | Store))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import allo_rtl as allo
-from allo_rtl.errors import AssertionFailed, BuildError, CallError
+from allo_rtl.errors import AlloError, AssertionFailed, BuildError, CallError
 from allo_rtl.ir.ops import (
     Alloc,
     Func,
@@ -265,6 +265,80 @@ def test_what_a_failed_run_had_on_the_heap_is_freed():
         with pytest.raises(AssertionFailed, match=r"an assertion does not hold|n < 50"):
             kernel(60)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+# Subscripts out of range
+
+
+def gather(A: int32[8], at: int32[3]) -> int32[3]:
+    out: int32[3] = 0
+    for i in range(3):
+        out[i] = A[at[i]]
+    return out
+
+
+def scatter(A: float32[2, 5], row: int8, column: int32):
+    A[row, column + 1] = 1
+
+
+def fill(A: int32[..., 3], n: int32):
+    for i in range(n):
+        for j in range(3):
+            A[i, j] = i
+
+
+def fill_all(A: int32[..., 3], B: int32[4, 3], n: int32, m: int32):
+    fill(A, n)
+    fill(B, m)
+
+
+def ints(*shape):
+    return np.zeros(shape, np.int32)
+
+
+@targets
+@pytest.mark.parametrize(
+    ("kernel", "args", "found"),
+    [
+        (gather, (ints(8), np.array([0, 7, 8], np.int32)), "A[8] is out of range"),
+        (gather, (ints(8), np.array([0, -1, 8], np.int32)), "A[-1] is out of range"),
+        (scatter, (np.zeros((2, 5), np.float32), 2, 0), "A[2, 1] is out of range"),
+        (scatter, (np.zeros((2, 5), np.float32), 1, 4), "A[1, 5] is out of range"),
+        (scatter, (np.zeros((2, 5), np.float32), -1, -2), "A[-1, -1] is out of range"),
+        (fill, (ints(6, 3), 7), "A[6, 0] is out of range"),
+        (fill_all, (ints(6, 3), ints(4, 3), 7, 0), "A[6, 0] is out of range"),
+        (fill_all, (ints(6, 3), ints(4, 3), 6, 5), "A[4, 0] is out of range"),
+    ],
+)
+def test_a_subscript_out_of_range_ends_the_run(target, kernel, args, found):
+    before = [np.copy(a) for a in args]
+    with pytest.raises(AlloError) as caught:
+        allo.customize(kernel).build(target=target)(*args)
+    assert caught.value.message == found
+    assert caught.value.loc.file == __file__
+    assert caught.value.allowed.startswith("subscripts of ")
+    assert all(np.array_equal(a, b) for a, b in zip(args, before, strict=True))
+
+
+@targets
+def test_subscripts_in_range_are_left_alone(target):
+    build = lambda kernel: allo.customize(kernel).build(target=target)  # noqa: E731
+    at = np.array([7, 0, 3], np.int32)
+    assert build(gather)(np.arange(8, dtype=np.int32), at).tolist() == [7, 0, 3]
+    A, B = ints(6, 3), ints(4, 3)
+    build(fill_all)(A, B, 6, 4)
+    assert A[:, 2].tolist() == [0, 1, 2, 3, 4, 5]
+    assert B[:, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_subscripts_of_constant_loops_need_no_check():
+    def triangle(A: int32[8, 8], B: int32[7]):
+        for i in range(8):
+            for j in range(i, 8):
+                A[i, j] = A[j, 7 - i] + B[j // 2]
+
+    kernel = allo.customize(triangle).build()
+    assert "subscripts" not in kernel.llvm_ir.replace('@"subscripts" = ', "")
 
 
 # Arrays of any extent
