@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import eval_float_op, format_of
-from allo_rtl.ir.ops import FloatKind, FloatOp, For, Func, Load, Module, Return, Store, Value
+from allo_rtl.ir.ops import (
+    Constant,
+    FloatKind,
+    FloatOp,
+    For,
+    Func,
+    Load,
+    Module,
+    Return,
+    Store,
+    Value,
+)
 from allo_rtl.ir.types import (
     DYNAMIC,
     Int,
@@ -32,6 +43,7 @@ from allo_rtl.ir.types import (
     float64,
     index,
 )
+from allo_rtl.sim import cpu
 from allo_rtl.sim.cpu import CpuModule, compile_cpu
 from allo_rtl.sim.words import ints_of_words, words_of_ints
 
@@ -349,6 +361,61 @@ def test_sums_are_not_reordered(format_):
     kernel = chain(format_, (FloatKind.ADD, FloatKind.SUB))
     assert kernel(large, one, large) == 0
     assert kernel(one, one, one) == one
+
+
+def on_constants(format_, cases):
+    """A kernel without arguments: FloatOps of constants, as (kind, operands, options)."""
+    ops, results = [], []
+    for kind, operands, options in cases:
+        args = [Constant(result=Value(UInt(format_.width)), value=x) for x in operands]
+        target = options.get("target") or format_
+        type_ = bool_ if kind in COMPARISONS else options.get("integer") or UInt(target.width)
+        op = FloatOp(
+            kind=kind, format=format_, result=Value(type_), args=tuple(a.result for a in args),
+            target=options.get("target"), fraction=options.get("fraction", 0),
+        )  # fmt: skip
+        ops += [*args, op]
+        results.append(op.result)
+    types = tuple(r.type for r in results)
+    body = (*ops, Return(values=tuple(results)))
+    func = Func(name="f", args=(), results=types, body=body)
+    return CpuModule(Module(funcs=(func,), top="f"))
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=str)
+def test_what_llvm_computes_itself_is_the_same(format_):
+    """Operations on constants are gone before there is code; the arithmetic is LLVM's own."""
+    dice = random.Random(1)
+    special = corners(format_)
+    cases = [
+        (kind, dice.choices(special, k=2), {}) for kind in (*BINARY, FloatKind.SUB) * 8
+    ]
+    cases += [(FloatKind.FMA, dice.choices(special, k=3), {}) for _ in range(30)]
+    cases += [(FloatKind.SQRT, [x], {}) for x in special]
+    cases += [(FloatKind.CONVERT, [x], {"target": t}) for x in special for t in FORMATS[::2]]
+    whole = {"integer": Int(9), "fraction": 3}
+    cases += [(FloatKind.TO_INT, [x], whole) for x in special]
+    found = on_constants(format_, cases)()
+    for (kind, operands, options), bits in zip(cases, found, strict=True):
+        assert bits == eval_float_op(kind, format_, tuple(operands), **options), (kind, operands)
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=str)
+def test_large_modules_are_compiled_another_way(format_, monkeypatch):
+    """LLVM has a second code generator, which is used without optimisation."""
+    monkeypatch.setattr(cpu, "_LARGE", 0)
+    pairs = list(zip(*product(corners(format_)[::4], repeat=2), strict=True))
+    triple = random_columns(format_, 100, 3)
+    pattern, wide = UInt(format_.width), Int(70)
+    elementwise.cache_clear()
+    for kind in BINARY[::2]:
+        agrees(kind, format_, pairs)
+    agrees(FloatKind.FMA, format_, triple)
+    agrees(FloatKind.SQRT, format_, [corners(format_)])
+    for type_ in (Int(7), wide):
+        agrees(FloatKind.TO_INT, format_, [corners(format_)], result=type_)
+        agrees(FloatKind.FROM_INT, format_, [integers_of(type_, 9)], (type_,), pattern)
+    elementwise.cache_clear()
 
 
 @pytest.fixture
