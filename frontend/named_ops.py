@@ -95,17 +95,19 @@ def find(cx: Context, node: ast.expr) -> NamedOp | None:
     """The named operation that the function of a call is, if it is one."""
     if not isinstance(node, ast.Name | ast.Attribute):
         return None
-    name = node.id if isinstance(node, ast.Name) else node.attr
-    op = OPS.get(name)
-    if op is None or (isinstance(node, ast.Name) and cx.find(name) is not None):
+    if isinstance(node, ast.Name) and cx.find(node.id) is not None:
         return None
     thing = cx.outside(node)
-    known = op.elementwise and thing.__hash__ is not None and functions.MEANING.get(thing) == name
-    # In a kernel that is a text, 'allo' may be unknown.
-    unknown = thing is MISSING and isinstance(node, ast.Attribute) and ast.unparse(node) == (
-        f"allo.{name}"
-    )
-    return op if thing is op.function or known or unknown else None
+    if thing is MISSING:  # In a kernel that is a text, 'allo' may be unknown.
+        return OPS.get(ast.unparse(node).removeprefix("allo.")) if _is_allo(node) else None
+    if thing.__hash__ is None:
+        return None
+    op = OPS.get(functions.MEANING.get(thing, ""))
+    return op or _BY_FUNCTION.get(thing)
+
+
+def _is_allo(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and ast.unparse(node.value) == "allo"
 
 
 def scalar(cx: Context, node: ast.Call, op: NamedOp) -> Operand:
@@ -362,3 +364,5 @@ OPS: Mapping[str, NamedOp] = {
     **{f.__name__: NamedOp(f, make) for f, make in _ON_ARRAYS.items()},
 }
 """Every named operation."""
+
+_BY_FUNCTION: Mapping[Any, NamedOp] = {op.function: op for op in OPS.values()}

@@ -85,7 +85,7 @@ def _slice(cx: Context, at: ast.Slice, type_: ScalarType, evaluate: Evaluate) ->
     zero, all_ = number(0, UInt(32)), number(type_.bits, UInt(32))
     low = zero if at.lower is None else _place(cx, at.lower, evaluate)
     high = all_ if at.upper is None else _place(cx, at.upper, evaluate)
-    count = _width(cx, at, type_.bits)
+    count = width(cx, at, type_.bits)
     if count is None:
         return _dynamic(cx, at, low, high, type_)
     if count < 1:
@@ -140,10 +140,13 @@ type Linear = dict[str, int]
 """A sum of terms with factors; the constant is the term ''."""
 
 
-def _width(cx: Context, at: ast.Slice, bits_: int) -> int | None:
-    """How many bits a slice has, if that does not depend on any variable."""
+def width(cx: Context, at: ast.Slice, extent: int) -> int | None:
+    """How many bits or elements a slice has, if that does not depend on any variable.
+
+    ``extent`` is where it ends if nothing else is written.
+    """
     low = {"": 0} if at.lower is None else _linear(cx, at.lower)
-    high = {"": bits_} if at.upper is None else _linear(cx, at.upper)
+    high = {"": extent} if at.upper is None else _linear(cx, at.upper)
     if low is None or high is None:
         return None
     rest = _sum(high, low, -1)

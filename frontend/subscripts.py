@@ -11,6 +11,7 @@ import ast
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend import selection
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.views import Axis
 from allo_rtl.ir.affine import AffineExpr
@@ -99,16 +100,17 @@ def _slice(
     end = AffineExpr.constant(extent)
     high = _from_end(cx, part.upper, type_, dim, node) if part.upper else end
     length = high - low
+    count = length.const if length.is_constant else selection.width(cx, part, extent)
     text = ast.unparse(part)
-    if not length.is_constant:
+    if count is None:
         raise LanguageError(
             f"the extent of the slice '{text}' is not a constant",
             loc=cx.loc(part),
             allowed="bounds that are a constant apart: A[i * 4:(i + 1) * 4]",
         )
-    if length.const < 1:
+    if count < 1:
         raise KernelTypeError(f"the slice '{text}' is empty", loc=cx.loc(part))
-    return Axis(low, -(-length.const // step), step)
+    return Axis(low, -(-count // step), step)
 
 
 def _step(cx: Context, node: ast.expr | None) -> int:

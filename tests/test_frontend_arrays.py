@@ -108,12 +108,14 @@ def test_a_slice_may_start_anywhere():
             C[i, :] = A[i * 4 : (i + 1) * 4]
         C[2] = A[n : n + 4]
         C[1, 1:3] = A[B[0] + n : B[0] + n + 2]
+        C[0, 0:2] = A[(n & 1) * 3 : (n & 1) * 3 + 2]
         return C
 
     A, B = ints(12), np.array([2, 0, 0], np.int32)
     expected = A.reshape(3, 4).copy()
     expected[2] = A[5:9]
     expected[1, 1:3] = A[7:9]
+    expected[0, 0:2] = A[3:5]
     assert np.array_equal(run(kernel, A, 5, B), expected)
 
 
