@@ -138,6 +138,24 @@ class AssertionFailed(SimulationError):
     """An ``assert`` of the kernel does not hold (evaluator, CPU, simulated hardware)."""
 
 
+class Deadlock(SimulationError):
+    """All processes of a region wait for each other.
+
+    ``full`` names the streams whose writers wait for room.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        notes: Sequence[tuple[str, SourceLoc | None]] = (),
+        full: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.full = tuple(full)
+        super().__init__(f"deadlock: {message}", notes=notes, hint=hint)
+
+
 class ToolError(AlloError):
     """An external tool is missing or failed."""
 

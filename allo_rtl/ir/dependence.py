@@ -30,7 +30,8 @@ from allo_rtl.ir.ops import (
     Value,
 )
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType
+from allo_rtl.ir.stream_ops import Get, Poll, Put, StreamOp, TryGet, TryPut
+from allo_rtl.ir.types import ArrayType, StreamType
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Access:
         parents: the loops and conditions around it inside the block, outermost first.
     """
 
-    op: Load | Store | Call
+    op: Load | Store | Call | StreamOp
     loops: tuple[For, ...]
     position: tuple[int, ...]
     array: Value
@@ -106,6 +107,9 @@ class _Collector:
                     self.add(op, op.array, False, op.index, parents, here)
                 case Store():
                     self.add(op, op.array, True, op.index, parents, here)
+                case Put() | Get() | TryPut() | TryGet() | Poll():
+                    # What goes through a stream keeps its order, as writes to one cell do.
+                    self.add(op, op.stream, True, (), parents, here)
                 case Call():
                     for array, is_store in touched(op, self.module):
                         self.add(op, array, is_store, None, parents, here)
@@ -115,7 +119,7 @@ class _Collector:
 
     def add(
         self,
-        op: Load | Store | Call,
+        op: Load | Store | Call | StreamOp,
         array: Value,
         is_store: bool,
         subscripts: tuple[AffineExpr, ...] | None,
@@ -190,6 +194,8 @@ def touched(call: Call, module: Module | None) -> Iterator[tuple[Value, bool]]:
     That is an array of its caller, or a stateful one (as in :func:`states`).
     """
     for k, arg in enumerate(call.args):
+        if isinstance(arg.type, StreamType):
+            yield arg, True
         if isinstance(arg.type, ArrayType):
             for is_store in (False, True):
                 if module is None or (k, is_store) in _effects(module, call.callee):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from allo_rtl.errors import AlloError, AssertionFailed, CallError, SourceLoc
+from allo_rtl.errors import AlloError, AssertionFailed, CallError, Deadlock, SourceLoc
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import (
     eval_binary,
@@ -58,7 +58,9 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.types import DYNAMIC, ArrayType, Type
+from allo_rtl.ir.processes import Fifo, Processes
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut
+from allo_rtl.ir.types import DYNAMIC, ArrayType, StreamType, Type
 
 type IntArray = npt.NDArray[Any]
 """A numpy array of integers, or of Python ints (dtype object)."""
@@ -93,6 +95,7 @@ def evaluate(
     Raises:
         CallError: the arguments do not fit the parameters.
         AssertionFailed: an assertion of the kernel, with its place in the source.
+        Deadlock: processes of a region that wait for each other, and what would free them.
         AlloError: an access out of range, with its place in the source.
     """
     target = module.top_func if func is None else module.func(func)
@@ -102,12 +105,48 @@ def evaluate(
     cells: dict[tuple[int, Type], _Array] = {}
     inputs = [_read_arg(p, a, cells) for p, a in zip(target.args, args, strict=True)]
     before = [list(i.cells) if isinstance(i, _Array) else i for i in inputs]
-    context = _Context(module, {} if state is None else state, output or (lambda line: None))
-    results = _Frame(context, target, inputs).run()
+    results = _run(module, target, inputs, before, {} if state is None else state, output)
     for arg, old, new in zip(args, before, inputs, strict=True):
         if isinstance(arg, np.ndarray) and isinstance(new, _Array) and old != new.cells:
             arg[...] = _to_numpy(new.cells, arg.shape, arg.dtype)
     return tuple(_result(t, r) for t, r in zip(target.results, results, strict=True))
+
+
+def _run(
+    module: Module,
+    func: Func,
+    inputs: Sequence[int | _Array],
+    before: Sequence[int | list[int]],
+    state: State,
+    output: Callable[[str], None] | None,
+) -> tuple[int | _Array, ...]:
+    """A run; one that ends in a deadlock is looked at again with streams of any depth."""
+    past = {name: list(cells) for name, cells in state.items()}
+    try:
+        return _Frame(_Context(module, state, output or _nowhere), func, inputs).run()
+    except Deadlock as deadlock:
+        again = [
+            _Array.whole(list(old), new.shape)
+            if isinstance(new, _Array) and isinstance(old, list)
+            else new
+            for old, new in zip(before, inputs, strict=True)
+        ]
+        unlimited = _Context(module, past, _nowhere, any_depth=True)
+        try:
+            _Frame(unlimited, func, again).run()
+        except AlloError:
+            raise deadlock from None
+        needed = {f.name: f.most for f in unlimited.fifos if f.name in deadlock.full}
+        depths = ", ".join(f"{n} {most}" for n, most in needed.items() if most)
+        hint = f"with these depths it would not wait: {depths}" if depths else None
+        raise Deadlock(
+            deadlock.message.removeprefix("deadlock: "), notes=deadlock.notes, full=deadlock.full,
+            hint=hint,
+        ) from None  # fmt: skip
+
+
+def _nowhere(line: str) -> None:
+    """Where lines go that nobody asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +172,17 @@ class _Context:
     module: Module
     state: State
     output: Callable[[str], None]
+    any_depth: bool = False
+    processes: Processes = field(default_factory=Processes)
+    fifos: list[Fifo] = field(default_factory=list)
+
+    def fifo(self, op: MakeStream) -> Fifo:
+        """A fresh stream."""
+        assert isinstance(op.result.type, StreamType)
+        depth = None if self.any_depth else op.result.type.depth
+        made = Fifo(op.result.name or "a stream", depth, op.loc)
+        self.fifos.append(made)
+        return made
 
     def array(self, name: str) -> _Array:
         """The module's array of that name; only a stateful one is not a copy."""
@@ -141,26 +191,37 @@ class _Context:
         return _Array.whole(list(found.data) if cells is None else cells, found.type.shape)
 
 
+type _Content = int | _Array | Fifo
+"""What a value stands for in a run."""
+
+
 class _Frame:
     """One run of one function: what each value stands for."""
 
-    def __init__(self, context: _Context, func: Func, args: Sequence[int | _Array]) -> None:
+    def __init__(self, context: _Context, func: Func, args: Sequence[_Content]) -> None:
         self.context = context
         self.func = func
         self.scalars: dict[Value, int] = {}
         self.arrays: dict[Value, _Array] = {}
+        self.streams: dict[Value, Fifo] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
 
-    def bind(self, value: Value, content: int | _Array) -> None:
-        if isinstance(content, _Array):
-            self.arrays[value] = content
-        else:
-            self.scalars[value] = content
+    def bind(self, value: Value, content: _Content) -> None:
+        match content:
+            case _Array():
+                self.arrays[value] = content
+            case Fifo():
+                self.streams[value] = content
+            case _:
+                self.scalars[value] = content
 
-    def get(self, value: Value) -> int | _Array:
-        if isinstance(value.type, ArrayType):
-            return self.arrays[value]
+    def get(self, value: Value) -> _Content:
+        match value.type:
+            case ArrayType():
+                return self.arrays[value]
+            case StreamType():
+                return self.streams[value]
         return self.scalars[value]
 
     def number(self, expr: AffineExpr) -> int:
@@ -168,9 +229,11 @@ class _Frame:
 
     def run(self) -> tuple[int | _Array, ...]:
         self.block(self.func.body)
+        if self.func.dataflow:
+            self.context.processes.join(self.func.loc)
         # An array result is a fresh array, also when the function returns an argument of its own.
         returned = (self.get(v) for v in self.func.returned)
-        return tuple(r if isinstance(r, int) else r.copy() for r in returned)
+        return tuple(r.copy() if isinstance(r, _Array) else r for r in returned)  # type: ignore[misc]
 
     def block(self, block: Block) -> None:
         for op in block:
@@ -194,6 +257,8 @@ class _Frame:
                 target.cells[target.at[self.offset(array, index, op.loc)]] = s[value]
             case For() | While() | If() | Call() | Condition() | Return():
                 self.control(op)
+            case MakeStream() | Put() | Get() | TryPut() | TryGet() | Poll():
+                self.stream(op)
             case Print(text=text, args=args):
                 types = op.types or tuple(a.type for a in args)
                 values = [s[a] for a in args]
@@ -254,9 +319,42 @@ class _Frame:
 
     def call(self, op: Call) -> None:
         callee = self.context.module.func(op.callee)
-        results = _Frame(self.context, callee, [self.get(a) for a in op.args]).run()
+        frame = _Frame(self.context, callee, [self.get(a) for a in op.args])
+        if self.func.dataflow:
+            self.context.processes.spawn(op.callee, frame.run, op.loc)
+            return
+        results = frame.run()
         for out, result in zip(op.outs, results, strict=True):
             self.bind(out, result)
+
+    def stream(self, op: Op) -> None:
+        processes, s = self.context.processes, self.scalars
+        match op:
+            case MakeStream(result=result):
+                self.streams[result] = self.context.fifo(op)
+            case Put(stream=stream, value=value):
+                processes.put(self.streams[stream], s[value], op.loc)
+            case Get(result=result, stream=stream):
+                s[result] = processes.get(self.streams[stream], op.loc)
+            case TryPut(done=done, stream=stream, value=value):
+                s[done] = int(not self.streams[stream].full)
+                if s[done]:
+                    processes.put(self.streams[stream], s[value], op.loc)
+                else:
+                    processes.step_aside()
+            case TryGet(result=result, done=done, stream=stream, peek=peek):
+                fifo = self.streams[stream]
+                s[done] = int(bool(fifo.values))
+                s[result] = fifo.values[0] if fifo.values else 0
+                if not fifo.values:
+                    processes.step_aside()
+                elif not peek:
+                    processes.get(fifo, op.loc)
+            case Poll(kind=kind, result=result, stream=stream):
+                fifo = self.streams[stream]
+                s[result] = int(fifo.full if kind is PollKind.FULL else not fifo.values)
+                if s[result]:
+                    processes.step_aside()
 
     def offset(self, array: Value, index: Sequence[AffineExpr], loc: SourceLoc | None) -> int:
         subscripts = [self.number(e) for e in index]

@@ -504,13 +504,18 @@ class Return(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Func:
-    """A function: its arguments are values, arrays among them are by reference."""
+    """A function: its arguments are values, arrays and streams among them are by reference.
+
+    The calls in the body of a ``dataflow`` function run at once
+    (see :mod:`allo_rtl.ir.stream_ops`).
+    """
 
     name: str
     args: tuple[Value, ...]
     results: tuple[Type, ...]
     body: Block
     loc: SourceLoc | None = None
+    dataflow: bool = False
 
     @property
     def returned(self) -> tuple[Value, ...]:

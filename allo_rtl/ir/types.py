@@ -411,6 +411,21 @@ class ArrayType(Type):
         return f"{self.element}[{shape}]"
 
 
+@dataclass(frozen=True, slots=True)
+class StreamType(Type):
+    """A FIFO of at most ``depth`` values of one scalar type, 1 or more."""
+
+    element: ScalarType
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.depth, int) or isinstance(self.depth, _pybool) or self.depth < 1:
+            raise ValueError(f"the depth of a stream is an int of 1 or more, not {self.depth!r}")
+
+    def __str__(self) -> str:
+        return f"Stream[{self.element}, {self.depth}]"
+
+
 index = Index()
 bool_ = UInt(1)
 

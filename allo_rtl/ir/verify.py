@@ -49,6 +49,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, TryGet, TryPut
 from allo_rtl.ir.types import (
     DYNAMIC,
     ArrayType,
@@ -57,6 +58,7 @@ from allo_rtl.ir.types import (
     IntegerType,
     Partition,
     ScalarType,
+    StreamType,
     Struct,
     Type,
     bool_,
@@ -253,6 +255,8 @@ class _FuncVerifier:
                 self.expect("the condition of While", value, bool_)
             case Call():
                 self.call(op)
+            case MakeStream() | Put() | Get() | TryPut() | TryGet() | Poll():
+                self.stream(op)
             case Print(args=args):
                 for value in args:
                     self.expect_scalar("an argument of Print", value)
@@ -358,6 +362,28 @@ class _FuncVerifier:
             self.subscripts(op.offsets, op.source)
             self.subscripts(last, op.source)
         self.sources[op.result] = op.source
+
+    def stream(self, op: Op) -> None:
+        """Types of a stream operation; it stands in a process, and MakeStream in a region."""
+        if isinstance(op, MakeStream):
+            if not isinstance(op.result.type, StreamType) or not self.func.dataflow:
+                self.problem("MakeStream makes a stream, in a dataflow function")
+            return
+        assert isinstance(op, Put | Get | TryPut | TryGet | Poll)
+        type_ = op.stream.type
+        if not isinstance(type_, StreamType):
+            self.problem(f"{_show(op.stream)} is {type_}, not a stream")
+            return
+        if self.func.dataflow:
+            self.problem(f"{type(op).__name__} stands in a dataflow function, not in a process")
+        match op:
+            case Put(value=value) | TryPut(value=value) | Get(result=value):
+                self.expect(f"what goes through {_show(op.stream)}", value, type_.element)
+            case TryGet(result=value):
+                self.expect(f"what goes through {_show(op.stream)}", value, type_.element)
+        match op:
+            case TryPut(done=done) | TryGet(done=done) | Poll(result=done):
+                self.expect(f"the answer of {type(op).__name__}", done, bool_)
 
     def stored(self, array: Value) -> bool:
         """Note that an array, or a view of it, is stored to; answer whether it is a constant."""

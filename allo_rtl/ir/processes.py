@@ -1,0 +1,189 @@
+"""Processes that run at once and wait for each other at FIFOs, one step at a time.
+
+Each process is a coroutine.  It runs until it must wait; then the one that has been ready for the
+longest goes on.  The order is always the same, so that a run can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import greenlet
+
+from allo_rtl.errors import Deadlock, SourceLoc
+
+_PATIENCE = 100_000
+"""Looks at streams, one after the other, before that is called a deadlock."""
+
+
+@dataclass(eq=False)
+class Fifo:
+    """A stream at run time.
+
+    Attributes:
+        depth: values it holds at most; None for any number.
+        most: the most it ever held.
+        loc: where it was declared.
+    """
+
+    name: str
+    depth: int | None
+    loc: SourceLoc | None = None
+    values: deque[int] = field(default_factory=deque)
+    most: int = 0
+    waiting: list[Process] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Whether a put has to wait."""
+        return self.depth is not None and len(self.values) >= self.depth
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a process waits for: room in a FIFO, a value in it, or (``fifo`` None) its children."""
+
+    fifo: Fifo | None
+    for_room: bool
+    loc: SourceLoc | None
+
+    @property
+    def over(self) -> bool:
+        """Whether the FIFO is no longer full (empty)."""
+        if self.fifo is None:
+            return False
+        return not self.fifo.full if self.for_room else bool(self.fifo.values)
+
+    def __str__(self) -> str:
+        if self.fifo is None:
+            return "waits for the processes of its region"
+        if not self.for_room:
+            return f"waits for a value from {self.fifo.name}, which is empty"
+        return f"waits for room in {self.fifo.name}, which is full (depth {self.fifo.depth})"
+
+
+@dataclass(eq=False)
+class Process:
+    """One process; ``wait`` is what it waits for now."""
+
+    name: str
+    loc: SourceLoc | None
+    parent: Process | None
+    coroutine: Any = None
+    wait: Wait | None = None
+    children: int = 0
+
+
+class Processes:
+    """All processes of one run."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Process] = deque()
+        self._alive: list[Process] = []
+        self._current: Process | None = None
+        self._root = greenlet.getcurrent()
+        self._root_children = 0
+        self._idle = 0
+
+    def spawn(self, name: str, body: Callable[[], object], loc: SourceLoc | None) -> None:
+        """Start a process; it first runs when this one waits."""
+        process = Process(name, loc, self._current)
+        process.coroutine = greenlet.greenlet(lambda: self._live(process, body), self._root)
+        self._alive.append(process)
+        self._ready.append(process)
+        if process.parent is None:
+            self._root_children += 1
+        else:
+            process.parent.children += 1
+
+    def _live(self, process: Process, body: Callable[[], object]) -> None:
+        body()
+        self._alive.remove(process)
+        if process.parent is None:
+            self._root_children -= 1
+            return
+        process.parent.children -= 1
+        if process.parent.children == 0 and process.parent.wait is not None:
+            self._wake(process.parent)
+
+    def join(self, loc: SourceLoc | None) -> None:
+        """Wait until the processes that this one started have ended.
+
+        Raises:
+            Deadlock: all that are left wait for each other.
+        """
+        if self._current is not None:
+            while self._current.children:
+                self._block(Wait(None, False, loc))
+            return
+        while self._root_children:
+            if not self._ready:
+                raise self._deadlock()
+            self._current = self._ready.popleft()
+            self._current.coroutine.switch()
+            self._current = None
+
+    def _block(self, wait: Wait) -> None:
+        """Let others run until there is reason to look again."""
+        process = self._current
+        assert process is not None, "only processes wait"
+        process.wait = wait
+        if wait.fifo is not None:
+            wait.fifo.waiting.append(process)
+        self._root.switch()
+        process.wait = None
+
+    def _wake(self, process: Process) -> None:
+        if process not in self._ready:
+            self._ready.append(process)
+
+    def _changed(self, fifo: Fifo) -> None:
+        """Make those who wait at a FIFO ready when they can go on."""
+        still = []
+        for process in fifo.waiting:
+            if process.wait is not None and process.wait.over:
+                self._wake(process)
+            else:
+                still.append(process)
+        fifo.waiting = still
+
+    def step_aside(self) -> None:
+        """After looking at a stream in vain: let the others run first."""
+        process = self._current
+        assert process is not None, "only processes look at streams"
+        self._idle += 1
+        if self._idle > _PATIENCE:
+            raise self._deadlock(f"{process.name} looks at streams in vain")
+        self._ready.append(process)
+        self._root.switch()
+
+    def put(self, fifo: Fifo, value: int, loc: SourceLoc | None) -> None:
+        """Append a value, once there is room."""
+        while fifo.full:
+            self._block(Wait(fifo, True, loc))
+        self._idle = 0
+        fifo.values.append(value)
+        fifo.most = max(fifo.most, len(fifo.values))
+        self._changed(fifo)
+
+    def get(self, fifo: Fifo, loc: SourceLoc | None) -> int:
+        """Take the oldest value, once there is one."""
+        while not fifo.values:
+            self._block(Wait(fifo, False, loc))
+        self._idle = 0
+        value = fifo.values.popleft()
+        self._changed(fifo)
+        return value
+
+    def _deadlock(self, also: str = "") -> Deadlock:
+        blocked = [p for p in self._alive if p.wait is not None and p.wait.fifo is not None]
+        waits = [(p.name, str(p.wait), p.wait.loc) for p in blocked if p.wait is not None]
+        full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
+        return Deadlock(
+            "; ".join([*(f"{name} {text}" for name, text, _ in waits), *([also] if also else [])]),
+            notes=[(f"{name} {text}", loc) for name, text, loc in waits if loc is not None],
+            full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
+        )
