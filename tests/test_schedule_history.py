@@ -105,10 +105,12 @@ def test_customize_refuses_an_ill_formed_module():
         customize(Module(funcs=(func,), top="f"))
 
 
-def test_verbose_logs_the_loops(caplog):
+def test_verbose_logs_the_source_and_the_loops(caplog):
     with caplog.at_level(logging.INFO, logger="allo_rtl"):
         s = customize(gemm, verbose=True)
-    assert caplog.messages == [s.show()]
+    (message,) = caplog.messages
+    assert message.startswith("def gemm(A: int32[8, 6]")
+    assert message.endswith(s.show())
 
 
 def test_partition_is_exported_where_users_look_for_it():
