@@ -16,7 +16,23 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from allo_rtl.ir.types import FixedType, Float, Index, IntegerType, ScalarType, UInt, int32
+from allo_rtl.ir.arithmetic import eval_math
+from allo_rtl.ir.ops import MathKind
+from allo_rtl.ir.types import (
+    FixedType,
+    Float,
+    Index,
+    IntegerType,
+    ScalarType,
+    UInt,
+    bfloat16,
+    float8_e4m3,
+    float8_e5m2,
+    float16,
+    float32,
+    float64,
+    int32,
+)
 
 type Array = Any
 """A numpy array, or one number."""
@@ -133,6 +149,20 @@ def tanh(x: Operand, name: str | None = None) -> Array:
 def abs(x: Operand, name: str | None = None) -> Array:
     """The absolute value of each element."""
     return np.abs(x)
+
+
+def fma(x: Operand, y: Operand, z: Operand) -> Array:
+    """``x * y + z`` of floating-point numbers, rounded once; in a kernel of scalars."""
+    given = np.broadcast_arrays(x, y, z)
+    dtype = np.result_type(*given)
+    type_ = next((t for t in _FLOATS if numpy_type(t) == dtype), float64)
+    word = np.dtype(f"u{type_.width // 8}")
+    patterns = (a.astype(numpy_type(type_)).view(word).reshape(-1).tolist() for a in given)
+    results = [eval_math(MathKind.FMA, type_, raw) for raw in zip(*patterns, strict=True)]
+    return np.array(results, word).view(numpy_type(type_)).reshape(given[0].shape)[()]
+
+
+_FLOATS = (float8_e4m3, float8_e5m2, float16, bfloat16, float32)
 
 
 def relu(x: Operand, name: str | None = None) -> Array:

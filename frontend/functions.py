@@ -35,7 +35,7 @@ _PYTHON_NAMES: Mapping[str, Sequence[Any]] = {
     "abs": (dsl.abs, builtins.abs, math.fabs, np.abs),
     "power": (dsl.power, math.pow, builtins.pow, np.power),
     "floor": (math.floor, np.floor),
-    "fma": (getattr(math, "fma", None),),
+    "fma": (dsl.fma, getattr(math, "fma", None)),
     "min": (builtins.min,),
     "max": (builtins.max,),
 }

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from allo_rtl.frontend import lower_kernel
 from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.mlir_parser import parse_module
 from allo_rtl.ir.verify import verify_module
 
 
@@ -50,3 +51,13 @@ def test_many_kernels(case):
 @given(counted())
 def test_many_loop_counters(case):
     check_counted(case)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kernels())
+def test_a_printed_kernel_is_read_again_as_it_was(case):
+    module = lowered(case)
+    again = parse_module(str(module))
+    verify_module(again)
+    assert str(again) == str(module)
+    assert evaluate(again, case.inputs) == evaluate(module, case.inputs)

@@ -326,3 +326,23 @@ def test_floor(type_):
             x = model.whole(type_, number)
             raw, wanted = x.raw, model.whole(type_, Fraction(math.floor(x.number))).raw
         assert evaluate(module, (raw,)) == (wanted,), number
+
+
+@pytest.mark.parametrize("type_", [float16, bfloat16, float32, float64], ids=str)
+def test_fused_multiply_add_rounds_once(type_):
+    import allo_rtl as allo
+
+    source = "def top(a: T, b: T, c: T) -> T:\n    return allo.fma(a, b, c)\n"
+    module = lower_kernel(source, global_vars={"T": type_, "allo": allo})
+    dice = random.Random(1)
+    for _ in range(20):
+        # The sum nearly cancels, so that a product that was rounded would show.
+        raw = [model.nearest(type_, Fraction(dice.randint(100, 999), 64)) for _ in range(2)]
+        a, b = (Fraction(Scalar(type_, x).real) for x in raw)
+        third = model.nearest(type_, -a * b)
+        exact = a * b + Fraction(Scalar(type_, third).real)
+        numbers = [model.numpy_of(type_, x) for x in (*raw, third)]
+        eager = allo.fma(*numbers)
+        assert evaluate(module, (*raw, third)) == (model.nearest(type_, exact),)
+        assert eager.dtype == model.DTYPES[type_]
+        assert Fraction(float(eager)) == exact
