@@ -105,7 +105,7 @@ def random_jumps(seed):
     lines = jumps.program(random.Random(seed), 3, False)
     body = textwrap.indent("\n".join(["s: int32 = 0", *lines, "return s"]), "    ")
     text = "def kernel(A: int32[8], n: int32) -> int32:\n" + body
-    schedule = allo.customize(text, global_vars={"allo": allo})
+    schedule = allo.customize(text, global_vars=jumps.NAMES)
     check(schedule, limits={"n": (0, 5), "A": (0, 9)}, simulator="pysim")
 
 

@@ -242,7 +242,30 @@ def test_names_declared_after_a_continue_are_known_in_the_rest_of_the_body():
 
 # Random programs
 
-STEPS = ["s += {v} * 3 + 1", "s ^= A[{v} % 8]", "A[(s + {v}) % 8] += 1"]
+STEPS = [
+    "s += {v} * 3 + 1",
+    "s ^= A[{v} % 8]",
+    "A[(s + {v}) % 8] += 1",
+    "s, A[{v} % 8] = A[{v} % 8], s % 90",
+    "s += halved(s % 50, y={v})",
+    "s = halved(A[s % 8]) if s % 3 > 1 and A[{v} % 8] > 2 else s + 1",
+]
+
+
+def halved(x: int32, y: int32 = 1) -> int32:
+    while x > 3:
+        x -= y + 2
+        if x < 0:
+            break  # The remainder has the sign of x: it is not Python's.
+        if x % 4 == 1:
+            return x + y
+        if x % 5 == 2:
+            continue
+        x //= 2
+    return max(x, 0)
+
+
+NAMES = {"int32": int32, "allo": allo, "halved": halved}
 
 
 def program(source, depth, loop, level=0):
@@ -291,7 +314,7 @@ def test_random_nests_of_loops_and_jumps_do_what_python_does(seed):
     text = "def kernel(A: int32[8], n: int32) -> int32:\n" + textwrap.indent(
         "\n".join(["s: int32 = 0", *lines, "return s"]), "    "
     )
-    names = {"int32": int32, "allo": allo}
+    names = dict(NAMES)
     exec(text, names)
     module = lower_kernel(text, global_vars=names)
     verify_module(module)
