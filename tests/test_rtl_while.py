@@ -87,6 +87,21 @@ def test_whiles_with_loops_ifs_and_calls_around_and_inside():
     agree(collatz_table(), [np.array([1, 2, 3, 4], object)])
 
 
+def test_an_array_that_the_condition_allocates():
+    """Both copies of a cheap condition have the same array."""
+    n = Value(uint8, "n")
+    w = Writer(n)
+    left = w.variable(n, "left")
+
+    def condition():
+        flag = w.variable(w.load(left), "flag")
+        return w.compare("gt", w.load(flag), 3)
+
+    with w.while_(condition):
+        w.store(w.binary("sub", w.load(left), 2), left)
+    agree(module_of(w.func("k", w.load(left))), [9])
+
+
 def nested():
     """For each element: halve it until it is odd, and count; stop early at a zero."""
     data = Value(uint8[6], "A")

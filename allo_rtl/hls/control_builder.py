@@ -47,7 +47,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.rewrite import clone, walk
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType
 from allo_rtl.target import Device
 
@@ -189,11 +189,11 @@ class _Builder:
         and after the body in the body's own region, so that small loops take a cycle each time.
         """
         if self.is_cheap(op.before):
-            taken, again = clone(op.before), clone(op.before)
-            self.region().add(taken[:-1])
-            first = self.alias(_condition(taken), "taken")
+            # Both regions define the values of ``before``, which are used nowhere else.
+            self.region().add(op.before[:-1])
+            first = self.alias(op.condition, "taken")
             self.flush(items)
-            before, condition = self.tested((*op.body, *again))
+            before, condition = self.tested((*op.body, *op.before))
             loop = _RepeatDraft(op, before, condition, ())
             items.append(_BranchDraft(first, (loop,), ()))
         else:
