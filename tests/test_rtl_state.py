@@ -44,6 +44,15 @@ def delay_line(partition=None, first=range(3, 9)):
     return module_of(push, w.func("delay", total), globals=[line])
 
 
+def returned():
+    """A state that is a result as a whole: what the caller gets is a copy."""
+    seen = stateful("seen", ArrayType(int32, ()), [5])
+    w = Writer()
+    cell = w.global_(seen)
+    w.store(w.binary("mul", w.load(cell), 3), cell)
+    return module_of(w.func("returned", cell), globals=[seen])
+
+
 def table():
     """A table of 12 words in RAM, written where an argument says; all 7 at first."""
     seen = stateful("seen", ArrayType(uint8, (3, 4)), [7] * 12)
@@ -76,6 +85,13 @@ def test_state_is_kept_from_run_to_run(name):
         expected = list(evaluate(module, args, state=state))
         assert as_python(results, module.top_func.results) == expected
         assert design.top.latency == cycles
+
+
+def test_state_that_is_returned_is_copied():
+    module, state = returned(), {}
+    for results, _ in pysim.run_all(KernelComponent(design_of(module)), [[], []]):
+        expected = [r.item() for r in evaluate(module, [], state=state)]
+        assert as_python(results, module.top_func.results) == expected
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -166,7 +166,7 @@ def _own_results(func: Func) -> Func:
     for value in func.returned:
         if isinstance(value.type, ArrayType) and (value not in own or value in values):
             fresh = Value(value.type, f"{value.name}_copy")
-            added += [Alloc(result=fresh, loc=func.loc), copy_nest(value, fresh)]
+            added += [Alloc(result=fresh, loc=func.loc), *copy_nest(value, fresh)]
             value = fresh
         values.append(value)
     if not added:
@@ -175,8 +175,8 @@ def _own_results(func: Func) -> Func:
     return replace(func, body=body)
 
 
-def copy_nest(source: Value, target: Value) -> Op:
-    """A pipelined nest that copies one array of rank 1 or more into another."""
+def copy_nest(source: Value, target: Value) -> Block:
+    """A pipelined nest that copies one array into another; of rank 0 a load and a store."""
     shape, names = source.array.shape, count()
     ivs = [Value(Index(), f"{target.name}_{next(names)}") for _ in shape]
     index = tuple(AffineExpr.of(iv) for iv in ivs)
@@ -192,7 +192,7 @@ def copy_nest(source: Value, target: Value) -> Op:
             body=body, name=iv.name, attrs=attrs,
         )
         body = (loop,)
-    return body[0]
+    return body
 
 
 def _private_arrays(func: Func) -> dict[Value, ArrayType]:
