@@ -21,6 +21,7 @@ from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.sim.reference import to_stdout
 from allo_rtl.target import Device, device
 from allo_rtl.utils import write_files
 
@@ -44,12 +45,14 @@ class RtlModule:
     Attributes:
         design: the timed design.
         measured_cycles: length of the last simulated run in cycles, None before the first.
+        output: takes each line that the kernel prints; a user may set another one.
         trace: the waveform file being written, or None.
     """
 
     def __init__(self, design: Design, *, trace: Path | None = None) -> None:
         self.design = design
         self.measured_cycles: int | None = None
+        self.output: Callable[[str], None] = to_stdout
         self._trace = trace
         self._signature = _signature(design)
 
@@ -89,7 +92,8 @@ class RtlModule:
     @cached_property
     def _simulation(self) -> Simulation:
         return Simulation(
-            self.verilog, self.interface, trace=self._trace, sites=tuple(self.design.sites)
+            self.verilog, self.interface, trace=self._trace, sites=tuple(self.design.sites),
+            output=lambda line: self.output(line),
         )
 
     @property

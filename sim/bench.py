@@ -126,6 +126,7 @@ def _description(interface: KernelInterface, cases: Sequence[Case]) -> dict[str,
         "arrays": {p.name: _array(p) for p in ports if isinstance(p, ArrayPort)},
         "scalars": [p.name for p in interface.args if isinstance(p, ScalarPort)],
         "results": [p.name for p in interface.results if isinstance(p, ScalarPort)],
+        "stateful": interface.stateful,
         "cases": [_case(interface, case) for case in cases],
     }
 

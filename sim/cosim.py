@@ -20,6 +20,7 @@ from allo_rtl.ir.types import ArrayType
 from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
 from allo_rtl.sim.driver import driver_cpp, numbered_banks, wrapper_name, wrapper_verilog
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
+from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import read_lines, replay
 from allo_rtl.sim.verilator import WaveFormat, compile_library
 from allo_rtl.sim.waves import choose_format, start_file
@@ -59,7 +60,7 @@ class Simulation:
         *,
         trace: Path | None = None,
         sites: Sequence[Print | Assert] = (),
-        output: Callable[[str], None] = print,
+        output: Callable[[str], None] = to_stdout,
     ) -> None:
         self.interface = interface
         self._sites, self._output = sites, output

@@ -16,6 +16,7 @@ from allo_rtl.rtl.interface import ArrayPort, BankPort, ScalarPort
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.cosim import element_positions, unwritten
 from allo_rtl.sim.marshal import Raw, int_of_word, word_of_int, words_of_ints
+from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import Happened, replay
 
 type Memory = list[int]
@@ -30,7 +31,7 @@ def run(
     args: Sequence[Raw],
     *,
     max_cycles: int = 100_000,
-    output: Callable[[str], None] = print,
+    output: Callable[[str], None] = to_stdout,
 ) -> Outcome:
     """Run a kernel once after reset; arrays that it writes are changed in place.
 
@@ -55,7 +56,7 @@ def run_all(
     runs: Sequence[Sequence[Raw]],
     *,
     max_cycles: int = 100_000,
-    output: Callable[[str], None] = print,
+    output: Callable[[str], None] = to_stdout,
 ) -> list[Outcome]:
     """Like :func:`run`, one run after the other without a reset: state is kept."""
     outcomes: list[Outcome] = []
@@ -116,7 +117,7 @@ class _Bench:
 
     def __init__(
         self, kernel: KernelComponent, banks: list[tuple[BankPort, Memory]],
-        scalars: dict[str, Any], max_cycles: int, output: Callable[[str], None] = print,
+        scalars: dict[str, Any], max_cycles: int, output: Callable[[str], None] = to_stdout,
     ) -> None:
         self.kernel = kernel
         self.banks = banks

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sim_kernels import ADD_N, SCALARS
 
+import allo_rtl as allo
 from allo_rtl.errors import SimulationError
-from allo_rtl.ir.types import int16
+from allo_rtl.ir.types import Stateful, int16
 from allo_rtl.sim.bench import Case, run_bench, write_bench
 from allo_rtl.sim.marshal import to_words
 
@@ -50,6 +51,7 @@ def test_files_and_data_of_a_bench(tmp_path):
         },
         "scalars": ["n"],
         "results": [],
+        "stateful": False,
         "cases": [
             {
                 "inputs": {"A": [0, 1, 2, 3, 4, 5, 6], "n": 255},
@@ -109,3 +111,17 @@ def test_bench_passes_and_notices_wrong_data_and_wrong_cycles(request):
     wrong.after[0][6] += np.uint64(1)
     write_bench(folder, *ADD_N, [case(-1), wrong])
     assert run_bench(folder) == (4, 2)  # only the first case is held and reset
+
+
+def test_a_bench_of_a_kernel_with_state_checks_first_runs(tmp_path):
+    def filtered(x: int16) -> int16:
+        last: int16[4] @ Stateful = [5, 6, 7, 8]
+        total: int16 = x
+        for i in range(3):
+            last[i] = last[i + 1]
+            total += last[i]
+        last[3] = x
+        return total
+
+    allo.customize(filtered).build(target="rtl").write(tmp_path)
+    assert run_bench(tmp_path) == (4, 0)

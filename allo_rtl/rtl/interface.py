@@ -134,13 +134,15 @@ type Port = ScalarPort | ArrayPort
 class KernelInterface:
     """All ports of a kernel, in the order of its arguments and of its results.
 
-    ``latency`` is the run's length in cycles when it does not depend on data, else None.
+    ``latency`` is the run's length in cycles when it does not depend on data, else None;
+    ``stateful`` says that a run may find what the one before left.
     """
 
     name: str
     args: tuple[Port, ...]
     results: tuple[Port, ...] = ()
     latency: int | None = None
+    stateful: bool = False
 
     def signals(self) -> dict[str, tuple[str, int]]:
         """Every Verilog signal but clk and rst: name -> (direction, bits)."""

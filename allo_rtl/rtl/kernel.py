@@ -54,7 +54,8 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
         for n, (v, t) in enumerate(zip(values, types, strict=True))
     ]
     args, results = tuple(ports[: len(func.args)]), tuple(ports[len(func.args) :])
-    return KernelInterface(func.name, args, results, function.latency)
+    stateful = any(s.stateful for s in function.control.storage.values())
+    return KernelInterface(func.name, args, results, function.latency, stateful)
 
 
 def _user_type(made: Type, user: Type) -> Type:
