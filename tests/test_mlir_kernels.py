@@ -307,6 +307,54 @@ def test_the_generic_form():
     assert s.build()(np.array([2, 4, 4, 8], np.float32)) == 10.0
 
 
+# --- what MLIR's own passes make of one program -----------------------------------------------
+
+LINALG = """
+#id = affine_map<(i, j) -> (i, j)>
+#row = affine_map<(i, j) -> (j)>
+func.func @layer(%x: memref<4x6xf32>, %w: memref<6x8xf32>, %b: memref<8xf32>,
+    %y: memref<4x8xf32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%y : memref<4x8xf32>)
+  linalg.matmul ins(%x, %w : memref<4x6xf32>, memref<6x8xf32>) outs(%y : memref<4x8xf32>)
+  linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]}
+    ins(%y, %b : memref<4x8xf32>, memref<8xf32>) outs(%y : memref<4x8xf32>) {
+    ^bb0(%in: f32, %bias: f32, %out: f32):
+      %s = arith.addf %in, %bias : f32
+      %m = arith.maximumf %s, %zero : f32
+      linalg.yield %m : f32
+  }
+  return
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "passes",
+    [
+        "convert-linalg-to-affine-loops,affine-loop-tile{tile-size=3}",
+        "convert-linalg-to-affine-loops,affine-loop-unroll-jam{unroll-jam-factor=3}",
+        "convert-linalg-to-affine-loops,affine-loop-fusion,affine-parallelize",
+        "convert-linalg-to-affine-loops,affine-loop-tile{tile-size=3},lower-affine,canonicalize",
+        "convert-linalg-to-affine-loops,affine-loop-coalescing,lower-affine",
+        "convert-linalg-to-parallel-loops,"
+        "scf-parallel-loop-tiling{parallel-loop-tile-sizes=2,3}",
+    ],
+)
+def test_loops_as_mlir_makes_them(passes):
+    pipeline = f"--pass-pipeline=builtin.module(func.func({passes}))"
+    random = np.random.default_rng(0)
+    x, w, b = (random.normal(size=n).astype(np.float32) for n in ((4, 6), (6, 8), (8,)))
+    for form in ((), ("--mlir-print-op-generic",)):
+        s = allo.customize(iree_opt(LINALG, pipeline, *form))
+        text = str(s.module)
+        assert "scf.for" not in text
+        assert "memref.load" not in text
+        y = np.zeros((4, 8), np.float32)
+        s.build()(x, w, b, y)
+        np.testing.assert_allclose(y, np.maximum(x @ w + b, 0), rtol=1e-5, atol=1e-6)
+
+
 # --- operations that are several of ours ---------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.arithmetic import eval_binary
 from allo_rtl.ir.mlir_affine_syntax import AffineMap
 from allo_rtl.ir.mlir_build import Builder, Part, Rule
 from allo_rtl.ir.mlir_literals import Literal, literal_value
@@ -193,9 +194,12 @@ def integer_binary(b: Builder, raw: RawOp) -> None:
     type = in_sign(left.type, unsigned)
     wanted = left.type if left.type == index else with_unsigned(left.type, unsigned or marked)
     lhs, rhs = b.coerce(left, type), b.coerce(right, type)
-    b.define(
+    result = b.define(
         raw, type, lambda r: Binary(kind=kind, result=r, lhs=lhs, rhs=rhs, loc=b.loc), wanted
     )
+    # The steps of loops must be known; other tools compute them from constants.
+    if lhs in b.constants and rhs in b.constants and result.type == type:
+        b.constants[result] = eval_binary(kind, type, b.constants[lhs], b.constants[rhs])
 
 
 def check_kind(b: Builder, raw: RawOp, value: Value, kind: object) -> None:
