@@ -102,6 +102,24 @@ def test_any_number_of_stages_gives_the_same_results_later(stages: int) -> None:
     assert simulate(unit, 24, values, stages) == expected
 
 
+def test_significands_are_multiplied_in_pieces_of_any_size() -> None:
+    fmt = FORMATS["float32"]
+
+    def of(name: str, limb: int, stages: int) -> Case:
+        unit, count = getattr(float_units, name), 2 if name == "mul" else 3
+        return Case(
+            f"{name} in pieces of {limb}", stages,
+            lambda m, x, s: unit(
+                m, fmt, *(v[:32] for v in x[:count]), stages=s, name=Names(), limb=limb
+            ),
+            lambda *x: getattr(floats, name)(fmt, *x), count,
+        )  # fmt: skip
+
+    limbs = enumerate((0, 5, 8, 16, 17, 23, 24))
+    check([of(name, limb, n) for n, limb in limbs for name in ("mul", "fma")],
+          some_rows(fmt, 1_000, seed=29))  # fmt: skip
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_units_agree_with_the_model(name: str) -> None:
     fmt, stages = FORMATS[name], STAGES[name]

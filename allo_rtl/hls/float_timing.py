@@ -133,8 +133,15 @@ def _slower(model: DelayModel, width: int) -> tuple[float, float]:
         [m.delay("add", width), m.delay("shift", width), 2 * m.delay("select", width)]
         for m in (model, measured)
     )
-    product = model.mul_stage_ns(width, width) / measured.mul_stage_ns(width, width)
+    product = model.delay("mul", limb_of(model)) / measured.delay("mul", limb_of(measured))
     return sum(here) / sum(there), product
+
+
+def limb_of(model: DelayModel) -> int:
+    """Bits of the pieces that significands are multiplied in: unsigned, one multiplier block."""
+    if not model.multipliers:
+        return 8
+    return model.multipliers[0].narrow - model.dsp_signed
 
 
 def balance(delays: Sequence[float], stages: int) -> frozenset[int]:

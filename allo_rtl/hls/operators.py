@@ -8,7 +8,7 @@ from math import ceil, log2
 
 from allo_rtl.hls import delay
 from allo_rtl.hls.delay import DelayModel
-from allo_rtl.hls.float_timing import float_timing
+from allo_rtl.hls.float_timing import float_timing, limb_of
 from allo_rtl.hls.node import DIVISIONS, Kind, Node, disjoint
 from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import FloatKind
@@ -31,7 +31,8 @@ class Unit:
         first_ns: logic before the first register, or all of it when latency is 0.
         last_ns: logic after the last register (0 when latency is 0).
         name: what reports call it; "" for what costs nothing.
-        limb: multipliers: operands are cut into pieces of so many bits; 0 for uncut.
+        limb: multipliers, also of significands: operands are cut into pieces of so many bits; 0
+            for uncut.
         levels: multipliers: registered levels of the tree that adds the partial products.
         input_register: multipliers: operands are registered before the first product.
         steps: dividers: quotient bits made in each stage.
@@ -128,7 +129,7 @@ class Operators:
             FloatKind.TO_INT: node.type.bits,
         }.get(spec.kind, 0)
         timing = float_timing(spec, bits, self.model, self.budget_ns)
-        return Unit(timing.stages, timing.first_ns, 0.0, str(spec))
+        return Unit(timing.stages, timing.first_ns, 0.0, str(spec), limb_of(self.model))
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A restoring divider: one subtraction and choice for each quotient bit."""

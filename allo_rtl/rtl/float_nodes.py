@@ -15,7 +15,6 @@ from allo_rtl.rtl.units import Namer
 _BINARY = {
     FloatKind.ADD: units.add,
     FloatKind.SUB: units.sub,
-    FloatKind.MUL: units.mul,
     FloatKind.DIV: units.div,
     FloatKind.MIN: units.minimum,
     FloatKind.MAX: units.maximum,
@@ -35,8 +34,14 @@ def float_unit(m: Module, node: Node, unit: Unit, operands: list[Value], name: N
     if spec.kind in _BINARY:
         return _BINARY[spec.kind](m, fmt, args[0], args[1], stages=stages, name=name)
     match spec.kind:
+        case FloatKind.MUL:
+            return units.mul(
+                m, fmt, args[0], args[1], stages=stages, name=name, limb=unit.limb
+            )
         case FloatKind.FMA:
-            return units.fma(m, fmt, args[0], args[1], args[2], stages=stages, name=name)
+            return units.fma(
+                m, fmt, args[0], args[1], args[2], stages=stages, name=name, limb=unit.limb
+            )
         case FloatKind.SQRT:
             return units.sqrt(m, fmt, args[0], stages=stages, name=name)
         case FloatKind.CONVERT:
