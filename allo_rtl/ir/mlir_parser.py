@@ -1,4 +1,4 @@
-"""Reads MLIR text of func, affine, scf, arith and memref as a module of the loop IR.
+"""Reads MLIR text of func, affine, scf, arith, math, memref and cf as a module of the loop IR.
 
 Both forms of MLIR are read, the written one and the generic one, with the attributes the printer
 writes.  In text without them integers are signed; an operation that asks for another sign than
@@ -35,7 +35,7 @@ def parse_module(text: str, filename: str = "<mlir>") -> Module:
 
     Raises:
         ParseError: the text is not MLIR of these dialects, or uses what the loop IR has not
-            (values carried by loops, several blocks, arrays of unknown size).
+            (several blocks, tensors, arrays of unknown size inside a function ...).
         IRError: the module is ill-formed.
     """
     source = Source(text, filename)

@@ -1,13 +1,17 @@
-"""The loop IR as MLIR text: func, affine, scf, arith and memref dialects.
+"""The loop IR as MLIR text: func, affine, scf, arith, math, memref and cf dialects.
 
 Integers are signless in MLIR.  Their signs are kept in the attributes Allo uses: ``itypes`` and
 ``otypes`` of a function (``s``, ``u`` or ``_`` an argument), and ``unsigned`` on operations whose
-result is unsigned while their name does not say so.
+result is unsigned while their name does not say so.  Fixed point, structs and printing are of a
+dialect ``allo`` (see :mod:`allo_rtl.ir.mlir_scalars`).
 
 A loop or an access whose affine parts MLIR would not take as affine (data dependent, inside a
 loop) prints as ``scf.for`` or ``memref.load``; the index arithmetic then is spelled out in arith
-operations marked ``{affine}``, which the parser folds back.  Where MLIR leaves division by zero
-and wide shifts undefined, the meaning is :class:`~allo_rtl.ir.ops.BinaryKind`'s.
+operations marked ``{affine}``, which the parser folds back.  A view's written type says where it
+lies in its source; a parameter that is ever given a view takes arrays from anywhere, and calls
+cast to that.  Where MLIR leaves division by zero, wide shifts and conversions out of range
+undefined, the meaning is that of :class:`~allo_rtl.ir.ops.BinaryKind` and
+:class:`~allo_rtl.ir.ops.Cast`.
 """
 
 from __future__ import annotations
