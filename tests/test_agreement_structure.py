@@ -74,6 +74,37 @@ def test_state(kernel):
     check(allo.customize(kernel), seeds=range(4), simulator="pysim")
 
 
+def test_state_is_scheduled_by_the_name_it_has_in_the_kernel():
+    schedule = allo.customize(known.window)
+    schedule.partition(schedule.last)
+    schedule.pipeline(schedule.get_loops()["S_i_0"]["i"])
+    assert schedule.module.global_("window_last").type.partition
+    check(schedule, seeds=range(3), simulator="pysim")
+
+
+def searching(A: int32[8], x: int32) -> int32:
+    place: int32 = -1
+    for i in allo.grid(8, name="search"):
+        if A[i] == x:
+            place = i
+            break
+    return place
+
+
+@pytest.mark.parametrize("primitive", ["pipeline", "unroll", "split"])
+def test_named_loops_that_end_early_are_scheduled(primitive):
+    schedule = allo.customize(searching)
+    getattr(schedule, primitive)("i", *[4] * (primitive == "split"))
+    check(schedule, seeds=range(4), limits={"A": (0, 5), "x": (0, 5)}, simulator="pysim")
+
+
+def test_instances_are_scheduled_by_their_names():
+    schedule = allo.customize(instances)
+    schedule.pipeline("scale:i")
+    schedule.unroll("scale_wide:i")
+    check(schedule, simulator="pysim")
+
+
 def talking(A: int32[3], x: int8):
     for i in range(3):
         if A[i] < 0:

@@ -30,7 +30,7 @@ type Target = str | MockBuffer
 
 def buffers(func: Func) -> Iterator[tuple[str, Value, SourceLoc | None]]:
     """(name, array, place) of every array of a function: arguments, allocations, results of
-    calls and constant arrays."""
+    calls, constant arrays and state, these by the name they have in the function."""
     for arg in func.args:
         if isinstance(arg.type, ArrayType):
             yield arg.name, arg, func.loc
@@ -39,7 +39,7 @@ def buffers(func: Func) -> Iterator[tuple[str, Value, SourceLoc | None]]:
         if isinstance(op, GetGlobal):
             if op.name not in globals_seen:
                 globals_seen.add(op.name)
-                yield op.name, op.result, op.loc
+                yield op.result.name or op.name, op.result, op.loc
             continue
         if isinstance(op, SubView):
             continue  # Part of an array that is in the list.
@@ -61,7 +61,11 @@ def find_buffer(module: Module, target: Target) -> tuple[Func, Value]:
         )
     func_name, colon, name = str(target).rpartition(":")
     func = find_func(module, func_name if colon else module.top)
-    found = [(v, loc) for n, v, loc in buffers(func) if n == name]
+    found = [(v, loc) for n, v, loc in buffers(func) if n == name] or [
+        (op.result, op.loc)
+        for op in walk(func.body)
+        if isinstance(op, GetGlobal) and op.name == name
+    ][:1]
     if len(found) == 1:
         return func, found[0][0]
     if found:
