@@ -192,6 +192,22 @@ def test_what_is_printed_keeps_its_types():
     assert lines == ["a = 1.5"]
 
 
+def test_generated_functions_keep_clear_of_the_users_names():
+    a, out = Value(float32, "a"), Value(float32, "out")
+    table = Global(name="exp_float32_table0", type=int8[1], data=(7,))
+    read, word = Value(int8[1]), Value(int8)
+    body = (
+        GetGlobal(result=read, name="exp_float32_table0"),
+        Load(result=word, array=read, index=(AffineExpr.constant(0),)),
+        Math(kind=MathKind.EXP, result=out, args=(a,)), Return(values=(out,)),
+    )  # fmt: skip
+    func = Func(name="exp_float32", args=(a,), results=(float32,), body=body)
+    module = Module(funcs=(func,), top="exp_float32", globals=(table,))
+    legal = legalize(module)
+    verify_module(legal)
+    assert evaluate(legal, [0x3F800000]) == evaluate(module, [0x3F800000])
+
+
 # State
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.ir.functions import build_function
 from allo_rtl.ir.ops import (
     Alloc,
     Binary,
@@ -175,17 +176,29 @@ class _Scalars:
         loc: SourceLoc | None,
     ) -> Call:
         """The call of a generated function."""
-        from allo_rtl.ir.functions import build_function
-
         if (kind, format_) not in self._functions:
-            func, arrays = build_function(kind, format_)
-            taken = {f.name for f in self._module.funcs}
-            while func.name in taken:
-                func = replace(func, name=f"{func.name}_")
+            func, arrays = self._renamed(*build_function(kind, format_))
             self._functions[kind, format_] = func
             self._globals |= {g.name: g for g in arrays}
         callee = self._functions[kind, format_].name
         return Call(callee=callee, args=args, outs=(result,), loc=loc)
+
+
+    def _renamed(self, func: Func, arrays: tuple[Global, ...]) -> tuple[Func, tuple[Global, ...]]:
+        """The function and its tables under names that the user's module does not have."""
+        taken = {f.name for f in self._module.funcs} | {g.name for g in self._module.globals}
+        if not taken & {func.name, *(g.name for g in arrays)}:
+            return func, arrays
+        suffix = "_"
+        while any(n + suffix in taken for n in (func.name, *(g.name for g in arrays))):
+            suffix += "_"
+
+        def visit(op: Op) -> Op | None:
+            return replace(op, name=op.name + suffix) if isinstance(op, GetGlobal) else None
+
+        body = map_block(func.body, visit)
+        tables = tuple(replace(g, name=g.name + suffix) for g in arrays)
+        return replace(func, name=func.name + suffix, body=body), tables
 
 
 def _legal_value(value: Value, mapping: dict[Value, Value]) -> Value:
