@@ -142,6 +142,77 @@ def test_data_dependent_parts_are_spelled_out_and_folded_back():
     assert inner.body[0].index == ((of(at) * 2 + of(inner.iv)).mod(4),)
 
 
+UPSTREAM = """\
+#map = affine_map<(d0, d1) -> (d0 mod 2, 0, d0 floordiv 2, d1)>
+module {
+  memref.global "private" @total : memref<2xf32> = dense<[-0.0, 0x7F800000]> {stateful}
+  func.func @row(%r: memref<3xf32, strided<[?], offset: ?>>, %n: memref<?xf32>)\
+ attributes {itypes = "__", otypes = ""} {
+    return
+  }
+  func.func @top(%A: memref<4x3xf32, #map>, %x: f16, %i: index, %M: memref<3xf32, 16 : i32>)\
+ -> bf16 attributes {itypes = "____", otypes = "_"} {
+    %total = memref.get_global @total : memref<2xf32>
+    %0 = builtin.unrealized_conversion_cast %A : memref<4x3xf32, #map> to memref<4x3xf32>
+    %v = memref.subview %0[%i, 0] [1, 3] [1, 1] : memref<4x3xf32>\
+ to memref<3xf32, strided<[1], offset: ?>>
+    %1 = memref.cast %v : memref<3xf32, strided<[1], offset: ?>>\
+ to memref<3xf32, strided<[?], offset: ?>>
+    %2 = builtin.unrealized_conversion_cast %M : memref<3xf32, 16 : i32> to memref<?xf32>
+    func.call @row(%1, %2) : (memref<3xf32, strided<[?], offset: ?>>, memref<?xf32>) -> ()
+    scf.while : () -> () {
+      %3 = affine.load %total[0] : memref<2xf32>
+      %4 = arith.constant 0.1 : f32
+      %5 = arith.cmpf olt, %3, %4 : f32
+      scf.condition(%5)
+    } do {
+      %3 = affine.load %v[1] : memref<3xf32, strided<[1], offset: ?>>
+      %4 = arith.divf %3, %3 {part} : f32
+      %5 = math.floor %4 : f32
+      affine.store %5, %total[0] : memref<2xf32>
+      scf.yield
+    }
+    %3 = arith.constant {unsigned} true
+    cf.assert %3, "\\22always\\22"
+    %4 = arith.extf %x {part} : f16 to f32
+    %5 = arith.truncf %4 : f32 to bf16
+    return %5 : bf16
+  }
+}
+"""
+
+
+def test_floats_views_state_while_and_assertions():
+    assert print_module(parse_module(UPSTREAM)) == UPSTREAM
+    iree_opt(UPSTREAM)
+
+
+OWN = """\
+module {
+  func.func @top(%s: !allo.struct<"x": i32, "y": ui8>, %u: i8, %A: memref<2x!allo.Fixed<8, 3>>)\
+ -> !allo.UFixed<9, 2> attributes {itypes = "_u_", otypes = "_"} {
+    %0 = affine.load %A[1] : memref<2x!allo.Fixed<8, 3>>
+    %1 = "allo.constant"() {value = -12 : i8} : () -> !allo.Fixed<8, 3>
+    %2 = "allo.mul"(%0, %1) : (!allo.Fixed<8, 3>, !allo.Fixed<8, 3>) -> !allo.Fixed<8, 3>
+    %3 = "allo.cmp"(%0, %2) {predicate = "lt", unsigned} :\
+ (!allo.Fixed<8, 3>, !allo.Fixed<8, 3>) -> i1
+    %4 = "allo.select"(%3, %0, %2) : (i1, !allo.Fixed<8, 3>, !allo.Fixed<8, 3>)\
+ -> !allo.Fixed<8, 3>
+    %5 = "allo.cast"(%4) : (!allo.Fixed<8, 3>) -> !allo.UFixed<9, 2>
+    %6 = "allo.bitcast"(%s) {unsigned} : (!allo.struct<"x": i32, "y": ui8>) -> i40
+    %7 = "allo.float"(%u) {format = f8E5M2, kind = "convert", target = f8E4M3FN, unsigned} :\
+ (i8) -> i8
+    "allo.print"(%6, %5) {text = "{} and {}"} : (i40, !allo.UFixed<9, 2>) -> ()
+    return %5 : !allo.UFixed<9, 2>
+  }
+}
+"""
+
+
+def test_what_mlir_has_no_types_for_is_of_our_own_dialect():
+    assert print_module(parse_module(OWN)) == OWN
+
+
 def agree(one, other):
     """Whether two modules give the same results, change their arguments and print alike."""
     ins, again = random_args(one.top_func), random_args(other.top_func)

@@ -39,8 +39,10 @@ def _float_text(type: Float, value: int) -> str:
     assert isinstance(number, float)
     if not isfinite(number):
         return f"0x{value:0{type.width // 4}X}"
-    # The shortest decimal of the number as a double, which every narrower one is exactly.
-    text = repr(number)
+    # 9 digits tell any two numbers of float32 apart, and so those of narrower formats.
+    short = (float(f"{number:.{digits}g}") for digits in range(1, 10) if type.width <= 32)
+    text = repr(next((x for x in short if literal_value(type, x) == value), number))
+    # MLIR asks for a point.
     return text if "." in text else text.replace("e", ".0e")
 
 
