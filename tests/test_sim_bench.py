@@ -125,3 +125,19 @@ def test_a_bench_of_a_kernel_with_state_checks_first_runs(tmp_path):
 
     allo.customize(filtered).build(target="rtl").write(tmp_path)
     assert run_bench(tmp_path) == (4, 0)
+
+
+def never_ends(n: int16) -> int16:
+    x: int16 = n
+    while x < 2000:
+        x = x // 2
+    return x
+
+
+def test_a_kernel_that_never_ends_on_random_data_gets_no_bench(tmp_path):
+    rtl = allo.customize(never_ends).build(target="rtl")
+    message = "^no bench is written: a while loop goes on for too long$"
+    with pytest.warns(UserWarning, match=message):
+        paths = rtl.write(tmp_path)
+    assert "never_ends.v" in {p.name for p in paths}
+    assert not (tmp_path / "test_never_ends.py").exists()
