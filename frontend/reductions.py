@@ -382,51 +382,51 @@ def layernorm(
     if gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         rule = "(..., L), (L,) and (L,)"
         raise _mismatch("layernorm", cx.loc(node), (x, gamma, beta), rule)
-    x = _ready(cx, x, cx.loc(node))
-    type_, count, (kept, reduced) = rules.math_type(x.element), x.shape[-1], _last(x)
-    multiply, plus = el.BINARY["mul"], el.BINARY["add"]
+    x, type_ = _ready(cx, x, cx.loc(node)), rules.math_type(x.element)
 
     def scaled(v: Operand, g: Operand, b: Operand) -> Operand:
         loc = cx.loc(node)
-        return plus(cx.builder, multiply(cx.builder, v, g, loc), b, loc)
+        return el.BINARY["add"](cx.builder, el.BINARY["mul"](cx.builder, v, g, loc), b, loc)
 
-    probe = Tensor(type_, x.shape, x.read, ())
-    element = tensors.probe(cx, scaled, (probe, gamma, beta))
+    element = tensors.probe(cx, scaled, (replace(x, element=type_), gamma, beta))
 
     def fill(target: Value, zero: bool) -> None:
         here = _here(cx, node, "layernorm", band)
-        mean = here.alloc(type_, x.shape[:-1], "mean")
-        deviation = here.alloc(type_, x.shape[:-1], "deviation")
-
-        def divided(array: Value, at: At) -> Operand:
-            return here.binary(
-                BinaryKind.DIV, here.load(array, at), number(count, type_), type_
-            )
-
-        def centred(at: At) -> Operand:
-            return here.binary(BinaryKind.SUB, x.read(at), here.load(mean, at[:-1]), type_)
-
-        def square(at: At) -> Operand:
-            c = centred(at)
-            return here.binary(BinaryKind.MUL, c, c, type_)
-
-        def root(at: At) -> Operand:
-            shifted = here.binary(
-                BinaryKind.ADD, divided(deviation, at), float_literal(eps), type_
-            )
-            return el.UNARY["sqrt"](cx.builder, shifted, here.loc)
+        mean, deviation = _moments(here, x, type_, eps)
 
         def result(at: At) -> Operand:
-            v = here.binary(BinaryKind.DIV, centred(at), here.load(deviation, at[:-1]), type_)
+            centred = here.binary(BinaryKind.SUB, x.read(at), here.load(mean, at[:-1]), type_)
+            v = here.binary(BinaryKind.DIV, centred, here.load(deviation, at[:-1]), type_)
             return scaled(v, gamma.read(at[-1:]), beta.read(at[-1:]))
 
-        here.part("sum").reduce(mean, kept, reduced, x.read)
-        here.part("mean").each(mean, lambda at: divided(mean, at))
-        here.part("squares").reduce(deviation, kept, reduced, square)
-        here.part("deviation").each(deviation, root)
         here.part("scale").each(target, result)
 
     return Result(element, x.shape, _sources(x, gamma, beta), fill)
+
+
+def _moments(here: _Here, x: Tensor, type_: ScalarType, eps: float) -> tuple[Value, Value]:
+    """The mean over the last dimension, and the square root of variance plus ``eps``."""
+    kept, reduced = _last(x)
+    mean = here.alloc(type_, x.shape[:-1], "mean")
+    deviation = here.alloc(type_, x.shape[:-1], "deviation")
+
+    def divided(array: Value, at: At) -> Operand:
+        count = number(x.shape[-1], type_)
+        return here.binary(BinaryKind.DIV, here.load(array, at), count, type_)
+
+    def square(at: At) -> Operand:
+        centred = here.binary(BinaryKind.SUB, x.read(at), here.load(mean, at[:-1]), type_)
+        return here.binary(BinaryKind.MUL, centred, centred, type_)
+
+    def root(at: At) -> Operand:
+        shifted = here.binary(BinaryKind.ADD, divided(deviation, at), float_literal(eps), type_)
+        return el.UNARY["sqrt"](here.cx.builder, shifted, here.loc)
+
+    here.part("sum").reduce(mean, kept, reduced, x.read)
+    here.part("mean").each(mean, lambda at: divided(mean, at))
+    here.part("squares").reduce(deviation, kept, reduced, square)
+    here.part("deviation").each(deviation, root)
+    return mean, deviation
 
 
 def _last(x: Tensor) -> tuple[Loops, Loops]:

@@ -241,3 +241,17 @@ def test_a_memory_annotation_survives():
     module = lower_kernel(kernel)
     (memory,) = {op.result.array.memory for op in module.top_func.body if hasattr(op, "result")}
     assert memory == Memory(resource="LUTRAM")
+
+
+def test_what_prints_is_not_computed_later():
+    def kernel(A: int32[4], B: int32[4], C: int32[4]):
+        for i in range(4):
+            B[i] = A[i] * 2
+            print(B[i])
+        for j in range(4):
+            C[j] = B[j] + 1
+
+    s = customize(kernel)
+    assert message(lambda: s.compute_at("i", "j")) == (
+        "compute_at('i', 'j'): loop 'i' prints lines, which would come later"
+    )

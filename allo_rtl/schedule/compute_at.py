@@ -28,7 +28,7 @@ from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.types import bool_, index
 from allo_rtl.schedule.buffers import alias_root, aliases
-from allo_rtl.schedule.legality import Violation, illegal
+from allo_rtl.schedule.legality import Violation, illegal, printing
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
 
 
@@ -124,6 +124,11 @@ def _check_order(
     module: Module, producer: Place, consumer: Place, fused: For, primitive: str
 ) -> None:
     """No iteration of the consumer may use what a later iteration of the producer makes."""
+    if (line := printing(module, (producer.nest[0],))) is not None:
+        raise IllegalScheduleError(
+            f"{primitive}: loop {producer.loop.name!r} prints lines, which would come later",
+            loc=line.loc,
+        )
     known = aliases(module, producer.func)
     nest = _spine(fused, len(consumer.nest))
     made = _moved_ops(fused, len(nest))
