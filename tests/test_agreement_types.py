@@ -1,5 +1,6 @@
 """The three builds agree on kernels of every type; small kernels, in Amaranth's simulator."""
 
+import numpy as np
 import pytest
 from agreement import check
 
@@ -18,6 +19,8 @@ from allo_rtl.ir.types import (
     int8,
     int32,
 )
+from allo_rtl.sim.cpu import CpuModule
+from allo_rtl.sim.reference import ReferenceModule
 
 Q = Fixed(12, 5)
 FORMATS = (float8_e4m3, float8_e5m2, float16, bfloat16, float32, float64)
@@ -74,3 +77,25 @@ def running_total(x: int32) -> int32:
 
 def test_state_and_printed_lines():
     check(allo.customize(running_total), seeds=range(4), simulator="pysim")
+
+
+@pytest.mark.parametrize(("build", "says"), [(CpuModule, "CPU"), (ReferenceModule, "evaluator")])
+def test_one_bit_of_difference_is_found(monkeypatch, build, says):
+    """The sign of a zero, say, in one element of an argument."""
+    honest = build.run_raw
+
+    def wrong(self, raw):
+        results = honest(self, raw)
+        if self.module.top_func.args[0].type == float32:  # not of the legalized module
+            raw[1][2] ^= np.uint64(1 << 31)
+        return results
+
+    monkeypatch.setattr(build, "run_raw", wrong)
+    with pytest.raises(AssertionError, match=says):
+        check(allo.customize(saxpy_of(float32)), rtl=False)
+
+
+def test_a_missing_line_is_found(monkeypatch):
+    monkeypatch.setattr(CpuModule, "_print", lambda self, number, address: None)
+    with pytest.raises(AssertionError, match="total"):
+        check(allo.customize(running_total), rtl=False)
