@@ -2,7 +2,7 @@
 
 import pytest
 from agreement import check
-from expression_generators import NARROW, TYPES, kernels
+from expression_generators import NARROW, TYPES, counted, kernels
 from hypothesis import given, settings
 from test_frontend_operators import operators, returning
 
@@ -112,6 +112,19 @@ def test_random_kernels_on_the_cpu(case):
 @settings(max_examples=6, deadline=None)
 @given(kernels(NARROW, depth=2))
 def test_random_kernels(case):
+    check(schedule(case.source, **case.names), seeds=(0, 1, 3), simulator="pysim")
+
+
+@settings(max_examples=4, deadline=None)
+@given(counted(NARROW, depth=2))
+def test_random_loops(case):
+    check(schedule(case.source, **case.names), seeds=(1, 3), simulator="pysim")
+
+
+@pytest.mark.long
+@settings(max_examples=1000, deadline=None)
+@given(counted())
+def test_many_random_loops(case):
     check(schedule(case.source, **case.names), seeds=(0, 1, 3), simulator="pysim")
 
 

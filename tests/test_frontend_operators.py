@@ -33,12 +33,18 @@ from allo_rtl.ir.types import (
 from allo_rtl.ir.verify import verify_module
 
 BOOL = UInt(1)
-SIGNS = {
-    "+": rules.sum_type, "-": rules.sum_type, "*": rules.product_type,
-    "/": rules.quotient_type, "//": rules.quotient_type, "%": rules.common_type,
-    "&": rules.bitwise_type, "|": rules.bitwise_type, "^": rules.bitwise_type,
-    "<<": rules.shift_type, ">>": rules.shift_type,
-}  # fmt: skip
+
+
+def signs(rule_set):
+    """The rule of each operator."""
+    return {
+        "+": rule_set.sum, "-": rule_set.sum, "*": rule_set.product,
+        "/": rule_set.quotient, "//": rule_set.quotient, "%": rule_set.remainder,
+        "&": rule_set.bitwise, "|": rule_set.bitwise, "^": rule_set.bitwise,
+        "<<": rules.shift_type, ">>": rules.shift_type,
+    }  # fmt: skip
+
+
 COMPARISONS = ["<", "<=", "==", "!=", ">", ">="]
 
 
@@ -59,10 +65,10 @@ def returning(expressions, arguments):
     return f"def top({given}) -> ({results}):\n    return {texts}\n", types
 
 
-def operators(a, b):
+def operators(a, b, rule_set=rules.DEFAULT):
     """(text, result type, what it computes) of every operator on two types."""
     whole = isinstance(a, IntegerType) and isinstance(b, IntegerType)
-    for sign, rule in SIGNS.items():
+    for sign, rule in signs(rule_set).items():
         shift = sign in ("<<", ">>")
         allowed = not isinstance(a, Float) and isinstance(b, IntegerType) if shift else whole
         if sign in "+-*///%" or allowed:
@@ -70,7 +76,7 @@ def operators(a, b):
             yield f"a {sign} b", type_, lambda x, y, s=sign, t=type_: computed(s, t, x, y)
     for sign in COMPARISONS:
         yield f"a {sign} b", BOOL, lambda x, y, s=sign: Scalar(BOOL, int(model.compared(s, x, y)))
-    common = rules.common_type(a, b)
+    common = rule_set.choice(a, b)
     for name in ("min", "max"):
         yield f"{name}(a, b)", common, lambda x, y, s=name: computed(s, common, x, y)
     yield "a if b else b", common, lambda x, y: model.cast(common, x if y.true else y)
@@ -96,17 +102,27 @@ def samples(type_, count, dice):
 @pytest.mark.parametrize("name", TYPES)
 def test_operators(name):
     """Each operator, with a left operand of one type and a right one of each."""
-    dice, a = random.Random(name), TYPES[name]
     for b in TYPES.values():
-        known = list(operators(a, b))
-        source, types = returning([(text, type_) for text, type_, _ in known], {"a": a, "b": b})
-        module = lowered(source, types)
-        pairs = list(product(samples(a, 2, dice), samples(b, 2, dice)))
-        for x, y in dice.sample(pairs, 8):
-            results = evaluate(module, (x, y))
-            for found, (text, type_, compute) in zip(results, known, strict=True):
-                wanted = compute(Scalar(a, x), Scalar(b, y))
-                assert (found, type_) == (wanted.raw, wanted.type), f"{text}: {a} {x}, {b} {y}"
+        check_operators(TYPES[name], b, random.Random(f"{name} {b}"))
+
+
+@pytest.mark.parametrize("name", [n for n, t in TYPES.items() if isinstance(t, IntegerType)])
+def test_operators_with_the_types_of_c(name):
+    dice = random.Random(name)
+    for b in TYPES.values():
+        check_operators(TYPES[name], b, dice, typing_rule_set="cpp-style")
+
+
+def check_operators(a, b, dice, **options):
+    known = list(operators(a, b, rules.RULE_SETS[options.get("typing_rule_set", "default")]))
+    source, types = returning([(text, type_) for text, type_, _ in known], {"a": a, "b": b})
+    module = lowered(source, types, **options)
+    pairs = list(product(samples(a, 2, dice), samples(b, 2, dice)))
+    for x, y in dice.sample(pairs, 8):
+        results = evaluate(module, (x, y))
+        for found, (text, type_, compute) in zip(results, known, strict=True):
+            wanted = compute(Scalar(a, x), Scalar(b, y))
+            assert (found, type_) == (wanted.raw, wanted.type), f"{text}: {a} {x}, {b} {y}"
 
 
 @pytest.mark.parametrize("name", TYPES)
