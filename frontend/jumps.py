@@ -66,16 +66,10 @@ def tail_returns(body: Sequence[ast.stmt]) -> set[ast.Return]:
     return last
 
 
-def always_returns(body: Sequence[ast.stmt]) -> bool:
-    """Whether statements surely end in a return."""
-    match body[-1] if body else None:
-        case ast.Return():
-            return True
-        case ast.If(body=one, orelse=other):
-            return always_returns(one) and always_returns(other)
-        case ast.While(test=ast.Constant(value=True), body=inside):
-            return not leaves(inside, (ast.Break,))
-    return False
+def never_ends(node: ast.While) -> bool:
+    """Whether a loop can only be left by a return."""
+    forever = isinstance(node.test, ast.Constant) and bool(node.test.value)
+    return forever and not leaves(node.body, (ast.Break,))
 
 
 def flag(b: Builder, name: str, loc: SourceLoc) -> Value:

@@ -33,7 +33,7 @@ class Extent:
     step: int = 1
 
 
-def for_loop(cx: Context, node: ast.For, body: Callable[[], None]) -> None:
+def for_loop(cx: Context, node: ast.For, body: Callable[[], object]) -> None:
     """Lower a loop statement; ``body`` lowers what is inside.
 
     A single loop that ``break`` or ``return`` may end becomes a While, unless the source gives it
@@ -77,7 +77,7 @@ def no_else(cx: Context, node: ast.For | ast.While) -> None:
         )
 
 
-def _until_it_ends(cx: Context, node: ast.For, body: Callable[[], None]) -> Callable[[], None]:
+def _until_it_ends(cx: Context, node: ast.For, body: Callable[[], object]) -> Callable[[], object]:
     """The body of a nest that keeps its loops: after a ``break`` its runs do nothing."""
     loc = cx.loc(node)
     running = running_flag(cx.builder, node.body, loc)
@@ -252,7 +252,7 @@ def _nest(
     targets: list[ast.Name],
     extents: list[Extent],
     attrs: list[LoopAttrs],
-    body: Callable[[], None],
+    body: Callable[[], object],
 ) -> Block:
     """The first loop with the others inside it, ``body`` innermost."""
     if not targets:

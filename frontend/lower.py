@@ -19,7 +19,7 @@ from allo_rtl.frontend.calls import may_be_kernel
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.infer import result_types
-from allo_rtl.frontend.jumps import always_returns, flag, jump_out, own_returns, tail_returns
+from allo_rtl.frontend.jumps import flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import block, changed_names
 from allo_rtl.frontend.tensors import ArrayValue
@@ -127,13 +127,11 @@ def _body(cx: Context, results: tuple[Type, ...] | None, errors: int) -> None:
     places = _result_places(cx, results) if early and results is not None else None
     if results is not None:
         cx.leave = lambda node: _return(cx, node, results, places)
-    block(cx, body)
-    if places is not None:
-        _noting(cx, lambda: _end(cx, places))
-        return
-    made = any(isinstance(op, Return) for op in cx.builder.blocks[0])
-    if results and not made and (not returns or errors == len(cx.program.errors)):
-        _noting(cx, lambda: _missing_return(cx, None))
+    left = block(cx, body)
+    if results and not left and (not returns or errors == len(cx.program.errors)):
+        _noting(cx, lambda: _missing_return(cx, None, some=bool(returns)))
+    elif places is not None:
+        _end(cx, places)
 
 
 def _result_places(cx: Context, results: tuple[Type, ...]) -> tuple[Value, ...]:
@@ -151,14 +149,7 @@ def _variable(type_: Type) -> ArrayType:
 
 def _end(cx: Context, places: tuple[Value, ...]) -> None:
     """The closing Return of a kernel that returns early."""
-    node = cx.kernel.node
-    if places and not always_returns(node.body):
-        raise LanguageError(
-            f"the kernel '{node.name}' may end without returning a result",
-            loc=cx.loc(node.returns or node),
-            hint="end it with 'return ...'",
-        )
-    loc = cx.loc(node)
+    loc = cx.loc(cx.kernel.node)
     loaded = (p if p.array.rank else cx.builder.load(p, (), loc).value for p in places)
     if values := tuple(v for v in loaded if v is not None):
         cx.builder.emit(Return(values=values, loc=loc))
@@ -292,9 +283,16 @@ def _keep(
         tensors.store(cx, View.whole(Variable(place, loc)), given, loc)
 
 
-def _missing_return(cx: Context, node: ast.Return | None) -> None:
+def _missing_return(cx: Context, node: ast.Return | None, *, some: bool = False) -> None:
+    """Refuse a bare return, or the end of a kernel that has ``some`` return."""
     annotation_ = cx.kernel.node.returns
     assert annotation_ is not None
+    if some:
+        raise LanguageError(
+            f"the kernel '{cx.kernel.name}' may end without returning a result",
+            loc=cx.loc(annotation_),
+            hint="end it with 'return ...'",
+        )
     raise LanguageError(
         f"the kernel '{cx.kernel.name}' declares a result and returns none",
         loc=cx.loc(node or annotation_),

@@ -14,7 +14,7 @@ from allo_rtl.frontend.infer import MISSING, as_int, constant
 from allo_rtl.frontend.jumps import leaves
 from allo_rtl.frontend.scope import Known
 
-type Lower = Callable[[Sequence[ast.stmt]], None]
+type Lower = Callable[[Sequence[ast.stmt]], bool]
 
 _KINDS = {
     "meta_if": template.meta_if,
@@ -25,8 +25,11 @@ _KINDS = {
 ALLOWED = "meta_if(...), meta_elif(...), meta_else(), meta_for(...) as i"
 
 
-def with_block(cx: Context, node: ast.With, lower: Lower) -> None:
+def with_block(cx: Context, node: ast.With, lower: Lower) -> bool:
     """Lower a ``with`` statement; ``lower`` lowers the statements inside.
+
+    Returns:
+        Whether every way through what is taken of it ends in a return or jump.
 
     Raises:
         LanguageError: it is none of the four, or not in its place.
@@ -45,8 +48,7 @@ def with_block(cx: Context, node: ast.With, lower: Lower) -> None:
         )
     assert isinstance(call, ast.Call)
     if kind == "meta_for":
-        _meta_for(cx, node, call, item.optional_vars, lower)
-        return
+        return _meta_for(cx, node, call, item.optional_vars, lower)
     if item.optional_vars is not None:
         raise LanguageError(f"'{kind}' gives no value", loc=cx.loc(item.optional_vars))
     if kind != "meta_if" and chain is None:
@@ -58,10 +60,12 @@ def with_block(cx: Context, node: ast.With, lower: Lower) -> None:
     already = kind != "meta_if" and chain is True
     cx.chain = True  # So it stays when the condition has an error: nothing that follows is taken.
     taken = not already and _condition(cx, call, kind)
+    left = False
     if taken:
         with cx.scopes.block():
-            lower(node.body)
+            left = lower(node.body)
     cx.chain = None if kind == "meta_else" else taken or already
+    return left
 
 
 def _kind(cx: Context, node: ast.expr) -> str | None:
@@ -90,7 +94,7 @@ def _condition(cx: Context, call: ast.Call, kind: str) -> bool:
 
 def _meta_for(
     cx: Context, node: ast.With, call: ast.Call, target: ast.expr | None, lower: Lower
-) -> None:
+) -> bool:
     if not isinstance(target, ast.Name | None):
         raise LanguageError(
             f"'{ast.unparse(target)}' cannot be a loop variable",
@@ -115,9 +119,10 @@ def _meta_for(
         with cx.scopes.block():
             if target is not None:
                 cx.scopes.declare(target.id, Known(i, cx.loc(target)))
-            lower(node.body)
-        if len(cx.program.errors) > errors:
-            return  # The other copies would only repeat them.
+            left = lower(node.body)
+        if left or len(cx.program.errors) > errors:
+            return left  # The other copies would only repeat the errors.
+    return False
 
 
 def _range(cx: Context, call: ast.Call) -> range:

@@ -17,7 +17,7 @@ from allo_rtl.frontend.declarations import (
     declare_scalar,
     wrong_count,
 )
-from allo_rtl.frontend.jumps import jump, jumps, while_set
+from allo_rtl.frontend.jumps import jump, jumps, never_ends, while_set
 from allo_rtl.frontend.loops import for_loop, no_else
 from allo_rtl.frontend.meta import with_block
 from allo_rtl.frontend.places import array_place, load, place, store
@@ -50,27 +50,36 @@ ALLOWED = "assignments, loops, branches, calls, nested kernels, assert, print, r
 _BLOCKS = (ast.For, ast.While, ast.If, ast.With)
 
 
-def block(cx: Context, body: Sequence[ast.stmt]) -> None:
-    """Lower statements; an error in one is noted, and the next is looked at."""
+def block(cx: Context, body: Sequence[ast.stmt]) -> bool:
+    """Lower statements; an error in one is noted, and the next is looked at.
+
+    What cannot be reached is not looked at.
+
+    Returns:
+        Whether every way through the statements ends in a return or jump.
+    """
     cx.chain = None
-    _sequence(cx, body)
+    return _sequence(cx, body)
 
 
-def _sequence(cx: Context, body: Sequence[ast.stmt]) -> None:
+def _sequence(cx: Context, body: Sequence[ast.stmt]) -> bool:
     for n, node in enumerate(body):
         if not isinstance(node, ast.With):
             cx.chain = None
+        left = isinstance(node, ast.Return)
         try:
-            statement(cx, node)
+            left = statement(cx, node)
         except LanguageError as error:
             if not isinstance(error, Cascade):
                 cx.program.errors.append(error)
             if not isinstance(node, _BLOCKS):  # What these declare ends with them.
                 cx.scopes.broken |= assigned_names([node])
+        if left:
+            return True
         if (rest := body[n + 1 :]) and jumps(node) and (frame := cx.frames[-1]):
             with while_set(cx.builder, frame.go, cx.loc(node)):
-                _sequence(cx, rest)
-            return
+                return _sequence(cx, rest)
+    return False
 
 
 def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
@@ -98,8 +107,8 @@ def changed_names(body: Sequence[ast.stmt]) -> set[str]:
     return found
 
 
-def statement(cx: Context, node: ast.stmt) -> None:
-    """Lower one statement.
+def statement(cx: Context, node: ast.stmt) -> bool:
+    """Lower one statement; whether every way through it ends in a return or jump.
 
     Raises:
         LanguageError: it is not in the language.
@@ -114,14 +123,16 @@ def statement(cx: Context, node: ast.stmt) -> None:
         case ast.For():
             for_loop(cx, node, lambda: block(cx, node.body))
         case ast.With():
-            with_block(cx, node, lambda body: block(cx, body))
+            return with_block(cx, node, lambda body: block(cx, body))
         case ast.While():
             no_else(cx, node)
             while_loop(cx, node, lambda: block(cx, node.body))
+            return never_ends(node)
         case ast.Break() | ast.Continue():
             jump(cx, node)
+            return True
         case ast.If():
-            _if(cx, node)
+            return _if(cx, node)
         case ast.Expr():
             _expression(cx, node)
         case ast.FunctionDef():
@@ -138,11 +149,13 @@ def statement(cx: Context, node: ast.stmt) -> None:
         case ast.Return():
             if cx.leave is not None:
                 cx.leave(node)
+            return True
         case _:
             what, hint = _UNSUPPORTED.get(
                 type(node), (f"'{type(node).__name__}' is not supported in a kernel", None)
             )
             raise LanguageError(what, loc=cx.loc(node), allowed=ALLOWED, hint=hint)
+    return False
 
 
 def _expression(cx: Context, node: ast.Expr) -> None:
@@ -161,14 +174,15 @@ def _expression(cx: Context, node: ast.Expr) -> None:
             )
 
 
-def _if(cx: Context, node: ast.If) -> None:
+def _if(cx: Context, node: ast.If) -> bool:
     test = cx.builder.value(ex.condition(cx, node.test), cx.loc(node.test))
-    branches = []
+    branches, left = [], []
     for body in (node.body, node.orelse):
         with cx.builder.block() as ops, cx.scopes.block():
-            block(cx, body)
+            left.append(block(cx, body))
         branches.append(tuple(ops))
     cx.builder.emit(If(condition=test, then=branches[0], orelse=branches[1], loc=cx.loc(node)))
+    return all(left)
 
 
 def _assign(cx: Context, node: ast.Assign) -> None:

@@ -18,7 +18,7 @@ from allo_rtl.ir.types import ArrayType, bool_, index
 type Bounds = tuple[AffineExpr, ...]
 
 
-def while_loop(cx: Context, node: ast.While, body: Callable[[], None]) -> None:
+def while_loop(cx: Context, node: ast.While, body: Callable[[], object]) -> None:
     """Lower ``while test:``; ``body`` lowers what is inside.
 
     The test is computed before each run of the body, and not after a ``break``.
@@ -42,7 +42,7 @@ def counted_while(
     target: ast.Name,
     bounds: tuple[Bounds, Bounds, int],
     counts: Interval,
-    body: Callable[[], None],
+    body: Callable[[], object],
 ) -> None:
     """A ``for`` loop that something leaves early: a While with a counter of its own.
 
@@ -93,7 +93,7 @@ def _loop(
     node: ast.For | ast.While,
     before: Block,
     running: Value | None,
-    body: Callable[[], None],
+    body: Callable[[], object],
 ) -> None:
     b, loc = cx.builder, cx.loc(node)
     cx.depth += 1

@@ -321,6 +321,36 @@ def test_a_kernel_may_end_in_a_decision():
     assert results == [7, 14, -1]
 
 
+def test_what_stands_after_a_return_that_is_taken_is_not_looked_at():
+    def tree[M](A: "int32[M]") -> int32:
+        with allo.meta_if(M == 1):
+            return A[0]
+        half: int32[M // 2]
+        for i in range(M // 2):
+            half[i] = A[i] + A[M // 2 + i]
+        return tree[M // 2](half)
+
+    def chosen[M](x: int32) -> int32:
+        if x > 100:
+            return 100
+        with allo.meta_for(4) as i, allo.meta_if(i == M):
+            return x + i
+        with allo.meta_if(M < 10):
+            return x
+        with allo.meta_else():
+            if x > 0:
+                return 1
+            else:
+                return -1
+        return undefined
+
+    assert evaluate(lowered(tree, 4, tree=tree), [np.arange(4)]) == (6,)
+    for m, found in ((2, 7), (7, 5), (20, 1)):
+        module = lowered(chosen, m)
+        assert evaluate(module, [5]) == (found,)
+        assert evaluate(module, [101]) == (100,)
+
+
 def test_meta_for_makes_a_copy_for_each_number():
     def kernel(A: int32[12]) -> int32:
         total: int32 = 0
