@@ -1,4 +1,4 @@
-"""The command line: ``python -m allo_rtl compile | simulate | report | build file.py:kernel``.
+"""The command line: ``python -m allo_rtl compile|simulate|report|build|fuzz file.py:kernel``.
 
 The name after the colon is a kernel, a Schedule, or a function without arguments that returns a
 Schedule.  A file of MLIR, ``file.mlir``, is a kernel as well: its last function, or the one named
@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 import allo_rtl as allo
 from allo_rtl.errors import AlloError
+from allo_rtl.fuzz import findings_table
+from allo_rtl.fuzz import fuzz as fuzz_schedules
 from allo_rtl.hls.chart import render_svg_report
 from allo_rtl.hls.render import WIDTH, BoardRow, render_json, rich_boards, rich_report
 from allo_rtl.pipeline import DEFAULT_CLOCK_MHZ, DEFAULT_DEVICE
@@ -30,6 +33,7 @@ from allo_rtl.rtl_module import RtlModule
 from allo_rtl.sim.bench import Case
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
+from allo_rtl.sim.fuzz import run_in_amaranth
 
 if TYPE_CHECKING:
     from allo_rtl.boards.bitstream import Bitstream
@@ -59,6 +63,29 @@ def compile(
         rtl = load(spec).build(target="rtl", device=device, clock_mhz=clock_mhz)
         for path in rtl.write(output):
             typer.echo(path)
+
+
+@app.command()
+def fuzz(
+    spec: Spec,
+    runs: Annotated[int, typer.Option(min=1, help="Random schedules to try.")] = 50,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same schedules.")] = 0,
+    hardware: Annotated[bool, typer.Option(help="Run every fifth schedule as hardware.")] = True,
+) -> None:
+    """Try random schedules: none that is accepted may change what the kernel computes."""
+    with reported_errors():
+        schedule = load(spec)
+        with Progress(console=console(), transient=True) as bar:
+            task = bar.add_task("schedules", total=runs)
+            found = fuzz_schedules(
+                schedule, runs, seed=seed, hardware=run_in_amaranth if hardware else None,
+                progress=lambda done: bar.update(task, completed=done),
+            )
+        console().print(findings_table(found))
+        for history, reason in found.failures:
+            typer.echo(f"computes something else: {history}\n  {reason}")
+    if found.failures:
+        raise typer.Exit(1)
 
 
 @app.command()

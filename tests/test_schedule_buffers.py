@@ -272,6 +272,12 @@ def test_a_window_that_leaves_the_array_is_refused():
     assert "pad the array instead" in str(caught.value)
 
 
+def test_arrays_of_one_iteration_are_refused():
+    for primitive in ("buffer_at", "reuse_at"):
+        with pytest.raises(ScheduleError, match="each iteration of loop 'y' makes 'v' anew"):
+            getattr(customize(blur), primitive)("v", "y")
+
+
 # --- compute_at ------------------------------------------------------------------------------
 
 

@@ -187,6 +187,17 @@ def roots(block: Block) -> Iterator[For]:
                 yield from roots(region)
 
 
+def check_made_outside(loop: For, array: Value, primitive: str) -> None:
+    """Raise ScheduleError when each iteration of the loop makes the array anew."""
+    for op in walk(loop.body):
+        if array in op.results():
+            raise ScheduleError(
+                f"{primitive}: each iteration of loop {loop.name!r} makes {array.name!r} anew",
+                loc=op.loc,
+                allowed="an array that is made outside the loop",
+            )
+
+
 def perfect_nest(root: For) -> tuple[For, ...]:
     """The loop and those inside it as long as each body is just the next loop."""
     nest = [root]

@@ -35,7 +35,13 @@ from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition, ScalarType, bool_, index
 from allo_rtl.schedule.buffers import alias_root
-from allo_rtl.schedule.loops import Place, fresh_name, replace_counter, replace_loop
+from allo_rtl.schedule.loops import (
+    Place,
+    check_made_outside,
+    fresh_name,
+    replace_counter,
+    replace_loop,
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
             f"{primitive} needs constant bounds, and those of loop {loop.name!r} are not",
             loc=loop.loc,
         )
+    check_made_outside(loop, array, primitive)
     loads = _loads(module, place, array, primitive)
     ranges = _ranges(place)
     windows = [_reads(op, place, ranges, primitive) for op in loads]

@@ -23,7 +23,7 @@ from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.buffers import alias_root
-from allo_rtl.schedule.loops import Place, fresh_name, replace_loop
+from allo_rtl.schedule.loops import Place, check_made_outside, fresh_name, replace_loop
 
 type Bounds = tuple[AffineExpr, ...]
 
@@ -63,6 +63,7 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
             loc=place.loop.loc,
             allowed="a loop with loops inside",
         )
+    check_made_outside(place.loop, array, primitive)
     found = list(_accesses(module, place, array, primitive))
     if not any(isinstance(op, Store) for op in found):
         raise ScheduleError(

@@ -1,0 +1,232 @@
+"""Random schedules of a kernel: does any accepted one change what the kernel computes?
+
+:func:`fuzz` applies random sequences of primitives with random arguments.  What a primitive
+refuses is counted by the reason; what it accepts must leave a kernel that computes the same
+(:func:`allo_rtl.verify.verify`), and a sample is built and run as hardware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from rich.table import Table
+
+from allo_rtl.errors import AlloError, IllegalScheduleError
+from allo_rtl.ir.ops import Module
+from allo_rtl.ir.rewrite import loops, walk
+from allo_rtl.ir.types import ArrayType, Partition
+from allo_rtl.ir.verify import verify_module
+from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.verify import Verdict, verify
+
+
+@dataclass
+class Findings:
+    """What a run of :func:`fuzz` saw.
+
+    Attributes:
+        accepted: primitives that were applied, by name.
+        refused: those that were not, by name and kind of reason.
+        proved, tested: schedules that compute the same, for all inputs or for random ones.
+        built: schedules that ran as hardware with the same result.
+        failures: schedules that compute something else, with the reason; there should be none.
+    """
+
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    proved: int = 0
+    tested: int = 0
+    built: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+
+def fuzz(
+    kernel: Schedule | Module,
+    runs: int = 20,
+    *,
+    seed: int = 0,
+    hardware: Callable[[Schedule, Random], str | None] | None = None,
+    hardware_every: int = 5,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Findings:
+    """Try random schedules.
+
+    Args:
+        kernel: a kernel, with or without primitives applied to it already.
+        runs: schedules to make, each of one to six primitives.
+        seed: the same seed gives the same schedules.
+        hardware: builds and runs a schedule as hardware and tells what is wrong, if anything.
+        hardware_every: every so many schedules are given to it.
+        progress: called with the number of schedules done.
+    """
+    module = kernel.module if isinstance(kernel, Schedule) else kernel
+    found = Findings()
+    for n in range(runs):
+        random = Random(seed * 1_000_003 + n)
+        schedule = random_schedule(module, random, found)
+        _judge(module, schedule, found)
+        if hardware is not None and n % hardware_every == 0:
+            _build(schedule, random, hardware, found)
+        progress(n + 1)
+    return found
+
+
+def random_schedule(module: Module, random: Random, found: Findings) -> Schedule:
+    """A schedule of one to six random primitives that were accepted or refused."""
+    schedule = Schedule(module)
+    for _ in range(random.randint(1, 6)):
+        name, args, kwargs = random_primitive(schedule, random)
+        before = schedule.module
+        try:
+            getattr(schedule, name)(*args, **kwargs)
+            found.accepted[name] += 1
+        except AlloError as error:
+            assert schedule.module is before, f"{name} was refused and changed the module"
+            found.refused[name, _reason(error)] += 1
+    return schedule
+
+
+def _judge(module: Module, schedule: Schedule, found: Findings) -> None:
+    try:
+        verify_module(schedule.module)
+    except AlloError as error:
+        found.failures.append((_history(schedule), f"an ill-formed module: {error.message}"))
+        return
+    verdict: Verdict = verify(module, schedule.module)
+    if not verdict.equal:
+        found.failures.append((_history(schedule), verdict.reason))
+    elif verdict.proved:
+        found.proved += 1
+    else:
+        found.tested += 1
+
+
+def _build(
+    schedule: Schedule,
+    random: Random,
+    hardware: Callable[[Schedule, Random], str | None],
+    found: Findings,
+) -> None:
+    try:
+        wrong = hardware(schedule, random)
+    except AlloError as error:
+        found.refused["build", _reason(error)] += 1
+        return
+    if wrong is None:
+        found.built += 1
+    else:
+        found.failures.append((_history(schedule), f"in hardware: {wrong}"))
+
+
+def _history(schedule: Schedule) -> str:
+    return "; ".join(f"s.{step}" for step in schedule.history())
+
+
+def _reason(error: AlloError) -> str:
+    """The kind of a refusal: its sentence without the names and numbers of this kernel."""
+    kind = "illegal: " if isinstance(error, IllegalScheduleError) else ""
+    text = re.sub(r"'[^']*'|\([^)]*\)|\b[A-Za-z_]\w*\[[^\]]*\]", "...", error.message)
+    return kind + re.sub(r"\d+", "N", text).split(":")[0][:90]
+
+
+def findings_table(found: Findings) -> Table:
+    """The findings as a table for the terminal."""
+    total = found.proved + found.tested + len(found.failures)
+    table = Table("what", "count", title=f"{total} random schedules")
+    table.add_row("the same for all inputs (proved)", str(found.proved))
+    table.add_row("the same for random inputs (tested)", str(found.tested))
+    table.add_row("the same as hardware (simulated)", str(found.built))
+    table.add_row("something else", str(len(found.failures)), end_section=True)
+    for name, count in found.accepted.most_common():
+        table.add_row(f"{name}: accepted", str(count))
+    table.rows[-1].end_section = True
+    for (name, reason), count in found.refused.most_common():
+        table.add_row(f"{name}: {reason}", str(count))
+    return table
+
+
+# --- random primitives -------------------------------------------------------------------------
+
+
+type Step = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+def random_primitive(schedule: Schedule, random: Random) -> Step:
+    """A primitive with random arguments, most of which fit."""
+    axes = list(_axes(schedule.module))
+    arrays = list(_arrays(schedule.module))
+    if not axes:
+        return "partition", (random.choice(arrays or ["A"]),), {}
+    axis, array = random.choice(axes), random.choice(arrays or ["A"])
+    name = random.choice(list(_MAKERS))
+    return _MAKERS[name](random, axes, axis, array)
+
+
+def _axes(module: Module) -> Iterator[str]:
+    """Every loop, as the primitives name it."""
+    for func in module.funcs:
+        for root in loops(func.body):
+            yield f"{func.name}:{root.name}"
+
+
+def _arrays(module: Module) -> Iterator[str]:
+    seen = set()
+    for func in module.funcs:
+        values = [*func.args, *(v for op in walk(func.body) for v in op.results())]
+        for value in values:
+            name = f"{func.name}:{value.name}"
+            if isinstance(value.type, ArrayType) and value.name and name not in seen:
+                seen.add(name)
+                yield name
+
+
+def _same_function(axes: list[str], axis: str) -> list[str]:
+    prefix = axis.partition(":")[0] + ":"
+    return [a for a in axes if a.startswith(prefix)]
+
+
+def _reorder(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    near = _same_function(axes, axis)
+    return "reorder", tuple(random.sample(near, min(len(near), random.choice([2, 3])))), {}
+
+
+def _fuse(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    at = axes.index(axis)
+    return "fuse", tuple(axes[at : at + 2]), {}
+
+
+def _partition(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    kind = random.choice(list(Partition))
+    factor = 0 if kind is Partition.Complete else random.choice([2, 3])
+    return "partition", (array, kind), {"dim": random.choice([0, 1, 2]), "factor": factor}
+
+
+def _pair(name: str) -> Callable[[Random, list[str], str, str], Step]:
+    def make(random: Random, axes: list[str], axis: str, array: str) -> Step:
+        function, _, _ = array.partition(":")
+        local = [a for a in axes if a.startswith(f"{function}:")]
+        return name, (array, random.choice(local or axes)), {}
+
+    return make
+
+
+_MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
+    "split": lambda r, axes, axis, array: ("split", (axis, r.choice([2, 3, 4])), {}),
+    "reorder": _reorder,
+    "fuse": _fuse,
+    "unroll": lambda r, axes, axis, array: ("unroll", (axis, r.choice([0, 2, 3])), {}),
+    "pipeline": lambda r, axes, axis, array: ("pipeline", (axis,), {}),
+    "parallel": lambda r, axes, axis, array: ("parallel", (axis,), {}),
+    "partition": _partition,
+    "buffer_at": _pair("buffer_at"),
+    "reuse_at": _pair("reuse_at"),
+    "compute_at": lambda r, axes, axis, array: (
+        "compute_at", (axis, r.choice(_same_function(axes, axis))), {},
+    ),
+}  # fmt: skip
+
