@@ -7,7 +7,21 @@ import pytest
 from agreement import check
 
 import allo_rtl as allo
-from allo_rtl.ir.types import float32, int8, int32, uint8
+from allo_rtl.errors import BuildError
+from allo_rtl.ir.types import (
+    Fixed,
+    Struct,
+    UFixed,
+    bfloat16,
+    float16,
+    float32,
+    int8,
+    int32,
+    uint8,
+)
+from allo_rtl.rtl.interface import is_signed
+
+Pair = Struct({"a": int8, "b": float16})
 
 
 def predicated(A: int32[8], B: int32[8]):
@@ -133,3 +147,38 @@ def test_what_depends_on_data_has_no_latency_and_what_does_not_has():
     assert [k.__name__ for k, cycles in latency.items() if cycles is None] == [
         "around", "bounds", "calls", "early",
     ]  # fmt: skip
+
+
+def open_ended(A: int32[...], n: int32) -> int32:
+    total: int32 = 0
+    for i in range(n):
+        total += A[i]
+    return total
+
+
+def test_arrays_of_unknown_size_are_refused():
+    with pytest.raises(BuildError) as caught:
+        allo.customize(open_ended).build(target="rtl")
+    assert caught.value.loc.text == "def open_ended(A: int32[...], n: int32) -> int32:"
+    assert caught.value.message == (
+        "A is int32[...]: a memory in hardware has a size that is known when it is built"
+    )
+    assert caught.value.allowed == "arrays with constant extents"
+    assert caught.value.hint == "give it an extent, or use the CPU build"
+
+
+def typed(x: float32, y: Fixed(12, 4), p: Pair, A: bfloat16[4]) -> (UFixed(9, 1), float16[2]):
+    B: float16[2] = 0.0
+    B[1] = A[0] + x
+    z: UFixed(9, 1) = y
+    return z, B
+
+
+def test_ports_have_the_types_of_the_user():
+    ports = allo.customize(typed).build(target="rtl").interface
+    assert [(p.name, str(p.type)) for p in (*ports.args, *ports.results)] == [
+        ("x", "float32"), ("y", "Fixed(12, 4)"), ("p", str(Pair)), ("A", "bfloat16[4]"),
+        ("result", "UFixed(9, 1)"), ("B", "float16[2]"),
+    ]  # fmt: skip
+    assert ports.signals()["p"] == ("input", 24)
+    assert [is_signed(p.type) for p in ports.args[:3]] == [False, True, False]
