@@ -54,6 +54,8 @@ FORMATS: dict[str, Float] = {
     str(f): f for f in (float32, bfloat16, float16, float64, float8_e4m3, float8_e5m2)
 }
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+LONG_NS = 7.0
+"""Ways that are at least so long, where logic and not single wires decide."""
 LIMB = 18
 """Bits of a factor of the family's multiplier blocks."""
 KEEP: dict[str, str | int] = {"keep": 1}
@@ -244,18 +246,16 @@ def longest(unit: Unit, stages: int) -> float:
 
 
 def fit(results: Iterable[Result]) -> tuple[float, float]:
-    """(scale, extra) of the line over nominal ns that is above all measurements.
+    """(scale, extra) of a line over nominal ns that is above all measurements.
 
-    The scale is that of the longest way: few registers leave the tools most to optimise, and
-    beyond what was measured the line must not be too low.
+    The scale is the largest of long ways: the line must not be too low beyond them either.
     """
     rows = [
         (longest(Unit(r.operation, r.format, r.other), r.stages), 1000 / r.mhz - register_ns())
         for r in results
     ]
-    nominal, measured = max(rows)
-    scale = measured / nominal
-    return round(scale, 4), round(max(0.0, *(b - scale * a for a, b in rows)) + 5e-4, 4)
+    scale = max(b / a for a, b in [row for row in rows if row[0] > LONG_NS] or rows)
+    return round(scale, 4), round(max(0.0, *(b - scale * a for a, b in rows)) + 0.002, 3)
 
 
 def timing(unit: Unit, results: list[Result]) -> dict[str, Any]:
