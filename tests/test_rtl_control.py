@@ -123,6 +123,7 @@ LIMITS = {
     "A": (-20, 20), "B": (-20, 20), "n": (-2, 8), "L": (0, 7), "H": (0, 8), "x": (-20, 20),
     "c": (-3, 3),
 }  # fmt: skip
+SEEDS = {floats: (0,)}  # Amaranth's simulator takes seconds for a divider of floats
 KERNELS = [predicated, around, bounds, gather, calls, early, floats, select]
 PIPELINED = [
     (predicated, "i"), (around, "j"), (bounds, "i"), (bounds, "j"), (gather, "i"), (calls, "i"),
@@ -132,14 +133,14 @@ PIPELINED = [
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_in_sequence(kernel):
-    check(allo.customize(kernel), range(5), LIMITS, simulator="pysim")
+    check(allo.customize(kernel), SEEDS.get(kernel, range(5)), LIMITS, simulator="pysim")
 
 
 @pytest.mark.parametrize(("kernel", "axis"), PIPELINED)
 def test_pipelined(kernel, axis):
     s = allo.customize(kernel)
     s.pipeline(axis)
-    check(s, range(5), LIMITS, simulator="pysim")
+    check(s, SEEDS.get(kernel, range(5)), LIMITS, simulator="pysim")
 
 
 def test_what_depends_on_data_has_no_latency_and_what_does_not_has():

@@ -33,6 +33,7 @@ def test_wide_integers(kernel, device):
     check(allo.customize(kernel), (0, 1), limits, simulator="pysim", device=device)
 
 
+@pytest.mark.long
 def test_wide_integers_in_a_pipeline_in_verilator():
     s = allo.customize(products)
     s.pipeline("i")
