@@ -50,7 +50,7 @@ def fuzz(
     runs: int = 20,
     *,
     seed: int = 0,
-    hardware: Callable[[Schedule, Random], str | None] | None = None,
+    hardware: Callable[[Module, Random], str | None] | None = None,
     hardware_every: int = 5,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Findings:
@@ -60,7 +60,7 @@ def fuzz(
         kernel: a kernel, with or without primitives applied to it already.
         runs: schedules to make, each of one to six primitives.
         seed: the same seed gives the same schedules.
-        hardware: builds and runs a schedule as hardware and tells what is wrong, if anything.
+        hardware: runs a scheduled module as hardware and tells what is wrong, if anything.
         hardware_every: every so many schedules are given to it.
         progress: called with the number of schedules done.
     """
@@ -109,11 +109,11 @@ def _judge(module: Module, schedule: Schedule, found: Findings) -> None:
 def _build(
     schedule: Schedule,
     random: Random,
-    hardware: Callable[[Schedule, Random], str | None],
+    hardware: Callable[[Module, Random], str | None],
     found: Findings,
 ) -> None:
     try:
-        wrong = hardware(schedule, random)
+        wrong = hardware(schedule.module, random)
     except AlloError as error:
         found.refused["build", _reason(error)] += 1
         return
@@ -130,8 +130,9 @@ def _history(schedule: Schedule) -> str:
 def _reason(error: AlloError) -> str:
     """The kind of a refusal: its sentence without the names and numbers of this kernel."""
     kind = "illegal: " if isinstance(error, IllegalScheduleError) else ""
-    text = re.sub(r"'[^']*'|\([^)]*\)|\b[A-Za-z_]\w*\[[^\]]*\]", "...", error.message)
-    return kind + re.sub(r"\d+", "N", text).split(":")[0][:90]
+    text = re.sub(r"^\w+\(.*?\): ", "", error.message)
+    text = re.sub(r"'[^']*'|\([^)]*\)|\b[A-Za-z_]\w*\[[^\]]*\]", "...", text)
+    return kind + re.sub(r"\d+", "N", text).split(":")[0][:70]
 
 
 def findings_table(found: Findings) -> Table:

@@ -7,23 +7,23 @@ from random import Random
 import numpy as np
 
 from allo_rtl.hls.design import build_design
+from allo_rtl.ir.ops import Module
 from allo_rtl.rtl.kernel import KernelComponent
-from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim import pysim
 from allo_rtl.sim.cases import random_case
 from allo_rtl.target import device
 
 
-def run_in_amaranth(schedule: Schedule, random: Random) -> str | None:
-    """What is wrong with a schedule as hardware for one random input, or None.
+def run_in_amaranth(module: Module, random: Random) -> str | None:
+    """What is wrong with a scheduled module as hardware for one random input, or None.
 
     The chip is an ECP5; the clock, and with it the pipelining, is random too.
 
     Raises:
         BuildError: it cannot be built.
     """
-    design = build_design(schedule.module, device("ecp5-85"), random.choice([20.0, 50.0, 120.0]))
-    case = random_case(schedule.module, np.random.default_rng(random.getrandbits(32)))
+    design = build_design(module, device("ecp5-85"), random.choice([20.0, 50.0, 120.0]))
+    case = random_case(module, np.random.default_rng(random.getrandbits(32)))
     mine = [a.copy() if isinstance(a, np.ndarray) else a for a in case.inputs]
     found, cycles = pysim.run(KernelComponent(design), mine, max_cycles=1_000_000)
     values = zip((*mine, *found), (*case.after, *case.results), strict=True)
