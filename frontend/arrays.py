@@ -131,7 +131,8 @@ def evaluate(cx: Context, node: ast.expr, name: str = "") -> ArrayValue:
 
 def _variable(cx: Context, node: ast.Name | ast.Attribute) -> Variable:
     found = ex.array(cx, node)
-    assert found is not None, f"{ast.unparse(node)} is not an array"
+    if found is None:
+        raise KernelTypeError(f"'{ast.unparse(node)}' is not an array", loc=cx.loc(node))
     return found
 
 

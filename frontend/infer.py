@@ -217,7 +217,7 @@ def _named_type(kernel: Kernel, node: ast.Name | ast.Attribute) -> Type:
     known = [n for n, v in vars(types).items() if isinstance(v, Type)]
     known += [n for n, v in kernel.names.items() if isinstance(v, Type)]
     hints = {int: "write int32", float: "write float32", **_FORMS}
-    hint = hints.get(found) or similar(name, known)
+    hint = (hints.get(found) if isinstance(found, type) else None) or similar(name, known)
     number = f" (it is {found!r})" if isinstance(found, int | float) else ""
     what = f"'{name}' is not a type{number}" if found is not MISSING else f"unknown type '{name}'"
     raise LanguageError(what, loc=loc, allowed=TYPE_FORMS, hint=hint)

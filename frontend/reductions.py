@@ -166,6 +166,8 @@ def matmul(cx: Context, node: ast.AST, lhs: Tensor, rhs: Tensor, band: str = "")
     One operand may be a vector, (K,): then there is no ``i``, or no ``j``.
     """
     loc, shapes = cx.loc(node), (lhs.shape, rhs.shape)
+    if not all(shapes):
+        raise _mismatch("matmul", loc, (lhs, rhs), "arrays, not scalars")
     rows, columns = lhs.shape[-2:-1], rhs.shape[-1:] if len(rhs.shape) > 1 else ()
     inner = rhs.shape[-2] if columns else rhs.shape[-1]
     if lhs.shape[-1] != inner or not (rows or columns):
@@ -379,6 +381,8 @@ def layernorm(
 
     Nests ``<band>_sum``, ``_mean``, ``_squares``, ``_deviation`` and ``_scale``.
     """
+    if not isinstance(eps, int | float):
+        raise KernelTypeError(f"eps is {eps}, not a number", loc=cx.loc(node))
     if gamma.shape != x.shape[-1:] or beta.shape != x.shape[-1:]:
         rule = "(..., L), (L,) and (L,)"
         raise _mismatch("layernorm", cx.loc(node), (x, gamma, beta), rule)

@@ -222,11 +222,7 @@ def _assign_chain(cx: Context, node: ast.Assign) -> None:
         )
     given = ex.scalar(cx, node.value)
     for target in node.targets:
-        is_new = isinstance(target, ast.Name) and cx.scopes.find(target.id) is None
-        if not is_new and (view := array_place(cx, target)) is not None:
-            tensors.store(cx, view, given, cx.loc(node.value))
-        else:
-            _put_result(cx, target, given)
+        _put_result(cx, target, given)
 
 
 def _assign_new(cx: Context, target: ast.Name, value: ast.expr) -> None:
@@ -285,17 +281,21 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
 def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:
     if isinstance(target, ast.Name) and cx.scopes.find(target.id) is None:
         _bind(cx, target, given)
-    elif isinstance(given, Operand):
-        store(cx, place(cx, target), given, target)
-    else:
-        view = array_place(cx, target)
-        if view is None or view.shape != given.array.shape:
-            raise KernelTypeError(
-                f"the result is {given.type}, which '{ast.unparse(target)}' cannot hold",
-                loc=cx.loc(target),
-            )
-        value = tensors.of_variable(cx, Variable(given, cx.loc(target)), cx.loc(target))
-        tensors.store(cx, view, value, cx.loc(target))
+        return
+    view = array_place(cx, target)
+    if isinstance(given, Operand):
+        if view is None:
+            store(cx, place(cx, target), given, target)
+        else:
+            tensors.store(cx, view, given, cx.loc(target))
+        return
+    if view is None or view.shape != given.array.shape:
+        raise KernelTypeError(
+            f"the result is {given.type}, which '{ast.unparse(target)}' cannot hold",
+            loc=cx.loc(target),
+        )
+    value = tensors.of_variable(cx, Variable(given, cx.loc(target)), cx.loc(target))
+    tensors.store(cx, view, value, cx.loc(target))
 
 
 def _aug_assign(cx: Context, node: ast.AugAssign) -> None:

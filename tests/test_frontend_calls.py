@@ -157,6 +157,17 @@ def test_a_chained_assignment_computes_once_and_stores_from_left_to_right():
     assert A.tolist() == [3, 2, 3, 9]
 
 
+def test_a_scalar_fills_the_array_it_is_unpacked_to():
+    def kernel(A: int32[2, 2], x: int32) -> int32:
+        A[0], y = x + 1, x
+        A[1] = z = 5
+        return y + z
+
+    A = np.zeros((2, 2), int)
+    assert run(kernel, A, 7) == (12,)
+    assert A.tolist() == [[8, 8], [5, 5]]
+
+
 # Where kernels come from
 
 
