@@ -463,6 +463,3 @@ def test_the_top_is_named_when_it_is_not_last():
     text = print_module(Module(funcs=(f, g), top="f"))
     assert text.startswith('module attributes {allo.top = "f"} {\n')
     assert parse_module(text).top == "f"
-
-
-BODY = "func.func @f(%a: i8, %n: index, %A: memref<4xi8>) {{\n  {}\n  return\n}}\n"

@@ -1,15 +1,11 @@
 """MLIR that is not a module: errors with their place, and what is allowed."""
 
-
 import pytest
-from hypothesis import HealthCheck, settings
 
 from allo_rtl.errors import IRError, ParseError
-from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.mlir_parser import parse_module
 
-of, const = AffineExpr.of, AffineExpr.constant
-quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+BODY = "func.func @f(%a: i8, %n: index, %A: memref<4xi8>) {{\n  {}\n  return\n}}\n"
 
 
 @pytest.mark.parametrize(
