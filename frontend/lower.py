@@ -127,8 +127,10 @@ def _body(cx: Context, results: tuple[Type, ...] | None, errors: int) -> None:
     places = _result_places(cx, results) if early and results is not None else None
     if results is not None:
         cx.leave = lambda node: _return(cx, node, results, places)
-    left = block(cx, body)
-    if results and not left and (not returns or errors == len(cx.program.errors)):
+    ends = block(cx, body)
+    if places is None:  # A loop without end may stand before the return.
+        ends = any(isinstance(op, Return) for op in cx.builder.blocks[0])
+    if results and not ends and (not returns or errors == len(cx.program.errors)):
         _noting(cx, lambda: _missing_return(cx, None, some=bool(returns)))
     elif places is not None:
         _end(cx, places)

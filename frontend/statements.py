@@ -197,6 +197,12 @@ def _assign(cx: Context, node: ast.Assign) -> None:
     elif isinstance(node.value, ast.Dict):
         # The place says which struct it is, but is computed after the value.
         with cx.builder.block() as ops:
+            if (view := array_place(cx, target)) is not None:
+                raise KernelTypeError(
+                    f"a dictionary makes one struct, and '{ast.unparse(target)}' is an array",
+                    loc=cx.loc(node.value),
+                    hint="give it to each element in a loop",
+                )
             where = place(cx, target)
         value = ex.scalar_as(cx, node.value, where.type)
         cx.builder.blocks[-1].extend(ops)
