@@ -7,7 +7,7 @@ import ast
 import numpy as np
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arithmetic, calls, named_ops, subscripts, tensors, views
+from allo_rtl.frontend import arithmetic, calls, named_ops, streams, subscripts, tensors, views
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -66,6 +66,8 @@ def _call_rank(cx: Context, node: ast.Call) -> int:
         return rank(cx, node.func.value)  # type: ignore[attr-defined]
     if (op := named_ops.find(cx, node.func)) is not None:
         return op.rank(cx, node)
+    if (taken := streams.rank(cx, node)) is not None:
+        return taken
     if ex.builtin_name(cx, node.func) is not None or not calls.may_be_kernel(cx, node.func):
         return 0
     results = calls.find_callee(cx, node).func.results
@@ -195,6 +197,8 @@ def _call(cx: Context, node: ast.Call, name: str) -> ArrayValue:
         return named_ops.copied(tensor(cx, node.func.value))  # type: ignore[attr-defined]
     if (op := named_ops.find(cx, node.func)) is not None:
         return op.evaluate(cx, node)
+    if (taken := streams.array(cx, node, name)) is not None:
+        return taken
     (value,) = ex.call(cx, node, (name,))
     array = made(cx, value, node)
     assert isinstance(array, Tensor)

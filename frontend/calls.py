@@ -218,7 +218,7 @@ def make_call(
     """
     func, written = callee.func, cx.program.written(callee.func)
     values = tuple(
-        _argument(cx, *given[n], param, n in written) if n in given else _default(cx, callee, param)
+        argument(cx, *given[n], param, n in written) if n in given else _default(cx, callee, param)
         for n, param in enumerate(func.args)
     )
     hints = (*names, *("" for _ in func.results))
@@ -244,7 +244,12 @@ def _default(cx: Context, callee: Callee, param: Value) -> Value:
     return cx.builder.value(operand_of(raw, param.type), loc)
 
 
-def _argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: bool) -> Value:
+def argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: bool) -> Value:
+    """What a call passes for ``param``: ``arg``, a scalar converted.
+
+    Raises:
+        KernelTypeError: the type does not fit, or it is a constant and ``written`` to.
+    """
     loc, text = cx.loc(node), ast.unparse(node)
     if isinstance(arg, Operand) and isinstance(param.type, ScalarType):
         return cx.builder.value(cx.builder.convert(arg, param.type, loc), loc)

@@ -46,6 +46,14 @@ class Source:
         return SourceLoc(self.file, number, start + 1, max(end, start + 1) + 1, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which of the copies of a kernel this is: ``index`` is below ``mapping`` everywhere."""
+
+    index: tuple[int, ...]
+    mapping: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
     """A captured kernel; one is the same as another only when it is that object.
@@ -56,6 +64,7 @@ class Kernel:
         annotations: the annotations that Python has already evaluated, by argument name.
         defaults: the default values that Python has already evaluated, by argument name.
         known: of a kernel inside another, what stood for Python objects where it is defined.
+        pe: which copy it is, when it is a process of a region.
     """
 
     node: ast.FunctionDef
@@ -64,6 +73,7 @@ class Kernel:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
+    pe: Place | None = None
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.generics import instance, instance_text
 from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
+from allo_rtl.frontend.markers import is_region
 from allo_rtl.frontend.scope import (
     Binding,
     Cascade,
@@ -26,6 +27,7 @@ from allo_rtl.frontend.scope import (
     LocalKernel,
     Scalar,
     Scopes,
+    Streams,
     Variable,
     Visible,
 )
@@ -49,6 +51,7 @@ class Program:
         funcs: finished functions, callees first.
         errors: everything found wrong so far.
         instances: the functions made of each kernel, by its name.
+        captures: of each process, what it is given besides its arguments.
         hazards: arguments of each function that must not share elements, see :mod:`.overlaps`.
     """
 
@@ -60,6 +63,7 @@ class Program:
     errors: list[LanguageError] = field(default_factory=list)
     instances: dict[str, list[str]] = field(default_factory=dict)
     hazards: dict[str, frozenset[tuple[int, int, bool]]] = field(default_factory=dict)
+    captures: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
     _captured: dict[FunctionType, Kernel] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
@@ -78,6 +82,7 @@ class Program:
         outer: Scopes | None,
         loc: SourceLoc | None,
         params: Sequence[Any] = (),
+        name: str = "",
     ) -> Func:
         """The function of a kernel, lowered the first time it is asked for.
 
@@ -87,6 +92,7 @@ class Program:
             outer: the names of the kernel it is defined in.
             loc: the call.
             params: what is given in square brackets.
+            name: of the function, if it can have that.
 
         Raises:
             Cascade: it has errors (they are in ``errors``).
@@ -95,12 +101,14 @@ class Program:
         params = params or self.instantiate.get(kernel.name, ())
         bound, given, id_ = instance(kernel, params, loc)
         key = (key, given, id_)
+        if not name and given and is_region(kernel):
+            name = "_".join([kernel.name, *map(str, params)])
         if key not in self._names:
-            self._names[key] = name = self._name(kernel.name, id_, loc)
+            self._names[key] = name = self._name(kernel.name, id_, loc, name)
             before = len(self.errors)
             self._lower(bound, name, outer, loc)
-            if given:
-                where = f"in {instance_text(kernel, params)}"
+            if given or kernel.pe:
+                where = f"in {instance_text(kernel, params) if given else name}"
                 self.errors[before:] = [_within(e, where, loc) for e in self.errors[before:]]
         name = self._names[key]
         if name in self._active:
@@ -109,9 +117,9 @@ class Program:
             raise Cascade(f"the kernel '{name}' has errors")
         return self.funcs[name]
 
-    def _name(self, kernel: str, id_: str, loc: SourceLoc | None) -> str:
+    def _name(self, kernel: str, id_: str, loc: SourceLoc | None, name: str) -> str:
         taken = {*self._names.values(), *self.globals}
-        wanted = f"{kernel}_{id_}" if id_ else kernel
+        wanted = f"{kernel}_{id_}" if id_ else name or kernel
         if id_ and wanted in taken:
             raise LanguageError(
                 f"the name '{wanted}' of the instance '{id_}' is in use",
@@ -230,6 +238,8 @@ class Context:
         chain: whether a branch of the ``meta_if`` just before was taken; None without one.
         leave: lowers a return.
         parts: the views that are made, by their values.
+        is_region: what the kernel calls runs at once (see :mod:`.regions`).
+        captures: of a process, streams and scalars of its region and what they are here.
         hazards: pairs of arrays that must not share elements.
     """
 
@@ -245,6 +255,8 @@ class Context:
     chain: bool | None = None
     leave: Callable[[ast.Return], None] | None = None
     parts: dict[Value, SubView] = field(default_factory=dict)
+    captures: dict[Value, Value] = field(default_factory=dict)
+    is_region: bool = False
     hazards: set[Hazard] = field(default_factory=set)
     _constants: dict[str, Variable] = field(default_factory=dict)
 
@@ -281,8 +293,20 @@ class Context:
             return found
         if isinstance(known := self.kernel.known.get(name), Known):
             return known
-        around = self.scopes.find_outer(name)
-        return around if isinstance(around, LocalKernel) else None
+        match around := self.scopes.find_outer(name):
+            case LocalKernel():
+                return around
+            case Streams() if self.kernel.pe:
+                return around
+            case Scalar(value=value, loc=loc) if self.kernel.pe:
+                return Scalar(self.captured(value), loc)
+        return None
+
+    def captured(self, value: Value) -> Value:
+        """A stream or scalar of the region around: an argument that this process gets as well."""
+        if value not in self.captures:
+            self.captures[value] = Value(value.type, value.name)
+        return self.captures[value]
 
     def outer_array(self, node: ast.Name | ast.Attribute) -> Variable | None:
         """The constant array that a name outside the kernel stands for, if it does."""
@@ -304,11 +328,14 @@ class Context:
     def unknown(self, node: ast.Name) -> LanguageError:
         """The error for a name that is nothing here."""
         name, loc = node.id, self.loc(node)
-        if self.scopes.find_outer(name) is not None:
+        if (around := self.scopes.find_outer(name)) is not None:
+            kind = "stream" if isinstance(around, Streams) else "variable"
+            given = f"@df.kernel(mapping=..., args=[..., {name}])"
+            what = f"pass it as an argument of '{self.kernel.name}'"
             return LanguageError(
-                f"'{name}' is a variable of the kernel around '{self.kernel.name}'",
+                f"'{name}' is a {kind} of the kernel around '{self.kernel.name}'",
                 loc=loc,
-                hint=f"pass it as an argument of '{self.kernel.name}'",
+                hint=f"{what}: {given}" if self.kernel.pe else what,
             )
         if (ended := self.scopes.ended.get(name)) is not None:
             return LanguageError(

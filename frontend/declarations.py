@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, initial
+from allo_rtl.frontend import arrays, initial, streams
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.known import declare_constexpr, declare_stateful
-from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
+from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Streams, Variable
 from allo_rtl.frontend.views import View
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, ScalarType
@@ -62,6 +62,8 @@ def _same_variable(cx: Context, target: ast.Name, type_: object) -> Variable | N
             what = f"is an argument ({value.type})"
         case LocalKernel():
             what = "is a kernel"
+        case Streams():
+            what = "is a stream"
         case Known():
             what = "is a constant"
     raise KernelTypeError(
@@ -134,6 +136,8 @@ def _from_list(
 def call_result(cx: Context, node: ast.expr, name: str = "") -> Value | Operand | None:
     """The one result of a call of a kernel; None when ``node`` is not such a call."""
     if not isinstance(node, ast.Call) or ex.builtin_name(cx, node.func) is not None:
+        return None
+    if streams.method(cx, node) is not None:
         return None
     outs = ex.call(cx, node, (name,))
     if len(outs) != 1:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arithmetic, arrays, bits, functions, named_ops, selection
+from allo_rtl.frontend import arithmetic, arrays, bits, functions, named_ops, selection, streams
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Operand, float_literal, number
 from allo_rtl.frontend.calls import Callee, bind, find_callee, make_call
@@ -20,9 +20,10 @@ from allo_rtl.frontend.infer import (
     is_module,
 )
 from allo_rtl.frontend.known import known_number
-from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Variable
+from allo_rtl.frontend.scope import Known, LocalKernel, Scalar, Streams, Variable
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import BinaryKind, If, Op, Value
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import (
     ArrayType,
     IntegerType,
@@ -152,7 +153,7 @@ def array(cx: Context, node: ast.expr) -> Variable | None:
         match cx.find(node.id):
             case Variable(value=value) as found:
                 return found if value.array.rank else None
-            case Scalar() | LocalKernel():
+            case Scalar() | LocalKernel() | Streams():
                 return None
     if isinstance(node, ast.Name | ast.Attribute):
         return cx.outer_array(node)
@@ -165,6 +166,7 @@ def _subscripted(cx: Context, node: ast.Subscript) -> Operand:
         raise array_as_scalar(cx, node, arrays.evaluate(cx, node).type)
     if arrays.rank(cx, node.value):
         return arrays.element(cx, node)
+    streams.refuse_value(cx, node)
     if not _has_parts(cx, node.value):
         raise _not_an_array(cx, node.value)
     word = scalar(cx, node.value)
@@ -220,6 +222,8 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
                 )
             case Known(value=known, type=ScalarType() as type_):
                 return known_number(cx, node, known, type_)
+            case Streams():
+                streams.refuse_value(cx, node)
     thing = cx.outside(node)
     if (known := as_int(thing)) is not None:
         return number(known, constant_type(thing))
@@ -368,7 +372,7 @@ def _aside(cx: Context, make: Callable[[], Operand]) -> tuple[Operand, list[Op]]
 
 def _all_safe(cx: Context, ops: list[Op]) -> bool:
     """Whether the operations may run when the source does not ask for them."""
-    return not any(isinstance(op, If) or op in cx.builder.unsafe for op in ops)
+    return not any(isinstance(op, If) or op in cx.builder.unsafe for op in walk(tuple(ops)))
 
 
 def _either(
@@ -397,6 +401,8 @@ def _either(
 def _call(cx: Context, node: ast.Call) -> Operand:
     if (name := builtin_name(cx, node.func)) is not None:
         return _builtin(cx, node, name)
+    if (taken := streams.scalar(cx, node)) is not None:
+        return taken
     if (op := named_ops.find(cx, node.func)) is not None:
         if op.rank(cx, node):
             raise array_as_scalar(cx, node, arrays.evaluate(cx, node).type)

@@ -123,3 +123,4 @@ def _fits(arg: Any, bound: object) -> bool:  # noqa: ANN401 - a type or a number
 
 def _text(arg: object) -> str:
     return str(arg) if isinstance(arg, Type) else repr(arg)
+

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any
 
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError, SourceLoc
-from allo_rtl.frontend import arrays, overlaps, tensors
+from allo_rtl.frontend import arrays, overlaps, regions, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared, declared_by
 from allo_rtl.frontend.builder import Builder, Operand
@@ -20,6 +20,7 @@ from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.jumps import flag, jump_out, own_returns, tail_returns
+from allo_rtl.frontend.markers import is_region
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
 from allo_rtl.frontend.statements import block, changed_names
 from allo_rtl.frontend.tensors import ArrayValue
@@ -108,15 +109,25 @@ def _key(fn: Callable[..., Any] | str) -> object:
 
 def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) -> Func:
     """Lower one kernel to a function; what is wrong goes to ``program.errors``."""
-    cx = Context(kernel, program, Scopes(outer), name, Builder(rules=program.rules))
+    cx = Context(
+        kernel, program, Scopes(outer), name, Builder(rules=program.rules),
+        is_region=is_region(kernel),
+    )  # fmt: skip
     errors = len(program.errors)
     args = _arguments(cx)
     results = _noting(cx, lambda: _results(cx))
     _body(cx, results, errors)
     program.hazards[name] = overlaps.of_arguments(cx, args)
     ops = (*cx.prologue, *cx.builder.blocks[0])
-    loc = cx.loc(kernel.node)
-    return Func(name=name, args=args, results=results or (), body=ops, loc=loc)
+    args = (*args, *cx.captures.values())
+    program.captures[name] = tuple(cx.captures)
+    func = Func(
+        name=name, args=args, results=results or (), body=ops, loc=cx.loc(kernel.node),
+        dataflow=cx.is_region,
+    )  # fmt: skip
+    if cx.is_region:
+        func = regions.finished(cx, func, errors)
+    return func
 
 
 def _body(cx: Context, results: tuple[Type, ...] | None, errors: int) -> None:
@@ -216,7 +227,7 @@ def _declare_argument(cx: Context, arg: ast.arg, value: Value, assigned: bool) -
     loc = cx.loc(arg)
     if isinstance(value.type, ArrayType):
         cx.scopes.declare(arg.arg, Variable(value, loc))
-    elif assigned:
+    elif assigned and not cx.is_region:
         # Arguments are by value: the kernel changes a variable of its own.
         variable = cx.builder.alloc(ArrayType(value.scalar, ()), arg.arg, loc)
         cx.builder.store(Operand(value.scalar, value), variable, (), loc)

@@ -13,7 +13,7 @@ from typing import Any
 from allo_rtl.errors import LanguageError, SourceLoc
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import ScalarType
+from allo_rtl.ir.types import ScalarType, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,16 @@ class Frame:
     running: Value | None = None
 
 
-type Binding = Variable | Scalar | LocalKernel | Known
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """A stream of a region, or an array of streams; ``values`` has each of them, row-major."""
+
+    type: Stream
+    values: tuple[Value, ...]
+    loc: SourceLoc
+
+
+type Binding = Variable | Scalar | LocalKernel | Known | Streams
 
 
 class Cascade(LanguageError):

@@ -7,7 +7,7 @@ import types
 from collections.abc import Mapping, Sequence
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, named_ops, tensors
+from allo_rtl.frontend import arrays, named_ops, regions, streams, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -113,9 +113,15 @@ def statement(cx: Context, node: ast.stmt) -> bool:
     Raises:
         LanguageError: it is not in the language.
     """
+    if cx.is_region:
+        regions.check_statement(cx, node)
     match node:
+        case ast.AnnAssign() if regions.is_stream(cx, node):
+            regions.declare_stream(cx, node)
         case ast.AnnAssign():
             annotated(cx, node)
+        case ast.Assign(targets=[target], value=value) if regions.is_get_pid(cx, value):
+            regions.get_pid(cx, target, value)
         case ast.Assign():
             _assign(cx, node)
         case ast.AugAssign():
@@ -137,11 +143,9 @@ def statement(cx: Context, node: ast.stmt) -> bool:
             _expression(cx, node)
         case ast.FunctionDef():
             if node.decorator_list:
-                raise LanguageError(
-                    "a decorator is not supported on a kernel inside another",
-                    loc=cx.loc(node.decorator_list[0]),
-                )
-            cx.scopes.declare(node.name, LocalKernel(cx.inner_kernel(node), cx.loc(node)))
+                regions.processes(cx, node)
+            else:
+                cx.scopes.declare(node.name, LocalKernel(cx.inner_kernel(node), cx.loc(node)))
         case ast.Assert():
             assertion(cx, node)
         case ast.Pass():
@@ -164,6 +168,8 @@ def _expression(cx: Context, node: ast.Expr) -> None:
             pass  # A docstring, or '...' for an empty body.
         case ast.Call(func=func) if is_print(cx, func):
             print_line(cx, node.value)
+        case ast.Call() if streams.statement(cx, node.value):
+            pass
         case ast.Call(func=func) if not (ex.builtin_name(cx, func) or named_ops.find(cx, func)):
             ex.call(cx, node.value)
         case _:
@@ -267,6 +273,8 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:
             given.append(arrays.snapshot(cx, part))
+    elif (pair := streams.two(cx, value)) is not None:
+        given += pair
     elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
         names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
         for out in ex.call(cx, value, names):

@@ -28,9 +28,12 @@ MAY_IMPORT = {
     "sim": {"ir", "hls", "rtl"},
     "boards": {"ir", "hls", "rtl", "sim"},
 }
-# Schedule.build, and nothing else, hands over to the page that joins the stages; and compose finds
-# the library's own schedules.
-ALSO = {"allo_rtl/schedule/schedule.py": {"pipeline", "library", "customize"}}
+# Schedule.build, and calling a region, hand over to the pages that join the stages; and compose
+# finds the library's own schedules.
+ALSO = {
+    "allo_rtl/schedule/schedule.py": {"pipeline", "library", "customize"},
+    "frontend/dataflow_dsl.py": {"dataflow"},
+}
 # Modules of allo_rtl itself that every package may use: they import none of the packages but ir.
 COMMON = {"errors", "target"}
 

@@ -426,6 +426,58 @@ class StreamType(Type):
         return f"Stream[{self.element}, {self.depth}]"
 
 
+@dataclass(frozen=True, slots=True)
+class Stream(Type):
+    """What a region declares a stream as.
+
+    ``s: Stream[int32, 4]`` is a FIFO of 4 numbers, ``Stream[int32[8], 4]`` one of 4 blocks of 8,
+    and ``Stream[int32, 4][2, 3]`` is an array of FIFOs.
+
+    Raises:
+        ValueError: the depth is not 1 or more, or there is something else than this.
+    """
+
+    element: ScalarType | ArrayType
+    depth: int = 2
+    shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        array = isinstance(self.element, ArrayType) and not self.element.is_dynamic
+        if not isinstance(self.element, ScalarType) and not array:
+            raise ValueError(f"a stream carries scalars or blocks of them, not {self.element}")
+        StreamType(self.scalar, self.depth)
+        ArrayType(self.scalar, self.shape)
+
+    def __class_getitem__(cls, params: Any) -> Stream:  # noqa: ANN401 - a type, or with a depth
+        parts = params if isinstance(params, tuple) else (params,)
+        if len(parts) > 2:
+            raise ValueError("a stream has an element type and a depth: Stream[int32, 4]")
+        return cls(*parts)
+
+    def __getitem__(self, shape: Any) -> Stream:  # noqa: ANN401 - int or a tuple
+        dims = shape if isinstance(shape, tuple) else (shape,)
+        return replace(self, shape=(*self.shape, *dims))
+
+    @property
+    def scalar(self) -> ScalarType:
+        """The type of what goes through it one by one."""
+        return self.element.element if isinstance(self.element, ArrayType) else self.element
+
+    @property
+    def block(self) -> tuple[int, ...]:
+        """The shape of a block, () for scalars."""
+        return self.element.shape if isinstance(self.element, ArrayType) else ()
+
+    @property
+    def channel(self) -> StreamType:
+        """The type of each FIFO; its depth counts scalars."""
+        return StreamType(self.scalar, self.depth * ArrayType(self.scalar, self.block).size)
+
+    def __str__(self) -> str:
+        shape = f"[{', '.join(map(str, self.shape))}]" if self.shape else ""
+        return f"Stream[{self.element}, {self.depth}]{shape}"
+
+
 index = Index()
 bool_ = UInt(1)
 

@@ -17,7 +17,7 @@ from allo_rtl.schedule.state import ScheduleState, Step, call_text
 
 __all__ = ["TARGETS", "Schedule", "Step", "call_text"]
 
-TARGETS = ("cpu", "llvm", "evaluator", "rtl")
+TARGETS = ("cpu", "llvm", "evaluator", "simulator", "rtl")
 """What :meth:`Schedule.build` builds."""
 
 
@@ -400,8 +400,9 @@ class Schedule(ScheduleState):
         """Build the kernel as scheduled.
 
         Args:
-            target: None, ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"evaluator"``
-                for the definition of the language, slow; ``"rtl"`` for hardware.
+            target: ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"evaluator"`` (or
+                ``"simulator"``) for the definition of the language, slow; ``"rtl"`` for hardware.
+                None is the simulator for a kernel with regions, the CPU for any other.
             options: of the target; see :mod:`allo_rtl.pipeline`.
 
         Returns:
@@ -416,8 +417,11 @@ class Schedule(ScheduleState):
 
         builds: dict[str, Callable[..., Any]] = {
             "rtl": pipeline.build_rtl, "evaluator": pipeline.build_evaluator,
+            "simulator": pipeline.build_evaluator, "cpu": pipeline.build_cpu,
+            "llvm": pipeline.build_cpu,
         }  # fmt: skip
-        return builds.get(target or "cpu", pipeline.build_cpu)(self.module, **options)
+        regions = any(f.dataflow for f in self.module.funcs)
+        return builds[target or ("simulator" if regions else "cpu")](self.module, **options)
 
 
 def _predefined(kernel: object, instantiate: list[Any] | None) -> Schedule:

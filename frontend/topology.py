@@ -1,0 +1,88 @@
+"""What connects the processes of a region: every stream has one writer and one reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.ir.ops import Call, Func, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, Poll, PollKind, Put, TryPut
+
+type Funcs = Mapping[str, Func]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A process that writes to a stream, or reads from it, and where it first does."""
+
+    process: str
+    loc: SourceLoc | None
+
+
+def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
+    """What is wrong with the streams of a region; ``funcs`` has its processes."""
+    found: list[LanguageError] = []
+    for op in region.body:
+        if isinstance(op, MakeStream):
+            writers, readers = ends(region, funcs, op.result)
+            found += _several(op, writers, "writes to it", "writers")
+            found += _several(op, readers, "reads it", "readers")
+            found += _loose(op, writers, readers)
+    return found
+
+
+def ends(region: Func, funcs: Funcs, stream: Value) -> tuple[list[End], list[End]]:
+    """The processes that write to a stream of a region, and those that read it."""
+    writers: list[End] = []
+    readers: list[End] = []
+    for call in region.body:
+        if not isinstance(call, Call) or stream not in call.args:
+            continue
+        inside = funcs[call.callee].args[call.args.index(stream)]
+        uses = list(_uses(funcs[call.callee], inside))
+        for side, wanted in ((writers, True), (readers, False)):
+            places = [loc for writes, loc in uses if writes is wanted]
+            if places:
+                side.append(End(call.callee, places[0]))
+    return writers, readers
+
+
+def _uses(func: Func, stream: Value) -> Iterator[tuple[bool, SourceLoc | None]]:
+    """Whether each operation on a stream is a writer's, and its place."""
+    for op in walk(func.body):
+        if isinstance(op, STREAM_OPS) and op.stream is stream:
+            asks = isinstance(op, Poll) and op.kind is PollKind.FULL
+            yield asks or isinstance(op, Put | TryPut), op.loc
+
+
+def _several(op: MakeStream, found: list[End], does: str, what: str) -> list[LanguageError]:
+    if len(found) < 2:
+        return []
+    notes = [(f"'{end.process}' {does} here", end.loc) for end in found[:2]]
+    return [
+        LanguageError(
+            f"the stream '{op.result.name}' has {len(found)} {what}",
+            loc=op.loc,
+            notes=notes,
+            allowed="one process that writes and one that reads",
+            hint="declare a stream for each: s: Stream[int32, 4][2]",
+        )
+    ]
+
+
+def _loose(op: MakeStream, writers: list[End], readers: list[End]) -> list[LanguageError]:
+    if bool(writers) == bool(readers):
+        return []
+    other, does, nobody = (
+        (writers[0], "writes to it", "reads it") if writers
+        else (readers[0], "reads it", "writes to it")
+    )  # fmt: skip
+    return [
+        LanguageError(
+            f"nobody {nobody}: the stream '{op.result.name}' has one end",
+            loc=op.loc,
+            notes=[(f"'{other.process}' {does} here", other.loc)],
+        )
+    ]
