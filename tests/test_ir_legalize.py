@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from allo_rtl.customize import customize
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.arithmetic import limits
 from allo_rtl.ir.evaluate import evaluate
@@ -37,6 +38,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import (
+    ArrayType,
     Fixed,
     FixedType,
     Float,
@@ -242,6 +244,37 @@ def test_state_is_named_by_the_top_and_passed_down():
         assert evaluate(form, [], state=state) == (41, 42)
         assert evaluate(form, [], state=state) == (43, 44)
         assert evaluate(form, []) == (41, 42)
+
+
+# Open extents
+
+
+def total(A: int32[...], n: int32) -> int32:
+    s: int32 = 0
+    for i in range(n):
+        s += A[i]
+    return s
+
+
+def two_totals(A: int32[4], B: int32[6]) -> int32:
+    return total(A, 4) + total(B[1:5], 3)
+
+
+def test_functions_with_open_extents_get_copies_for_what_they_are_given():
+    module = customize(two_totals).module
+    legal = legalize(module)
+    verify_module(legal)
+    assert not any(
+        isinstance(a.type, ArrayType) and a.type.is_dynamic for f in legal.funcs for a in f.args
+    )
+    a, b = np.arange(4), np.arange(6) * 10
+    for form in (module, legal):
+        assert evaluate(form, [a, b]) == (6 + 10 + 20 + 30,)
+
+
+def test_what_is_passed_from_outside_stays_open():
+    legal = legalize(customize(total).module)
+    assert legal.top_func.args[0].array.is_dynamic
 
 
 # Views

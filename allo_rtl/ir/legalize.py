@@ -6,7 +6,8 @@
   numbers the integers they are multiples of, and an argument has the same bits as before;
 * floating-point operations are ``FloatOp``; elementary functions are calls of integer functions
   (:mod:`allo_rtl.ir.functions`);
-* there are no views, and only the top names stateful arrays.
+* there are no views, only the top names stateful arrays, and only what is passed to it may have
+  an open extent.
 
 It computes the same: the evaluator is defined on both forms, and tests compare them.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.ir.extents import close_extents
 from allo_rtl.ir.functions import build_function
 from allo_rtl.ir.ops import (
     Alloc,
@@ -62,7 +64,7 @@ type Whole = IntegerType | Index
 
 def legalize(module: Module) -> Module:
     """A verified module in the form described above."""
-    return _Scalars(resolve_views(hoist_state(module))).module()
+    return _Scalars(resolve_views(hoist_state(close_extents(module)))).module()
 
 
 def legal_type(type_: Type) -> Type:
