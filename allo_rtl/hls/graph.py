@@ -13,6 +13,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.fold import apply
 from allo_rtl.hls.node import (
     COMPARISONS,
+    DIVISIONS,
     FLOAT_COMPARISONS,
     FloatSpec,
     Kind,
@@ -24,11 +25,14 @@ from allo_rtl.hls.node import (
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
 from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import Index, UInt
+from allo_rtl.ir.types import Index, Int, UInt
 
 BIT = UInt(1)
 INDEX = Index()
 
+
+_RECIPROCAL_BITS = 33
+"""Numbers of more bits are divided by a divider, also by constants."""
 
 _SHIFTS = (Kind.SHL, Kind.SHR)
 
@@ -168,7 +172,7 @@ class Graph:
             return self._simplify_compare(kind, a, b)
         if kind is Kind.MUL:
             return self._simplify_mul(type, a, b, loc)
-        if kind in (Kind.DIV, Kind.FLOORDIV):
+        if kind in DIVISIONS:
             return self._divide_by_constant(kind, type, a, b)
         if kind in _SHIFTS and b.is_const and not 0 <= b.value < type.bits:
             return self._shift_out(kind, type, a)
@@ -232,23 +236,51 @@ class Graph:
         return total
 
     def _divide_by_constant(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
-        """Division of a number of known range by a positive constant: a shift or reciprocal."""
-        if not b.is_const or b.value < 1 or (kind is Kind.DIV and a.range[0] < 0):
+        """Division by a positive constant: shifts, or the product with a reciprocal."""
+        if not b.is_const or b.value < 1:
             return None
-        divisor = b.value
+        divisor, (low, high) = b.value, a.range
         if divisor == 1:
-            return a
-        if divisor & (divisor - 1) == 0:
-            return self.make(Kind.SHR, type, a, self.const(divisor.bit_length() - 1, type))
-        low, high = a.range
-        if type != INDEX or high - low >= 1 << 24:
+            return self.const(0, type) if kind is Kind.REM else a
+        power = divisor & (divisor - 1) == 0
+        if not power and max(-low, high) >> _RECIPROCAL_BITS:
             return None
-        offset = -(low // divisor)  # shifts the numerator into the non-negative numbers
-        raised = self.make(Kind.ADD, INDEX, a, self.const(offset * divisor, INDEX))
-        quotient = self._reciprocal(raised, divisor, high + offset * divisor)
-        return self.make(Kind.SUB, INDEX, quotient, self.const(offset, INDEX))
+        if kind is Kind.REM:
+            if power and low >= 0:
+                return self.make(Kind.AND, type, a, self.const(divisor - 1, type))
+            quotient = self.make(Kind.DIV, type, a, b)
+            multiple = self.make(Kind.MUL, type, quotient, b)
+            return self.make(Kind.SUB, type, a, multiple)
+        if power:
+            return self._shifted(kind, type, a, divisor)
+        return self._by_magnitude(kind, type, a, divisor)
 
-    def _reciprocal(self, node: Node, divisor: int, high: int) -> Node:
+    def _shifted(self, kind: Kind, type: Number, a: Node, divisor: int) -> Node:
+        """Division by a power of two; a negative number is raised first to round toward zero."""
+        wide = Int(type.bits + 1)
+        if kind is Kind.DIV and a.range[0] < 0:
+            negative = self.make(Kind.LT, BIT, a, self.const(0, a.type))
+            bias = self.select(negative, self.const(divisor - 1, wide), self.const(0, wide))
+            a = self.make(Kind.ADD, wide, self.cast(a, wide), bias)
+        amount = self.const(divisor.bit_length() - 1, a.type)
+        return self.cast(self.make(Kind.SHR, a.type, a, amount), type)
+
+    def _by_magnitude(self, kind: Kind, type: Number, a: Node, divisor: int) -> Node:
+        """Division of the number without its sign, which the quotient gets again."""
+        low, high = a.range
+        wide = Int(2 * _RECIPROCAL_BITS + divisor.bit_length() + 8)
+        number = self.cast(a, wide)
+        if low >= 0:
+            return self.cast(self._reciprocal(number, divisor, high, wide), type)
+        negative = self.make(Kind.LT, BIT, a, self.const(0, a.type))
+        raised = self.const(divisor - 1 if kind is Kind.FLOORDIV else 0, wide)
+        magnitude = self.select(negative, self.make(Kind.SUB, wide, raised, number), number)
+        most = max(high, (divisor - 1 if kind is Kind.FLOORDIV else 0) - low)
+        quotient = self._reciprocal(magnitude, divisor, most, wide)
+        minus = self.make(Kind.SUB, wide, self.const(0, wide), quotient)
+        return self.cast(self.select(negative, minus, quotient), type)
+
+    def _reciprocal(self, node: Node, divisor: int, high: int, wide: Number) -> Node:
         """``node // divisor`` for 0 <= node <= high, as (node * m) >> s.
 
         With m = ceil(2**s / divisor) the error is below high * divisor / 2**s / divisor, so
@@ -256,8 +288,8 @@ class Graph:
         """
         shift = high.bit_length() + divisor.bit_length()
         factor = -(-(1 << shift) // divisor)
-        product = self.make(Kind.MUL, INDEX, node, self.const(factor, INDEX))
-        return self.make(Kind.SHR, INDEX, product, self.const(shift, INDEX))
+        product = self.make(Kind.MUL, wide, node, self.const(factor, wide))
+        return self.make(Kind.SHR, wide, product, self.const(shift, wide))
 
     def _identity(self, kind: Kind, type: Number, a: Node, b: Node) -> Node | None:
         if a.is_const and kind in (Kind.ADD, Kind.AND, Kind.OR, Kind.XOR):
