@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import ClockDomain, Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
+from allo_rtl.hls.fold import apply
 from allo_rtl.hls.graph import Graph, signed_digits
 from allo_rtl.hls.node import DIVISIONS, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
@@ -224,4 +225,4 @@ def value_of(node, env):
         return env[node]
     if node.is_const:
         return node.value
-    return expected(node.kind, node.type, *(value_of(o, env) for o in node.operands))
+    return apply(node.kind, node.type, [value_of(o, env) for o in node.operands])
