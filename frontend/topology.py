@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from allo_rtl.errors import LanguageError, SourceLoc
 from allo_rtl.ir.ops import Call, Func, Value
-from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, Poll, PollKind, Put, TryPut
+from allo_rtl.ir.stream_ops import MakeStream, used
 
 type Funcs = Mapping[str, Func]
 
@@ -40,21 +39,12 @@ def ends(region: Func, funcs: Funcs, stream: Value) -> tuple[list[End], list[End
     for call in region.body:
         if not isinstance(call, Call) or stream not in call.args:
             continue
-        inside = funcs[call.callee].args[call.args.index(stream)]
-        uses = list(_uses(funcs[call.callee], inside))
-        for side, wanted in ((writers, True), (readers, False)):
-            places = [loc for writes, loc in uses if writes is wanted]
-            if places:
-                side.append(End(call.callee, places[0]))
+        func = funcs[call.callee]
+        inside = func.args[call.args.index(stream)]
+        for side, ops in zip((writers, readers), used(func, inside), strict=True):
+            if ops:
+                side.append(End(call.callee, ops[0].loc))
     return writers, readers
-
-
-def _uses(func: Func, stream: Value) -> Iterator[tuple[bool, SourceLoc | None]]:
-    """Whether each operation on a stream is a writer's, and its place."""
-    for op in walk(func.body):
-        if isinstance(op, STREAM_OPS) and op.stream is stream:
-            asks = isinstance(op, Poll) and op.kind is PollKind.FULL
-            yield asks or isinstance(op, Put | TryPut), op.loc
 
 
 def _several(op: MakeStream, found: list[End], does: str, what: str) -> list[LanguageError]:

@@ -88,7 +88,9 @@ def test_the_top_function():
 def test_an_unknown_target():
     with pytest.raises(BuildError) as caught:
         scheduled().build(target="vhls")
-    assert str(caught.value) == "there is no target 'vhls'\n  allowed: cpu, llvm, evaluator, simulator, rtl"
+    assert str(caught.value) == (
+        "there is no target 'vhls'\n  allowed: cpu, llvm, evaluator, simulator, rtl"
+    )
 
 
 def test_customize_takes_text_and_modules():

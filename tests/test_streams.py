@@ -80,7 +80,7 @@ def test_a_reader_that_waits_for_ever_is_a_deadlock():
     with pytest.raises(Deadlock) as caught:
         run(pipe(puts=7, gets=8), np.arange(7), np.zeros(8, int))
     assert str(caught.value) == (
-        "deadlock: consumer waits for a value from link, which is empty"
+        "deadlock: consumer waits for a value from link, which is empty, and producer has ended"
     )
 
 
@@ -88,7 +88,8 @@ def test_a_writer_that_waits_for_ever_gets_the_depth_that_would_free_it():
     with pytest.raises(Deadlock) as caught:
         run(pipe(depth=3, puts=8, gets=4), np.arange(8), np.zeros(4, int))
     assert str(caught.value) == (
-        "deadlock: producer waits for room in link, which is full (depth 3)\n"
+        "deadlock: producer waits for room in link, which is full (depth 3), "
+        "and consumer has ended\n"
         "  hint: with these depths it would not wait: link 8"
     )
     assert caught.value.full == ("link",)

@@ -59,7 +59,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.processes import Fifo, Processes
-from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut, used
 from allo_rtl.ir.types import DYNAMIC, ArrayType, StreamType, Type
 
 type IntArray = npt.NDArray[Any]
@@ -120,7 +120,7 @@ def _run(
     state: State,
     output: Callable[[str], None] | None,
 ) -> tuple[int | _Array, ...]:
-    """A run; one that ends in a deadlock is looked at again with streams of any depth."""
+    """A run; after one that ends in a deadlock it is found out which depths are enough."""
     past = {name: list(cells) for name, cells in state.items()}
     try:
         return _Frame(_Context(module, state, output or _nowhere), func, inputs).run()
@@ -131,18 +131,42 @@ def _run(
             else new
             for old, new in zip(before, inputs, strict=True)
         ]
-        unlimited = _Context(module, past, _nowhere, any_depth=True)
-        try:
-            _Frame(unlimited, func, again).run()
-        except AlloError:
-            raise deadlock from None
-        needed = {f.name: f.most for f in unlimited.fifos if f.name in deadlock.full}
-        depths = ", ".join(f"{n} {most}" for n, most in needed.items() if most)
-        hint = f"with these depths it would not wait: {depths}" if depths else None
+        depths = _enough(module, func, again, past, frozenset(deadlock.full))
+        text = ", ".join(f"{name} {depth}" for name, depth in depths.items())
+        hint = f"with these depths it would not wait: {text}" if depths else None
         raise Deadlock(
             deadlock.message.removeprefix("deadlock: "), notes=deadlock.notes, full=deadlock.full,
             hint=hint,
         ) from None  # fmt: skip
+
+
+def _enough(
+    module: Module, func: Func, inputs: Sequence[int | _Array], state: State, names: frozenset[str]
+) -> dict[str, int]:
+    """Depths of some streams with which a run ends, tried out; none when there are none.
+
+    What these streams hold without a limit is enough for them; others that are in the way then
+    are added to them.
+    """
+    while names:
+        copies = [i.copy() if isinstance(i, _Array) else i for i in inputs]
+        past = {name: list(cells) for name, cells in state.items()}
+        context = _Context(module, past, _nowhere, unlimited=names)
+        try:
+            _Frame(context, func, copies).run()
+        except Deadlock as deadlock:
+            if names.issuperset(deadlock.full):
+                return {}
+            names = names.union(deadlock.full)
+        except AlloError:
+            return {}
+        else:
+            found: dict[str, int] = {}
+            for fifo in context.fifos:
+                if fifo.name in names and fifo.most > fifo.declared:
+                    found[fifo.name] = max(fifo.most, found.get(fifo.name, 1))
+            return found
+    return {}
 
 
 def _nowhere(line: str) -> None:
@@ -172,15 +196,16 @@ class _Context:
     module: Module
     state: State
     output: Callable[[str], None]
-    any_depth: bool = False
+    unlimited: frozenset[str] = frozenset()
     processes: Processes = field(default_factory=Processes)
     fifos: list[Fifo] = field(default_factory=list)
 
     def fifo(self, op: MakeStream) -> Fifo:
         """A fresh stream."""
         assert isinstance(op.result.type, StreamType)
-        depth = None if self.any_depth else op.result.type.depth
-        made = Fifo(op.result.name or "a stream", depth, op.loc)
+        name = op.result.name or "a stream"
+        declared = op.result.type.depth
+        made = Fifo(name, None if name in self.unlimited else declared, declared)
         self.fifos.append(made)
         return made
 
@@ -321,7 +346,11 @@ class _Frame:
         callee = self.context.module.func(op.callee)
         frame = _Frame(self.context, callee, [self.get(a) for a in op.args])
         if self.func.dataflow:
-            self.context.processes.spawn(op.callee, frame.run, op.loc)
+            process = self.context.processes.spawn(op.callee, frame.run, op.loc)
+            for value, fifo in frame.streams.items():
+                writes, reads = used(callee, value)
+                fifo.writer = process if writes else fifo.writer
+                fifo.reader = process if reads else fifo.reader
             return
         results = frame.run()
         for out, result in zip(op.outs, results, strict=True):

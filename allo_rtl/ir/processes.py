@@ -18,6 +18,9 @@ from allo_rtl.errors import Deadlock, SourceLoc
 _PATIENCE = 100_000
 """Looks at streams, one after the other, before that is called a deadlock."""
 
+_MANY = 50_000
+"""Values that a FIFO of any depth holds at most."""
+
 
 @dataclass(eq=False)
 class Fifo:
@@ -25,16 +28,19 @@ class Fifo:
 
     Attributes:
         depth: values it holds at most; None for any number.
+        declared: its depth, also where that is not looked at.
         most: the most it ever held.
-        loc: where it was declared.
+        writer, reader: the processes that it connects, where they are known.
     """
 
     name: str
     depth: int | None
-    loc: SourceLoc | None = None
+    declared: int = 0
     values: deque[int] = field(default_factory=deque)
     most: int = 0
     waiting: list[Process] = field(default_factory=list)
+    writer: Process | None = None
+    reader: Process | None = None
 
     @property
     def full(self) -> bool:
@@ -88,7 +94,7 @@ class Processes:
         self._root_children = 0
         self._idle = 0
 
-    def spawn(self, name: str, body: Callable[[], object], loc: SourceLoc | None) -> None:
+    def spawn(self, name: str, body: Callable[[], object], loc: SourceLoc | None) -> Process:
         """Start a process; it first runs when this one waits."""
         process = Process(name, loc, self._current)
         process.coroutine = greenlet.greenlet(lambda: self._live(process, body), self._root)
@@ -98,6 +104,7 @@ class Processes:
             self._root_children += 1
         else:
             process.parent.children += 1
+        return process
 
     def _live(self, process: Process, body: Callable[[], object]) -> None:
         body()
@@ -165,6 +172,8 @@ class Processes:
         while fifo.full:
             self._block(Wait(fifo, True, loc))
         self._idle = 0
+        if fifo.depth is None and len(fifo.values) >= _MANY:
+            raise self._deadlock(f"{fifo.name} is never emptied")
         fifo.values.append(value)
         fifo.most = max(fifo.most, len(fifo.values))
         self._changed(fifo)
@@ -180,10 +189,56 @@ class Processes:
 
     def _deadlock(self, also: str = "") -> Deadlock:
         blocked = [p for p in self._alive if p.wait is not None and p.wait.fifo is not None]
-        waits = [(p.name, str(p.wait), p.wait.loc) for p in blocked if p.wait is not None]
+        shown = self._circle(blocked)
+        texts = [f"{p.name} {p.wait}{self._why(p)}" for p in shown]
+        rest = len(blocked) - len(shown)
+        if rest:
+            texts.append(f"{rest} other{'s' * (rest > 1)} wait{'s' * (rest == 1)} because of that")
         full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
         return Deadlock(
-            "; ".join([*(f"{name} {text}" for name, text, _ in waits), *([also] if also else [])]),
-            notes=[(f"{name} {text}", loc) for name, text, loc in waits if loc is not None],
+            "; ".join([*texts, *([also] if also else [])]),
+            notes=[(f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc],
             full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
         )
+
+    def _circle(self, blocked: list[Process]) -> list[Process]:
+        """Those who wait for each other in a circle; else a chain, up to who waits in vain."""
+        longest: list[Process] = []
+        for start in blocked:
+            chain: list[Process] = []
+            process: Process | None = start
+            while process is not None and process not in chain:
+                chain.append(process)
+                process = self._awaited(process, blocked)
+            if process is not None:
+                return chain[chain.index(process) :]
+            longest = max(longest, chain, key=len)
+        return longest
+
+    def _awaited(self, process: Process, blocked: list[Process]) -> Process | None:
+        """Who would have to go on first; None when nobody will."""
+        assert process.wait is not None
+        assert process.wait.fifo is not None
+        fifo = process.wait.fifo
+        other = fifo.reader if process.wait.for_room else fifo.writer
+        if other in blocked:
+            return other
+        return next((p for p in blocked if other is not None and _inside(p, other)), None)
+
+    def _why(self, process: Process) -> str:
+        """What there is to add to a wait: the other end has ended."""
+        assert process.wait is not None
+        assert process.wait.fifo is not None
+        fifo = process.wait.fifo
+        other = fifo.reader if process.wait.for_room else fifo.writer
+        if other is None or other in self._alive:
+            return ""
+        return f", and {other.name} has ended"
+
+
+def _inside(process: Process, other: Process) -> bool:
+    """Whether a process is one of a region that another runs."""
+    parent = process.parent
+    while parent is not None and parent is not other:
+        parent = parent.parent
+    return parent is other

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from allo_rtl.ir.ops import Op, Value
+from allo_rtl.ir.ops import Func, Op, Value
+from allo_rtl.ir.rewrite import walk
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,3 +90,14 @@ type StreamOp = Put | Get | TryPut | TryGet | Poll
 """What a process does with a stream."""
 STREAM_OPS = (Put, Get, TryPut, TryGet, Poll)
 """The classes of :data:`StreamOp`, for ``isinstance``."""
+
+
+def used(func: Func, stream: Value) -> tuple[list[StreamOp], list[StreamOp]]:
+    """What a function does with a stream as its writer, and what as its reader."""
+    ops = [op for op in walk(func.body) if isinstance(op, STREAM_OPS) and op.stream is stream]
+    return [op for op in ops if writes(op)], [op for op in ops if not writes(op)]
+
+
+def writes(op: StreamOp) -> bool:
+    """Whether this is for the writer of a stream: putting, and asking whether it is full."""
+    return isinstance(op, Put | TryPut) or (isinstance(op, Poll) and op.kind is PollKind.FULL)

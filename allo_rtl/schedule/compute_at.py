@@ -26,6 +26,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
+from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.ir.types import bool_, index
 from allo_rtl.schedule.buffers import alias_root, aliases
 from allo_rtl.schedule.legality import Violation, illegal, printing
@@ -129,6 +130,7 @@ def _check_order(
             f"{primitive}: loop {producer.loop.name!r} prints lines, which would come later",
             loc=line.loc,
         )
+    _check_streams(producer, consumer, primitive)
     known = aliases(module, producer.func)
     nest = _spine(fused, len(consumer.nest))
     made = _moved_ops(fused, len(nest))
@@ -137,6 +139,22 @@ def _check_order(
         for sink in (a for a in found if a.op not in made):
             if source.array is sink.array and (source.is_store or sink.is_store):
                 _refuse_early(source, sink, nest, primitive)
+
+
+def _check_streams(producer: Place, consumer: Place, primitive: str) -> None:
+    """In another order what is done with several streams may come to wait for itself."""
+    body = producer.func.body
+    first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
+    one, other = (
+        next((op for op in walk(block) if isinstance(op, STREAM_OPS)), None)
+        for block in (producer.nest[0].body, body[first + 1 : last + 1])
+    )
+    if one is not None and other is not None:
+        raise IllegalScheduleError(
+            f"{primitive}: both loops use streams, whose order is the order of the text",
+            loc=producer.loop.loc,
+            notes=[("this would come later", one.loc), ("than this", other.loc)],
+        )
 
 
 def _refuse_early(source: Access, sink: Access, nest: Sequence[For], primitive: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Partition
 
 
@@ -59,6 +60,26 @@ def _block(block: Block, indent: str) -> Iterator[str]:
                 yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args})"
             case Alloc() if op.result.array.rank:
                 yield f"{indent}{op.result.name}: {show_type(op.result)}"
+            case MakeStream():
+                yield f"{indent}{op.result.name}: {op.result.type}"
+            case Put() | Get() | TryPut() | TryGet() | Poll():
+                yield f"{indent}{_stream(op)}"
+
+
+def _stream(op: StreamOp) -> str:
+    """What is done with a stream."""
+    name = op.stream.name
+    match op:
+        case Put():
+            return f"{name}.put(...)"
+        case TryPut():
+            return f"{name}.try_put(...)"
+        case Get():
+            return f"{name}.get()"
+        case TryGet(peek=peek):
+            return f"{name}.{'peek' if peek else 'try_get'}()"
+        case Poll(kind=kind):
+            return f"{name}.{kind.value}()"
 
 
 def _loop(loop: For) -> str:
