@@ -13,10 +13,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
-from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
+from allo_rtl.ir.types import index
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,12 @@ def fresh_name(root: For, name: str) -> str:
     return _unused(name, {loop.name for loop in all_loops((root,))})
 
 
+def fresh_array_name(func: Func, name: str) -> str:
+    """An array name like ``name`` that the function does not have yet."""
+    taken = {v.name for op in walk(func.body) for v in op.results()}
+    return _unused(name, taken | {a.name for a in func.args})
+
+
 # --- structure -----------------------------------------------------------------------------
 
 
@@ -185,6 +192,20 @@ def roots(block: Block) -> Iterator[For]:
         else:
             for region in op.regions():
                 yield from roots(region)
+
+
+def counter_ranges(place: Place) -> dict[Value, Interval]:
+    """Intervals of the counters of the loops around and inside a loop, and of its own."""
+    ranges: dict[Value, Interval] = {}
+
+    def env(value: Value) -> Interval:
+        return ranges.get(value, (index.min, index.max))
+
+    for loop in (*place.nest, *all_loops(place.loop.body)):
+        low = max(e.bounds(env)[0] for e in loop.lower)
+        high = min(e.bounds(env)[1] for e in loop.upper) - 1
+        ranges[loop.iv] = (low, max(low, high))
+    return ranges
 
 
 def check_made_outside(loop: For, array: Value, primitive: str) -> None:

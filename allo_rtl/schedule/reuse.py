@@ -38,6 +38,8 @@ from allo_rtl.schedule.buffers import alias_root
 from allo_rtl.schedule.loops import (
     Place,
     check_made_outside,
+    counter_ranges,
+    fresh_array_name,
     fresh_name,
     replace_counter,
     replace_loop,
@@ -89,7 +91,7 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
         )
     check_made_outside(loop, array, primitive)
     loads = _loads(module, place, array, primitive)
-    ranges = _ranges(place)
+    ranges = counter_ranges(place)
     windows = [_reads(op, place, ranges, primitive) for op in loads]
     window = _union(windows, loads, array, primitive)
     if window.size <= window.stride:
@@ -127,19 +129,6 @@ def _loads(module: Module, place: Place, array: Value, primitive: str) -> list[L
             loc=place.loop.loc,
         )
     return found
-
-
-def _ranges(place: Place) -> dict[Value, Interval]:
-    ranges: dict[Value, Interval] = {}
-
-    def env(value: Value) -> Interval:
-        return ranges.get(value, (index.min, index.max))
-
-    for loop in (*place.nest, *all_loops(place.loop.body)):
-        low = max(e.bounds(env)[0] for e in loop.lower)
-        high = min(e.bounds(env)[1] for e in loop.upper) - 1
-        ranges[loop.iv] = (low, max(low, high))
-    return ranges
 
 
 def _reads(
@@ -223,7 +212,7 @@ def apply_reuse_at(
     """The module with the reuse buffer, and the buffer's name."""
     loop = place.loop
     shape = (window.size, *(window.extents[d] for d in window.others))
-    name = _buffer_name(place, f"{place.band}_reuse_{loop.iv.name or loop.name}")
+    name = fresh_array_name(place.func, f"{place.band}_reuse_{loop.iv.name or loop.name}")
     banks = [DimPartition(Partition.Complete, window.size), *[None] * len(window.others)]
     if _is_reuse_buffer(array):
         banks = [DimPartition(Partition.Complete, n) for n in shape]
@@ -266,15 +255,6 @@ def _merged(place: Place, array: Value, new: For) -> tuple[For, For] | None:
 
 def _is_reuse_buffer(array: Value) -> bool:
     return "_reuse_" in array.name and array.array.partition != ()
-
-
-def _buffer_name(place: Place, name: str) -> str:
-    taken = {v.name for op in walk(place.func.body) for v in op.results()}
-    found, k = name, 0
-    while found in taken:
-        k += 1
-        found = f"{name}_{k}"
-    return found
 
 
 def _with_alloc(module: Module, place: Place, buffer: Value) -> Module:

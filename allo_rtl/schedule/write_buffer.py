@@ -23,7 +23,14 @@ from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.buffers import alias_root
-from allo_rtl.schedule.loops import Place, check_made_outside, fresh_name, replace_loop
+from allo_rtl.schedule.loops import (
+    Place,
+    check_made_outside,
+    counter_ranges,
+    fresh_array_name,
+    fresh_name,
+    replace_loop,
+)
 
 type Bounds = tuple[AffineExpr, ...]
 
@@ -71,7 +78,7 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
             loc=place.loop.loc,
             hint="reuse_at buffers what is only read",
         )
-    ranges = _ranges(place)
+    ranges = counter_ranges(place)
     inner = {loop.iv for loop in all_loops(place.loop.body)}
     boxes = [_box(op, inner, ranges, place, primitive) for op in found]
     return _union(found, boxes, array, primitive)
@@ -95,20 +102,6 @@ def _accesses(
                 loc=op.loc,
             )
     return found
-
-
-def _ranges(place: Place) -> dict[Value, Interval]:
-    """Intervals of the counters around and inside the loop."""
-    ranges: dict[Value, Interval] = {}
-
-    def env(value: Value) -> Interval:
-        return ranges.get(value, (index.min, index.max))
-
-    for loop in (*place.nest, *all_loops(place.loop.body)):
-        low = max(e.bounds(env)[0] for e in loop.lower)
-        high = min(e.bounds(env)[1] for e in loop.upper) - 1
-        ranges[loop.iv] = (low, max(low, high))
-    return ranges
 
 
 type _Box = tuple[tuple[AffineExpr, Interval], ...]
@@ -184,7 +177,7 @@ def apply_buffer_at(
     """The module with the buffer, and the buffer's name."""
     loop, type_ = place.loop, array.array
     shape = tuple(window.extents[d] for d in window.kept)
-    name = _buffer_name(place, array)
+    name = fresh_array_name(place.func, f"{array.name}_buf")
     buffer = Value(ArrayType(type_.element, shape), name)
 
     def visit(op: Op) -> Op | None:
@@ -199,16 +192,6 @@ def apply_buffer_at(
         Alloc(result=buffer, loc=loop.loc), *copies.nest("init"), *body, *copies.nest("back"),
     )  # fmt: skip
     return replace_loop(module, place.func, loop, replace(loop, body=new)), name
-
-
-def _buffer_name(place: Place, array: Value) -> str:
-    taken = {v.name for op in walk(place.func.body) for v in op.results()}
-    taken |= {a.name for a in place.func.args}
-    name, k = f"{array.name}_buf", 0
-    while name in taken:
-        k += 1
-        name = f"{array.name}_buf_{k}"
-    return name
 
 
 @dataclass(frozen=True)
@@ -253,7 +236,7 @@ class _Copies:
         """The buffer may reach beyond the array where bounds inside are not constant."""
         base, extent = self.window.bases[dim], self.window.extents[dim]
         end = self.array.array.shape[dim]
-        ranges = _ranges(self.place)
+        ranges = counter_ranges(self.place)
         low, high = base.bounds(lambda v: ranges.get(v, (index.min, index.max)))
         zero, full = AffineExpr.constant(0), AffineExpr.constant(extent)
         lower = (zero,) if low >= 0 else (zero, -base)
