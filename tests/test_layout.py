@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "frontend": {"ir"},
     "schedule": {"ir"},
     "library": {"ir", "frontend", "schedule"},
+    "backend": {"sim"},
     "hls": {"ir"},
     "rtl": {"ir", "hls"},
     "sim": {"ir", "hls", "rtl"},
