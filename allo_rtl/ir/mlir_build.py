@@ -116,8 +116,9 @@ class Builder:
         body = self.block(region)
         name = self.raw.attrs["sym_name"]
         return Func(
-            name=name, args=tuple(args), results=self.signature.results, body=body, loc=loc
-        )
+            name=name, args=tuple(args), results=self.signature.results, body=body, loc=loc,
+            dataflow="dataflow" in self.raw.attrs,
+        )  # fmt: skip
 
     def place(self, raw: RawOp) -> SourceLoc:
         """Where the operation is in the text."""

@@ -18,6 +18,7 @@ from allo_rtl.ir.types import (
     Float,
     Index,
     IntegerType,
+    StreamType,
     Struct,
     Type,
     UFixed,
@@ -30,7 +31,7 @@ type Extent = int | None
 
 
 def scalar_type_text(type: Type) -> str:
-    """A scalar type; what MLIR has no type for is of the dialect ``allo``."""
+    """A scalar or stream type; what MLIR has no type for is of the dialect ``allo``."""
     match type:
         case IntegerType(width=width):
             return f"i{width}"
@@ -43,6 +44,8 @@ def scalar_type_text(type: Type) -> str:
         case Struct(fields=fields):
             parts = ", ".join(f"{string_text(n)}: {field_type_text(t)}" for n, t in fields)
             return f"!allo.struct<{parts}>"
+        case StreamType(element=element, depth=depth):
+            return f"!allo.stream<{field_type_text(element)}, {depth}>"
     raise TypeError(f"{type} has no text")
 
 

@@ -17,6 +17,7 @@ from allo_rtl.ir.mlir_build_scalars import RULES as SCALARS
 from allo_rtl.ir.mlir_lexer import Source
 from allo_rtl.ir.mlir_literals import Bits, Literal, literal_value
 from allo_rtl.ir.mlir_pretty import Operations
+from allo_rtl.ir.mlir_streams import RULES as STREAMS
 from allo_rtl.ir.mlir_syntax import Dense, FunctionType, RawOp, Symbol
 from allo_rtl.ir.mlir_types import Signature, with_signs, with_unsigned
 from allo_rtl.ir.ops import Call, Func, Global, Module
@@ -24,7 +25,7 @@ from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.ir.verify import verify_module
 
-RULES = SCALARS | MEMORY | CONTROL
+RULES = SCALARS | MEMORY | CONTROL | STREAMS
 """How to build each operation of a function."""
 
 

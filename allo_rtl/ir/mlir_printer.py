@@ -2,8 +2,8 @@
 
 Integers are signless in MLIR.  Their signs are kept in the attributes Allo uses: ``itypes`` and
 ``otypes`` of a function (``s``, ``u`` or ``_`` an argument), and ``unsigned`` on operations whose
-result is unsigned while their name does not say so.  Fixed point, structs and printing are of a
-dialect ``allo`` (see :mod:`allo_rtl.ir.mlir_scalars`).
+result is unsigned while their name does not say so.  Fixed point, structs, streams and printing
+are of a dialect ``allo`` (see :mod:`allo_rtl.ir.mlir_scalars` and ``mlir_streams``).
 
 A loop or an access whose affine parts MLIR would not take as affine (data dependent, inside a
 loop) prints as ``scf.for`` or ``memref.load``; the index arithmetic then is spelled out in arith
@@ -24,6 +24,7 @@ from allo_rtl.ir.mlir_affine import affine_text, in_order
 from allo_rtl.ir.mlir_literals import literal_text, string_text, symbol_text
 from allo_rtl.ir.mlir_memref import MemRef, field_type_text
 from allo_rtl.ir.mlir_scalars import write_scalar
+from allo_rtl.ir.mlir_streams import write_stream
 from allo_rtl.ir.mlir_types import dropped_dims
 from allo_rtl.ir.mlir_writer import Writer, attr_text, unsigned_text
 from allo_rtl.ir.ops import (
@@ -57,6 +58,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, IntegerType, ScalarType, Type
 
 
@@ -122,7 +124,8 @@ class _Printer(Writer):
         results = f" -> {_listed(map(self.type, func.results))}" if func.results else ""
         itypes = "".join(_sign(a.type) for a in func.args)
         otypes = "".join(map(_sign, func.results))
-        attrs = f'attributes {{itypes = "{itypes}", otypes = "{otypes}"}}'
+        mark = "dataflow, " if func.dataflow else ""
+        attrs = f'attributes {{{mark}itypes = "{itypes}", otypes = "{otypes}"}}'
         self.emit(f"func.func {symbol_text(func.name)}({args}){results} {attrs} {{")
         self.region(func.body)
         if not (func.body and isinstance(func.body[-1], Return)):
@@ -166,6 +169,8 @@ class _Printer(Writer):
                 write_scalar(self, op)
             case FloatOp():
                 write_scalar(self, op)
+            case MakeStream() | Put() | Get() | TryPut() | TryGet() | Poll():
+                write_stream(self, op)
             case _:
                 raise TypeError(f"no text is known for {type(op).__name__}")
 

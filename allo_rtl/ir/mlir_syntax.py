@@ -30,6 +30,7 @@ from allo_rtl.ir.types import (
     Memory,
     Partition,
     ScalarType,
+    StreamType,
     Struct,
     Type,
     UFixed,
@@ -196,6 +197,18 @@ class Syntax(AffineSyntax):
         if not isinstance(found, ScalarType):
             raise self.source.error(token, "a field of a struct is a scalar")
         return name, found
+
+    def stream_type(self) -> Type:
+        """``<i32, 4>``."""
+        self.expect("<")
+        token = self.here
+        element = self.type()
+        self.expect(",")
+        depth = self.integer()
+        self.expect(">")
+        if not isinstance(element, ScalarType) or depth < 1:
+            raise self.source.error(token, "a stream has scalars, and a depth of 1 or more")
+        return StreamType(element, depth)
 
     def partitioned(self, array: ArrayType, layout: AffineMap, token: Token) -> ArrayType:
         """The partition whose layout is this map: the smallest factor that gives it."""
@@ -375,6 +388,7 @@ _OWN_TYPES: dict[str, Callable[[Syntax], Type]] = {
     "!allo.Fixed": Syntax.fixed_type,
     "!allo.UFixed": Syntax.fixed_type,
     "!allo.struct": Syntax.struct_type,
+    "!allo.stream": Syntax.stream_type,
 }
 
 
