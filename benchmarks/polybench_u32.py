@@ -1,0 +1,241 @@
+"""The 19 PolyBench kernels in unsigned 32 bit: cycles measured beside the published ones.
+
+Run as ``python -m benchmarks.polybench_u32 [kernel ...]``; without names all kernels are measured
+and the table in docs/benchmarks.md is written.  Every run is simulated, its results are compared
+with numpy's, and its cycles with the prediction.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import allo_rtl as allo
+from allo_rtl.hls.control import regions
+from allo_rtl.hls.design import Design
+from allo_rtl.hls.node import Kind
+from allo_rtl.ir.ops import For
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.schedule.loops import LoopWrapper
+from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.sim.pysim import run
+from benchmarks import polybench_kernels, polybench_reference
+
+DEVICE, PERIOD_NS = "ultrascale+", 7.0
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- polybench_u32: begin -->", "<!-- polybench_u32: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel, how it is scheduled, and what was published about it.
+
+    Attributes:
+        name: name in PolyBench.
+        vivado, calyx, piezo: published cycles.
+        multipliers: of 32 bits in the design of Vivado HLS.
+        products: multiplications in the kernel as written: the cycles of a single multiplier.
+        reorder: loops to be reordered before every innermost loop is pipelined.
+        outer: loops to be pipelined instead of those inside them, which are unrolled.
+        seed: of the data; such that no divisor is zero, which numpy does not define.
+    """
+
+    name: str
+    vivado: int
+    multipliers: int
+    calyx: int
+    piezo: int
+    products: int
+    reorder: tuple[tuple[str, ...], ...] = ()
+    outer: tuple[str, ...] = ()
+    seed: int = 1
+
+    @property
+    def function(self) -> str:
+        """The name of the kernel and of its reference in Python."""
+        return {"2mm": "two_mm", "3mm": "three_mm"}.get(self.name, self.name)
+
+
+CASES = (
+    Case("2mm", 3718, 4, 15571, 12481, 1600, (("first.k", "first.j"), ("second.k", "second.j"))),
+    Case(
+        "3mm", 5043, 3, 17487, 8481, 1536,
+        (("first.k", "first.j"), ("second.k", "second.j"), ("third.k", "third.j")),
+    ),
+    Case("atax", 715, 2, 2255, 1633, 128),
+    Case("bicg", 218, 2, 1083, 801, 128),
+    Case("cholesky", 1385, 2, 2514, 2751, 84),
+    Case("doitgen", 14545, 1, 49479, 35985, 4096, (("s", "p1"),)),
+    Case("durbin", 366, 4, 905, 943, 70, seed=40),
+    Case("gemm", 2684, 3, 9265, 7601, 1088, (("product.k", "product.j"),)),
+    Case("gemver", 1105, 6, 3719, 2738, 384, (("first.j", "first.i"), ("second.j", "second.i"))),
+    Case("gesummv", 532, 4, 2209, 1929, 144, (("products.j", "products.i"),)),
+    Case("gramschmidt", 9037, 3, 18613, 15186, 1152),
+    Case("lu", 1817, 1, 3191, 3560, 140),
+    Case("ludcmp", 1603, 4, 4203, 4408, 196),
+    Case("mvt", 597, 2, 1861, 1377, 128, (("first.j", "first.i"), ("second.j", "second.i"))),
+    Case("symm", 2033, 5, 9721, 7700, 1392),
+    Case("syr2k", 3712, 3, 17183, 11046, 2574),
+    Case("syrk", 2631, 3, 12075, 10662, 1326),
+    Case("trisolv", 377, 1, 460, 413, 28),
+    Case("trmm", 1553, 2, 5255, 4964, 432),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one kernel was found to take."""
+
+    case: Case
+    cycles: int
+    multipliers: int
+
+    @property
+    def ratio(self) -> float:
+        """Cycles against those of Vivado HLS."""
+        return self.cycles / self.case.vivado
+
+    @property
+    def bound(self) -> int:
+        """Cycles that the products take on the multipliers there are."""
+        return -(-self.case.products // self.multipliers)
+
+
+def schedule(case: Case) -> Schedule:
+    """The kernel of a case with its schedule."""
+    s = allo.customize(getattr(polybench_kernels, case.function))
+    for axes in case.reorder:
+        s.reorder(*axes)
+    for axis in case.outer:
+        s.pipeline(axis)
+    for loop in innermost_loops(s):
+        s.pipeline(loop)
+    return s
+
+
+def innermost_loops(s: Schedule) -> list[LoopWrapper]:
+    """The loops with no loop inside, outside of those that are pipelined already."""
+    return [
+        LoopWrapper(func.name, band.attrs.band, loop.name)
+        for func in s.module.funcs
+        for band in func.body
+        if isinstance(band, For)
+        for loop in _leaves(band)
+    ]
+
+
+def _leaves(loop: For) -> list[For]:
+    if loop.attrs.pipeline_ii is not None:
+        return []
+    inside = [op for op in walk(loop.body) if isinstance(op, For)]
+    direct = [op for op in loop.body if isinstance(op, For)]
+    return [leaf for op in direct for leaf in _leaves(op)] if inside else [loop]
+
+
+def arguments(signature: Signature, seed: int) -> list[Any]:
+    """Random words for every argument; arrays are made anew."""
+    rng = np.random.default_rng(seed)
+    return [
+        rng.integers(0, 1 << 32, getattr(type, "shape", None), np.uint32)
+        for _, type in signature.args
+    ]
+
+
+def multipliers(design: Design) -> int:
+    """Units in the design that multiply two numbers."""
+    return sum(
+        node.kind is Kind.MUL
+        for function in design.functions
+        for piece in regions(function.control.body)
+        for node in piece.region.nodes()
+    )
+
+
+def measure(case: Case) -> Measured:
+    """Simulate a kernel and compare it with its reference; AssertionError when it differs."""
+    s = schedule(case)
+    rtl = s.build(target="rtl", device=DEVICE, clock_mhz=1000 / PERIOD_NS)
+    assert isinstance(rtl, RtlModule)
+    cycles: list[int] = []
+
+    def simulated(raw: list[Raw]) -> list[Raw]:
+        results, taken = run(rtl.component, raw)
+        cycles.append(taken)
+        return results
+
+    signature = Signature.of(s.module.top_func)
+    given = arguments(signature, case.seed)
+    expected = deepcopy(given)
+    result = call_with_numpy(signature, given, simulated)
+    with np.errstate(over="ignore", divide="raise"):
+        wanted = getattr(polybench_reference, case.function)(*expected)
+    for got, want in zip([*given, result], [*expected, wanted], strict=True):
+        assert np.array_equal(got, want), f"{case.name}: {got} instead of {want}"
+    assert cycles == [rtl.predicted_cycles], f"{case.name}: {cycles}, not {rtl.predicted_cycles}"
+    return Measured(case, cycles[0], multipliers(rtl.design))
+
+
+COLUMNS = ("kernel", "Vivado HLS", "Calyx", "Piezo", "cycles", "against Vivado HLS",
+           "multipliers", "those of Vivado HLS", "bound", "against the bound")  # fmt: skip
+
+
+def row(found: Measured) -> tuple[str, ...]:
+    """One line of the table."""
+    case = found.case
+    return (
+        case.name, f"{case.vivado:,}", f"{case.calyx:,}", f"{case.piezo:,}", f"{found.cycles:,}",
+        f"{found.ratio:.2f}", str(found.multipliers), str(case.multipliers),
+        f"{found.bound:,}", f"{found.cycles / found.bound:.2f}",
+    )  # fmt: skip
+
+
+def summary(results: Sequence[Measured]) -> str:
+    """The geometric mean of the cycles against those of Vivado HLS, in a sentence."""
+    mean = prod(r.ratio for r in results) ** (1 / len(results))
+    slower = [r.case.name for r in results if r.ratio > 1]
+    more = [r.case.name for r in results if r.multipliers > r.case.multipliers]
+    return (
+        f"Geometric mean of cycles against Vivado HLS: {mean:.3f} "
+        f"({len(results)} kernels; slower: {', '.join(slower) or 'none'}; "
+        f"more multipliers: {', '.join(more) or 'none'})."
+    )
+
+
+def write_page(results: Sequence[Measured]) -> None:
+    """Replace what is between the markers of the page by the table."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN, 1)
+    lines = ["| " + " | ".join(line) + " |" for line in (COLUMNS, *map(row, results))]
+    lines.insert(1, "|---" + "|---:" * (len(COLUMNS) - 1) + "|")
+    table = "\n".join(["", *lines, "", summary(results), ""])
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure the kernels named, or all of them; then the page is written."""
+    console = Console()
+    table = Table(*COLUMNS)
+    results = []
+    for case in CASES:
+        if not names or case.name in names:
+            results.append(measure(case))
+            table.add_row(*row(results[-1]))
+    console.print(table)
+    console.print(summary(results))
+    if not names:
+        write_page(results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
