@@ -165,7 +165,7 @@ def test_run_that_does_not_end_is_reported_and_stopped_by_the_next_call():
 def test_single_fault_is_repaired(add_board, to_board, to_host):
     with (
         disturbed(add_board, to_board, to_host) as port,
-        Host(port, ADD, timeout=12.0) as host,
+        Host(port, ADD, timeout=24.0) as host,
     ):
         _check_add(host, np.random.default_rng(3))
 
