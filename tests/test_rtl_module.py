@@ -218,6 +218,19 @@ def test_a_function_called_twice_is_one_module():
     assert rtl(5, 3) == 16
 
 
+def test_callees_may_have_names_that_look_counted():
+    def step(x: int32) -> int32:
+        return x + 1
+
+    def step_1(x: int32) -> int32:
+        return x * 3
+
+    def both(x: int32) -> int32:
+        return step(step(x)) + step_1(x)
+
+    check(allo.customize(both), simulator="pysim")
+
+
 EMIT = """
 import sys
 sys.path.insert(0, {tests!r})

@@ -27,12 +27,16 @@ class Names:
     """Signal names that are unique in a module and tell the source line."""
 
     def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
 
     def __call__(self, base: str) -> str:
-        count = self._taken.get(base, 0)
-        self._taken[base] = count + 1
-        return base if not count else f"{base}_{count}"
+        name = base
+        while name in self._taken:  # a base may itself end like a counted name
+            self._counts[base] = self._counts.get(base, 0) + 1
+            name = f"{base}_{self._counts[base]}"
+        self._taken.add(name)
+        return name
 
 
 def located(signal: Signal, loc: SourceLoc | None) -> Signal:
