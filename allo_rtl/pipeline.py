@@ -2,8 +2,8 @@
 
     Python function ─ frontend ─▶ loop IR ─ schedule primitives ─▶ loop IR
         ├─ build_evaluator: what the kernel means, one operation at a time
-        ├─ build_cpu ──▶ LLVM ──▶ a function on this machine
-        └─ build_rtl ──▶ prepare ─▶ control tree ─▶ operation schedule   (allo_rtl.hls)
+        ├─ build_cpu ──▶ legalize ─▶ LLVM ──▶ a function on this machine
+        └─ build_rtl ──▶ legalize ─▶ prepare ─▶ control tree ─▶ operation schedule   (allo_rtl.hls)
                      ──▶ Amaranth ─▶ Verilog                             (allo_rtl.rtl)
                      ──▶ Verilator, bitstreams                           (allo_rtl.sim, .boards)
 
