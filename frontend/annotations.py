@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.infer import annotation, constant, inside_string, resolve
+from allo_rtl.ir.sharding import Layout
 from allo_rtl.ir.types import ArrayType, ConstExpr, Memory, Refined, ScalarType, Stateful, Type
 
 ALLOWED = 'Stateful, Memory(resource="...")'
@@ -21,11 +22,13 @@ class Declared:
         type: the type; of an array, with the memory it is to be stored in.
         stateful: the variable keeps its value from run to run.
         constexpr: the name is a number that Python computes when the kernel is captured.
+        layout: which part of the array each process of a region sees.
     """
 
     type: Type
     stateful: bool = False
     constexpr: bool = False
+    layout: Layout | None = None
 
 
 def declared(kernel: Kernel, node: ast.expr) -> Declared:
@@ -39,8 +42,6 @@ def declared(kernel: Kernel, node: ast.expr) -> Declared:
             return declared(kernel, inside_string(kernel, node, text))
         case ast.BinOp(left=left, op=ast.MatMult(), right=right):
             base = declared(kernel, left)
-            if isinstance(right, ast.List):
-                raise _layout(kernel.source.loc(right))
             thing, text = constant(kernel, right), ast.unparse(right)
             return _refined(base, thing, text, kernel.source.loc(right))
         case ast.Subscript(value=base_, slice=inner) if resolve(kernel, base_) is ConstExpr:
@@ -62,8 +63,6 @@ def declared_by(made: Type | Refined, loc: SourceLoc) -> Declared:
         return Declared(made)
     said = Declared(made.type)
     for thing in made.refinements:
-        if isinstance(thing, list):
-            raise _layout(loc)
         if thing is ConstExpr:
             said = _constexpr(said.type, loc)
         else:
@@ -75,6 +74,8 @@ def _refined(said: Declared, thing: object, text: str, loc: SourceLoc) -> Declar
     """``said @ thing``."""
     if thing is Stateful:
         return replace(said, stateful=True)
+    if isinstance(thing, list | Layout):
+        return replace(said, layout=_layout(thing, loc))
     if not isinstance(thing, Memory):
         hint = 'write Memory(resource="BRAM")' if thing is Memory else None
         what = f"'@ {text}' says nothing about a type"
@@ -88,13 +89,12 @@ def _refined(said: Declared, thing: object, text: str, loc: SourceLoc) -> Declar
     return replace(said, type=replace(said.type, memory=thing))
 
 
-def _layout(loc: SourceLoc) -> LanguageError:
-    return LanguageError(
-        "layouts are not in the language",
-        loc=loc,
-        allowed=ALLOWED,
-        hint="declare the part that this kernel works on: int32[M // 4, N]",
-    )
+def _layout(thing: list[object] | Layout, loc: SourceLoc) -> Layout:
+    try:
+        return thing if isinstance(thing, Layout) else Layout(thing)
+    except ValueError as error:
+        allowed = "[Layout.Shard(0), Layout.Replicate]"
+        raise KernelTypeError(str(error), loc=loc, allowed=allowed) from None
 
 
 def _constexpr(type_: Type, loc: SourceLoc) -> Declared:

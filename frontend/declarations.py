@@ -36,6 +36,12 @@ def annotated(cx: Context, node: ast.AnnAssign) -> None:
         cx.need_constant(node.value)
     said = declared(cx.kernel, node.annotation)
     type_ = said.type
+    if said.layout is not None:
+        raise LanguageError(
+            "a variable of a kernel is all its own",
+            loc=cx.loc(node.annotation),
+            hint="a layout is for the arguments of a @df.kernel",
+        )
     if said.stateful or said.constexpr:
         (declare_stateful if said.stateful else declare_constexpr)(cx, node, type_)
         return

@@ -220,7 +220,7 @@ def _argument_type(cx: Context, arg: ast.arg) -> Type:
             if said.stateful
             else f"make it a parameter: def {cx.kernel.name}[{arg.arg}](...)",
         )
-    return said.type
+    return regions.local_type(cx.kernel, said, loc)
 
 
 def _declare_argument(cx: Context, arg: ast.arg, value: Value, assigned: bool) -> None:

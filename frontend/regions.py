@@ -12,18 +12,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend import calls, dataflow_dsl, topology
 from allo_rtl.frontend import expressions as ex
+from allo_rtl.frontend.annotations import Declared, declared
 from allo_rtl.frontend.capture import Kernel, Place
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.infer import MISSING, as_int, constant, inside_string, resolve
 from allo_rtl.frontend.markers import means
 from allo_rtl.frontend.scope import Known, Streams, Variable
+from allo_rtl.frontend.views import Axis, View, subview
+from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Assert, Call, Func, Print, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream
-from allo_rtl.ir.types import ConstExpr, Stream
+from allo_rtl.ir.types import ArrayType, ConstExpr, Stream, Type
 
 ALLOWED = "streams, ConstExpr names, kernels (@df.kernel), meta_if, meta_for"
 
@@ -222,12 +225,54 @@ def _process(cx: Context, kernel: Kernel, args: list[tuple[ast.expr, Variable]])
         del cx.program.funcs[func.name]
         return
     written = cx.program.written(func)
-    values = [
-        calls.argument(cx, node, array, param, n in written)
-        for n, ((node, array), param) in enumerate(zip(args, func.args, strict=False))
-    ]
+    values = []
+    for n, ((node, array), param) in enumerate(zip(args, func.args, strict=False)):
+        part = _part(cx, kernel, n, node, array)
+        values.append(calls.argument(cx, node, part, param, n in written))
     captured = cx.program.captures[func.name]
     cx.builder.call(func.name, (*values, *captured), (), loc)
+
+
+def _part(
+    cx: Context, kernel: Kernel, n: int, node: ast.expr, array: Variable
+) -> Variable:
+    """The part of an array that a process sees: by the layout of its n-th argument, or all."""
+    spec = kernel.node.args
+    param = (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)[n]
+    assert param.annotation is not None
+    assert kernel.pe is not None
+    said = declared(kernel, param.annotation)
+    if said.layout is None or array.value.array != said.type:
+        return array
+    shape, mapping = array.value.array.shape, kernel.pe.mapping
+    starts = said.layout.offsets(shape, mapping, kernel.pe.index)
+    local = said.layout.local(shape, mapping)
+    axes = [Axis(AffineExpr.constant(o), n) for o, n in zip(starts, local, strict=True)]
+    view = View(array, tuple(axes))
+    return Variable(subview(cx, view, node), array.loc, array.constant)
+
+
+def local_type(kernel: Kernel, said: Declared, loc: SourceLoc) -> Type:
+    """The type that an argument has for one process.
+
+    Raises:
+        LanguageError: it has a layout, and the kernel is no process or the layout does not fit.
+    """
+    if said.layout is None:
+        return said.type
+    if kernel.pe is None:
+        raise LanguageError(
+            "a layout is for the arguments of a @df.kernel",
+            loc=loc,
+            hint="declare the part that this kernel works on: int32[M // 4, N]",
+        )
+    if not isinstance(said.type, ArrayType):
+        raise KernelTypeError(f"a layout is for arrays, and the type is {said.type}", loc=loc)
+    try:
+        shape = said.layout.local(said.type.shape, kernel.pe.mapping)
+    except ValueError as error:
+        raise KernelTypeError(str(error), loc=loc) from None
+    return replace(said.type, shape=shape)
 
 
 def _check_count(cx: Context, kernel: Kernel, args: list[tuple[ast.expr, Variable]]) -> None:

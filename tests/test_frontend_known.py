@@ -24,7 +24,7 @@ from allo_rtl.ir.types import (
     int32,
 )
 from allo_rtl.ir.verify import verify_module
-from allo_rtl.memory import Memory
+from allo_rtl.memory import Layout, Memory
 
 N = 8
 TABLE = [3, 1, 4, 1]
@@ -329,17 +329,17 @@ def test_a_dynamic_extent_is_given_by_the_call():
             "      |                   ^~~~~~~~~~~~~~~~~~~~~~~",
         ),
         (
-            "x: int32[4, 4] @ [S(0), R]",
-            "<kernel>:2:22: error: layouts are not in the language\n"
-            "    2 |     x: int32[4, 4] @ [S(0), R]\n"
-            "      |                      ^~~~~~~~~\n"
-            '  allowed: Stateful, Memory(resource="...")\n'
-            "  hint: declare the part that this kernel works on: int32[M // 4, N]",
+            "x: int32[4] @ [Layout.Shard(0)]",
+            "<kernel>:2:8: error: a variable of a kernel is all its own\n"
+            "    2 |     x: int32[4] @ [Layout.Shard(0)]\n"
+            "      |        ^~~~~~~~~~~~~~~~~~~~~~~~~~~~\n"
+            "  hint: a layout is for the arguments of a @df.kernel",
         ),
     ],
 )
 def test_what_cannot_be_declared(line, error):
-    assert error_of(f"def f(n: int32):\n    {line}\n", Memory=Memory) == error
+    found = error_of(f"def f(n: int32):\n    {line}\n", Memory=Memory, Layout=Layout)
+    assert found == error
 
 
 def test_arguments_are_neither_stateful_nor_const_expr():

@@ -1,0 +1,247 @@
+"""Elements that two processes of a region use while nothing puts the processes in order.
+
+Two processes are taken to be in order when streams lead from one to the other: whether what goes
+through these streams says when the element is ready is not looked at.  All others run at once,
+so an element that one of them stores to is for it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import islpy as isl
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.ir import polyhedra
+from allo_rtl.ir.dependence import Access, accesses
+from allo_rtl.ir.ops import Call, For, Func, Module, SubView, Value
+from allo_rtl.ir.stream_ops import MakeStream, used
+from allo_rtl.ir.types import ArrayType
+
+
+@dataclass(frozen=True)
+class Use:
+    """Elements of an array that a process uses.
+
+    Attributes:
+        cells: all it may use here.
+        exact: it surely uses each of them.
+    """
+
+    cells: isl.Set
+    exact: bool
+    is_store: bool
+    loc: SourceLoc | None
+
+
+@dataclass(frozen=True)
+class Race:
+    """Two processes that may use one element, the first (at least) to store to it.
+
+    Attributes:
+        processes: their names.
+        uses: what each does.
+        array: of the region.
+        certain: whether they surely do.
+        cell: subscripts of such an element.
+    """
+
+    processes: tuple[str, str]
+    uses: tuple[Use, Use]
+    array: Value
+    certain: bool
+    cell: tuple[int, ...]
+
+
+def races(module: Module, region: Func) -> Iterator[Race]:
+    """What is used by two processes at once; at most one for each two processes and array.
+
+    ``module`` has the functions of the processes; the region itself need not be in it.
+    """
+    calls = [op for op in region.body if isinstance(op, Call)]
+    shares = {op.result: op for op in region.body if isinstance(op, SubView)}
+    after = _followers(module, region, calls)
+    known: dict[tuple[str, int], tuple[Use, ...]] = {}
+    for array in _arrays(calls, shares):
+        users = [(c, _of_call(module, c, array, shares, known)) for c in calls]
+        users = [(c, u) for c, u in users if u]
+        if not any(use.is_store for _, uses in users for use in uses):
+            continue
+        boxes = {id(c): _box(uses) for c, uses in users}
+        for (a, one), (b, other) in combinations(users, 2):
+            if b in after[a] or a in after[b] or _apart(boxes[id(a)], boxes[id(b)]):
+                continue
+            if (found := _meet(one, other)) is not None:
+                uses, certain, cell = found
+                yield Race((a.callee, b.callee), uses, array, certain, cell)
+
+
+def _arrays(calls: Sequence[Call], shares: Mapping[Value, SubView]) -> list[Value]:
+    """The arrays that more than one process is given."""
+    counts: dict[Value, int] = {}
+    for call in calls:
+        for array in {_whole(v, shares) for v in call.args}:
+            counts[array] = counts.get(array, 0) + 1
+    return [v for v, n in counts.items() if n > 1 and isinstance(v.type, ArrayType)]
+
+
+def _whole(value: Value, shares: Mapping[Value, SubView]) -> Value:
+    return shares[value].source if value in shares else value
+
+
+def _followers(module: Module, region: Func, calls: Sequence[Call]) -> dict[Call, set[Call]]:
+    """Which processes streams lead to, from each."""
+    next_: dict[Call, set[Call]] = {c: set() for c in calls}
+    for op in region.body:
+        if not isinstance(op, MakeStream):
+            continue
+        ends: tuple[list[Call], list[Call]] = ([], [])
+        for call in calls:
+            if op.result in call.args:
+                func = module.func(call.callee)
+                sides = used(func, func.args[call.args.index(op.result)])
+                for side, ops in zip(ends, sides, strict=True):
+                    side.extend([call] if ops else [])
+        for writer in ends[0]:
+            next_[writer].update(ends[1])
+    return {c: _reached(c, next_) for c in calls}
+
+
+def _reached(start: Call, next_: Mapping[Call, set[Call]]) -> set[Call]:
+    found: set[Call] = set()
+    pending = list(next_[start])
+    while pending:
+        call = pending.pop()
+        if call not in found:
+            found.add(call)
+            pending += next_[call]
+    return found
+
+
+def _of_call(
+    module: Module,
+    call: Call,
+    array: Value,
+    shares: Mapping[Value, SubView],
+    known: dict[tuple[str, int], tuple[Use, ...]],
+) -> tuple[Use, ...]:
+    """What a process does with an array of the region."""
+    found: list[Use] = []
+    for n, value in enumerate(call.args):
+        if _whole(value, shares) is array:
+            uses = _uses(module, call.callee, n, known)
+            found += [_in_whole(u, shares[value]) for u in uses] if value in shares else uses
+    return tuple(found)
+
+
+def _in_whole(use: Use, share: SubView) -> Use:
+    """The use of a part as one of the array it is a part of; offsets are constants."""
+    outer = [f"o{d}" for d in range(len(share.offsets))]
+    inner = iter(f"c{d}" for d in range(use.cells.dim(isl.dim_type.set)))
+    parts = []
+    for name, offset, size, step in zip(
+        outer, share.offsets, share.sizes, share.steps, strict=True
+    ):
+        rest = f" + {step}*{next(inner)}" if size is not None else ""
+        parts.append(f"{name} = {offset.const}{rest}")
+    names = ", ".join(f"c{d}" for d in range(use.cells.dim(isl.dim_type.set)))
+    moved = isl.Map(f"{{ [{names}] -> [{', '.join(outer)}] : {' and '.join(parts)} }}")
+    return Use(use.cells.apply(moved), use.exact, use.is_store, use.loc)
+
+
+def _uses(
+    module: Module, name: str, position: int, known: dict[tuple[str, int], tuple[Use, ...]]
+) -> tuple[Use, ...]:
+    """What a function does with one of its arrays, also in functions that it calls."""
+    if (name, position) not in known:
+        func = module.func(name)
+        array = func.args[position]
+        found: list[Use] = []
+        for access in accesses(func.body, module):
+            if access.array is array:
+                found += _of_access(module, access, known)
+        known[name, position] = tuple(found)
+    return known[name, position]
+
+
+def _of_access(
+    module: Module, access: Access, known: dict[tuple[str, int], tuple[Use, ...]]
+) -> list[Use]:
+    plain = all(isinstance(p, For) for p in access.parents)
+    op = access.op
+    if isinstance(op, Call) and access.array in op.args:
+        inside = [
+            use
+            for n, value in enumerate(op.args)
+            if value is access.array
+            for use in _uses(module, op.callee, n, known)
+            if use.is_store is access.is_store
+        ]
+        return [Use(u.cells, u.exact and plain, u.is_store, u.loc) for u in inside]
+    return [_use(access, plain)]
+
+
+def _use(access: Access, plain: bool) -> Use:
+    """The elements that one operation uses in all its iterations."""
+    shape = access.array.array.shape
+    cells = [f"c{d}" for d in range(len(shape))]
+    limits = [f"0 <= {c} < {n}" for c, n in zip(cells, shape, strict=True) if n > 0]
+    index = access.index
+    if index is None:
+        return Use(polyhedra.points(cells, limits), False, access.is_store, access.op.loc)
+    counters = {p.iv: f"i{k}" for k, p in enumerate(access.loops)}
+    bounds = [e for p in access.loops for e in (*p.lower, *p.upper)]
+    exact = plain and all(polyhedra.known(e, counters) for e in (*bounds, *index))
+    inside = [text for p in access.loops for text in polyhedra.iterates(p, counters)]
+    places = [
+        f"{c} = {polyhedra.text(e, counters)}"
+        for c, e in zip(cells, index, strict=True)
+        if polyhedra.known(e, counters)
+    ]
+    names = list(counters.values())
+    points = polyhedra.points([*cells, *names], [*limits, *inside, *places])
+    points = points.project_out(isl.dim_type.set, len(cells), len(names))
+    return Use(points, exact, access.is_store, access.op.loc)
+
+
+type _Box = tuple[tuple[int, int], ...] | None
+
+
+def _box(uses: Sequence[Use]) -> _Box:
+    """The least and greatest subscripts of all uses; None when there is no limit."""
+    whole = uses[0].cells
+    for use in uses[1:]:
+        whole = whole.union(use.cells)
+    if whole.is_empty() or not whole.is_bounded():
+        return None
+    return tuple(
+        (whole.dim_min_val(d).to_python(), whole.dim_max_val(d).to_python())
+        for d in range(whole.dim(isl.dim_type.set))
+    )
+
+
+def _apart(one: _Box, other: _Box) -> bool:
+    if one is None or other is None:
+        return False
+    return any(a[1] < b[0] or b[1] < a[0] for a, b in zip(one, other, strict=True))
+
+
+def _meet(
+    one: Sequence[Use], other: Sequence[Use]
+) -> tuple[tuple[Use, Use], bool, tuple[int, ...]] | None:
+    """Two uses of one element, one of them storing to it; sooner certain ones."""
+    maybe = None
+    for a in one:
+        for b in other:
+            if not (a.is_store or b.is_store):
+                continue
+            cell = polyhedra.sample(a.cells.intersect(b.cells))
+            if cell is None:
+                continue
+            found = ((a, b), a.exact and b.exact, cell)
+            if found[1]:
+                return found
+            maybe = maybe or found
+    return maybe
