@@ -185,7 +185,7 @@ def running_sum(A: int32[10], B: int32[10]):
         back.put(100)  # The token that the circle starts with.
         for _ in range(9):
             back.put(forth.get())
-        last = forth.get()
+        forth.get()
 
 
 def test_feedback_with_an_initial_token():
@@ -247,7 +247,7 @@ def output_stationary(A: int32[M, K], B: int32[K, N], C: int32[M, N]):
     def pe(c: int32[M, N]):
         i, j = df.get_pid()
         total: int32 = 0
-        for k in range(K):
+        for _ in range(K):
             x = rows[i, j].get()
             y = columns[i, j].get()
             total += x * y
@@ -341,13 +341,13 @@ def tiled(A: int32[4, 6], B: int32[6, 4], C: int32[4, 4]):
     @df.kernel(mapping=[2], args=[A])
     def load_a(a: int32[4, 6]):
         i = df.get_pid()
-        for ti, tj, k in allo.grid(2, 2, 6):
+        for ti, _, k in allo.grid(2, 2, 6):
             rows[i, 0].put(a[ti * 2 + i, k])
 
     @df.kernel(mapping=[2], args=[B])
     def load_b(b: int32[6, 4]):
         j = df.get_pid()
-        for ti, tj, k in allo.grid(2, 2, 6):
+        for _, tj, k in allo.grid(2, 2, 6):
             columns[0, j].put(b[k, tj * 2 + j])
 
     @df.kernel(mapping=[2, 2], args=[C])
@@ -355,7 +355,7 @@ def tiled(A: int32[4, 6], B: int32[6, 4], C: int32[4, 4]):
         i, j = df.get_pid()
         for ti, tj in allo.grid(2, 2):
             total: int32 = 0
-            for k in range(6):
+            for _ in range(6):
                 x = rows[i, j].get()
                 y = columns[i, j].get()
                 total += x * y

@@ -192,7 +192,7 @@ def everywhere(B: int32[10]):
         b[4] = s.get() if b[0] > 0 else 7
         b[5] = b[0] > 0 and s.get() > 0
         b[6] = 0 < s.get() < s.get() < s.get()
-        for i in range(s.get()):
+        for _ in range(s.get()):
             s.get()
         b[7] = max(s.get(), s.get())
         x: int32 = s.get()

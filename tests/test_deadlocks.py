@@ -278,8 +278,8 @@ def scatter_to_one_that_stops(B: int32[N]):
     @df.kernel(mapping=[2], args=[B])
     def take(b: int32[N]):
         p = df.get_pid()
-        for i in range(N - 4 * p):
-            b[i] = s[p].get()
+        for _ in range(N - 4 * p):
+            b[p] = s[p].get()
 
 
 @df.region()
