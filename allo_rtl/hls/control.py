@@ -6,6 +6,7 @@
     Branch       one of two sequences
     Repeat       a loop that a condition ends
     Invoke       a call: the callee is a module of its own
+    Parallel     calls that run at once, until all have ended
     Clear        zeroes every bank of a memory, a word a cycle
 """
 
@@ -128,6 +129,13 @@ class Invoke:
 
 
 @dataclass(frozen=True, eq=False)
+class Parallel:
+    """Calls of processes: they start together, and it ends when all of them have."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Clear:
     """Zeroes an array."""
 
@@ -135,7 +143,7 @@ class Clear:
     depth: int
 
 
-type Control = Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Clear
+type Control = Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Parallel | Clear
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from allo_rtl.hls.control import (
     Counter,
     FunctionControl,
     Invoke,
+    Parallel,
     Pipelined,
     Repeat,
     Sequential,
@@ -48,6 +49,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, Index, IntegerType
 from allo_rtl.target import Device
 
@@ -62,7 +64,7 @@ def build_control(
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
-    drafts = builder.sequence(func.body)
+    drafts = builder.processes(func.body) if func.dataflow else builder.sequence(func.body)
     finisher = _Finisher(set(builder.results))
     body = finisher.sequence(drafts)
     return FunctionControl(func, storage, body, builder.results, finisher.defined)
@@ -148,6 +150,14 @@ class _Builder:
         self.flush(items)
         return items
 
+    def processes(self, block: Block) -> list[_Item]:
+        """The items of a region: what processes are given, all of them, copies of results."""
+        calls = [k for k, op in enumerate(block) if isinstance(op, Call)]
+        split = calls[-1] + 1 if calls else len(block)
+        items = self.sequence(tuple(op for op in block[:split] if not isinstance(op, Call)))
+        items.append(Parallel(tuple(op for op in block if isinstance(op, Call))))
+        return [*items, *self.sequence(block[split:])]
+
     def items(self, block: Block, items: list[_Item]) -> None:
         """Append the items of a block; the last region may stay open."""
         for op in block:
@@ -158,7 +168,7 @@ class _Builder:
                     self.branch(op, items)
                 case While():
                     self.repeat(op, items)
-                case Condition():
+                case Condition() | MakeStream():
                     pass
                 case Call():
                     self.flush(items)
@@ -356,6 +366,10 @@ class _Finisher:
                 return Repeat(loop, self.sequence(before), condition, done)
             case Invoke(call):
                 self.needed.update(a for a in call.args if not isinstance(a.type, ArrayType))
+                return item
+            case Parallel(calls):
+                args = (a for call in calls for a in call.args)
+                self.needed.update(a for a in args if not isinstance(a.type, ArrayType))
                 return item
             case Clear():
                 return item

@@ -16,6 +16,7 @@ from itertools import combinations, pairwise
 
 from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge
+from allo_rtl.hls.streams import stream_edges
 from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
 from allo_rtl.ir.ops import For, Load, Op, Store
 
@@ -36,7 +37,7 @@ def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
 
 def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
     """Constraints of a region executed once at a time."""
-    edges = _event_edges(nodes)
+    edges = [*_event_edges(nodes), *stream_edges(nodes, pipelined=False)]
     for group in _by_bank(nodes).values():
         for src, dst in combinations(group, 2):
             if _both_read(src, dst) or _differ(src, dst):
@@ -76,6 +77,7 @@ def pipelined_edges(
     edges = _event_edges(nodes)
     if edges:
         edges.append(Edge(edges[-1].dst, edges[0].src, 1, distance=1))
+    edges += stream_edges(nodes, pipelined=True)
     for group in _by_bank(nodes).values():
         if any(n.kind in (Kind.REG_READ, Kind.REG_WRITE) for n in group):
             edges += _register_edges(group)

@@ -30,6 +30,7 @@ from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import prepare
+from allo_rtl.hls.processes import Uses, check_regions, check_sharing, find_uses
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.legalize import legalize
@@ -103,6 +104,11 @@ class Design:
         """The function called ``name``."""
         return next(f for f in self.functions if f.name == name)
 
+    @cached_property
+    def uses(self) -> Mapping[str, Uses]:
+        """What each function uses of banks and streams."""
+        return find_uses([f.control for f in self.functions])
+
     @property
     def top(self) -> FunctionDesign:
         """The function that becomes the top module."""
@@ -117,6 +123,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     user_types = _types(module)
     module = legalize(module)
     _check_extents(module)
+    check_regions(module)
     operators = Operators(device, clock_mhz)
     constants = {g.name: g for g in module.globals}
     latencies: dict[str, int | None] = {}
@@ -127,6 +134,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
+    check_sharing([f.control for f in functions])
     return Design(tuple(functions), module, device, clock_mhz, user_types)
 
 

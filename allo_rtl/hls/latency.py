@@ -10,13 +10,14 @@ from allo_rtl.hls.control import (
     Clear,
     Control,
     Invoke,
+    Parallel,
     Pipelined,
     Repeat,
     Sequential,
     Straight,
 )
 from allo_rtl.hls.fold import apply
-from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
 from allo_rtl.ir.ops import Value
@@ -34,7 +35,7 @@ def least(controls: Sequence[Control]) -> int:
 
 def _least(control: Control) -> int:
     match control:
-        case Straight() | Clear() | Invoke():
+        case Straight() | Clear() | Invoke() | Parallel():
             return 1
         case Branch(then=a, orelse=b):
             return min(least(a), least(b))
@@ -88,8 +89,12 @@ class Latency:
     def control(self, control: Control, env: Environment) -> int | None:
         """Cycles of one control, with the counters of the loops around it in ``env``."""
         match control:
+            case Straight(region=region) | Pipelined(region=region) if region.uses_streams:
+                return None
             case Straight(region=region):
                 return self._schedules[region].length
+            case Parallel():
+                return None
             case Clear(depth=depth):
                 return depth
             case Invoke(call=call):
@@ -165,7 +170,7 @@ class Latency:
             return node.value
         if node.kind is Kind.INPUT and node.source is not None:
             return self.value(node.source, env)
-        if node.kind in (Kind.READ, Kind.REG_READ, Kind.COUNTER):
+        if node.kind in (Kind.READ, Kind.REG_READ, Kind.COUNTER) or node.kind in STREAMS:
             return None
         parts = [self._number(o, env) for o in node.operands]
         known = [p for p in parts if p is not None]

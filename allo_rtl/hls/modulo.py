@@ -10,10 +10,11 @@ from allo_rtl.errors import BuildError
 from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import For
+from allo_rtl.ir.ops import For, Value
 from allo_rtl.ir.types import ArrayType
 
 _PORT = {Kind.READ: "read", Kind.WRITE: "written"}
+_STREAM = {Kind.GET: "taken from", Kind.PUT: "put to"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,11 @@ class PipelineResult:
     recurrence: bool = False
 
 
-def resource_bound(nodes: Sequence[Node]) -> tuple[int, Bank | None, Kind | None]:
-    """Cycles one iteration needs of its busiest memory port, and which that is."""
-    uses = Counter((n.bank, n.kind) for n in nodes if n.kind in _PORT)
+def resource_bound(nodes: Sequence[Node]) -> tuple[int, Bank | Value | None, Kind | None]:
+    """Cycles one iteration needs of its busiest memory port or stream, and which that is."""
+    uses = Counter[tuple[Bank | Value | None, Kind]]()
+    uses.update((n.bank, n.kind) for n in nodes if n.kind in _PORT)
+    uses.update((n.stream.stream, n.kind) for n in nodes if n.stream and n.kind in _STREAM)
     if not uses:
         return 1, None, None
     (bank, kind), count = max(uses.items(), key=lambda item: item[1])
@@ -73,9 +76,11 @@ def _cycles(count: int) -> str:
     return "cycle" if count == 1 else f"{count} cycles"
 
 
-def _port_limit(least: int, bank: Bank | None, kind: Kind | None) -> str:
+def _port_limit(least: int, bank: Bank | Value | None, kind: Kind | None) -> str:
     assert bank is not None
     assert kind is not None
+    if isinstance(bank, Value):
+        return f"{bank.name} is {_STREAM[kind]} {least} times per iteration, once a cycle"
     name = bank.array.name
     fact = f"{name} is {_PORT[kind]} {least} times per iteration through one port"
     assert isinstance(bank.array.type, ArrayType)
@@ -95,6 +100,11 @@ def _recurrence_limit(found: OpSchedule, edges: Sequence[Edge]) -> str:
 
     tight = min(back, key=lambda e: (slack(e), e.distance))
     taken = found.start[tight.src] + tight.delay - found.start[tight.dst]
+    if tight.src.stream and tight.dst.stream:
+        return (
+            f"all streams are used before the next iteration uses them; that takes "
+            f"{_cycles(taken)}{_long_units(found, tight)}"
+        )
     place = f" at {tight.src.loc.short}" if tight.src.loc else ""
     name = tight.src.name or "a value"
     return (

@@ -15,6 +15,7 @@ from itertools import count
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import Interval
 from allo_rtl.ir.ops import Alloc, Assert, FloatKind, Load, Print, Store, Value
+from allo_rtl.ir.stream_ops import StreamOp
 from allo_rtl.ir.types import Float, Index, IntegerType
 
 _serial = count()
@@ -56,6 +57,10 @@ class Kind(Enum):
     REG_WRITE = "reg_write"  # operands: data, enable
     PRINT = "print"  # operands: the arguments, enable
     ASSERT = "assert"  # operands: enable of the failure
+    GET = "get"  # operands: enable; takes a value from a stream
+    PUT = "put"  # operands: data, enable
+    PEEK = "peek"  # operands: enable; what GET would take
+    ASK = "ask"  # whether GET, or PUT, could be done; one cycle
 
 
 COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})
@@ -65,6 +70,7 @@ DIVISIONS = frozenset({Kind.DIV, Kind.FLOORDIV, Kind.REM})
 MEMORY = frozenset({Kind.READ, Kind.WRITE, Kind.REG_READ, Kind.REG_WRITE})
 EVENTS = frozenset({Kind.PRINT, Kind.ASSERT})
 """What only a simulation does; they happen in the order of the text."""
+STREAMS = frozenset({Kind.GET, Kind.PUT, Kind.PEEK, Kind.ASK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,10 @@ class Node:
         source: the IR value an INPUT or COUNTER stands for.
         bank: the memory bank (or register) of a memory node.
         access: the IR access a memory node comes from, for dependences.
-        order: textual order of memory nodes and events in the region.
+        order: textual order of memory nodes, events and stream operations in the region.
         float: the operation of a FLOAT.
         event: the IR operation of a PRINT or ASSERT.
+        stream: the IR operation of one of STREAMS.
     """
 
     kind: Kind
@@ -126,6 +133,7 @@ class Node:
     loc: SourceLoc | None = None
     float: FloatSpec | None = None
     event: Print | Assert | None = None
+    stream: StreamOp | None = None
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.widths import Shape
 
@@ -105,7 +105,7 @@ def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
 
 
 def _latency(problem: Problem, node: Node) -> int:
-    return 1 if node.kind is Kind.READ else problem.units[node].latency
+    return 1 if node.kind in (Kind.READ, Kind.ASK) else problem.units[node].latency
 
 
 def _priority_order(problem: Problem, forward: Sequence[Edge]) -> list[Node]:
@@ -171,12 +171,16 @@ class _Placement:
         logic = unit.first_ns + self._port_ns(node)
         if offset > 0 and offset + logic > self.problem.operators.budget_ns:
             cycle, offset = cycle + 1, 0.0
+        if node.kind in STREAMS and offset > 0:
+            cycle, offset = cycle + 1, 0.0  # what may hold the island is known early in a cycle
         if node.kind in (Kind.READ, Kind.WRITE):
             cycle, offset = self._reserve(node, cycle, offset)
         self.critical = max(self.critical, offset + logic)
         self.start[node] = cycle
         if node.kind is Kind.READ:
             self.ready[node], self.offset[node] = cycle + 1, model.ram_read_ns
+        elif node.kind is Kind.ASK:
+            self.ready[node], self.offset[node] = cycle + 1, 0.0
         elif unit.latency:
             self.ready[node], self.offset[node] = cycle + unit.latency, unit.last_ns
         else:
@@ -184,9 +188,11 @@ class _Placement:
         self.critical = max(self.critical, self.offset[node])
 
     def _port_ns(self, node: Node) -> float:
+        model = self.problem.operators.model
+        if node.kind in STREAMS:  # the word comes from the FIFO, or was taken before
+            return model.delay("select", self.problem.shapes[node].width)
         if node.bank is None:
             return 0.0
-        model = self.problem.operators.model
         ways = self.problem.port_inputs(node.bank)
         bits = self.problem.shapes[node].width
         if node.kind in (Kind.READ, Kind.WRITE):

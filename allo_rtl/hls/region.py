@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 from allo_rtl.hls.accesses import Accesses
 from allo_rtl.hls.graph import BIT, Graph
-from allo_rtl.hls.node import FloatSpec, Kind, Node, topological
+from allo_rtl.hls.node import STREAMS, FloatSpec, Kind, Node, topological
 from allo_rtl.hls.storage import ArrayStorage
+from allo_rtl.hls.streams import nodes_of
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import (
     Alloc,
@@ -34,6 +35,7 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
+from allo_rtl.ir.stream_ops import STREAM_OPS, StreamOp
 from allo_rtl.ir.types import Index, IntegerType
 
 
@@ -41,12 +43,17 @@ from allo_rtl.ir.types import Index, IntegerType
 class Region:
     """The dataflow of a straight-line piece of a function.
 
-    ``sinks`` are its writes and its events (prints, assertions), each in textual order;
-    ``outputs`` the values other regions use.
+    ``sinks`` are its writes, and its events (prints, assertions) and stream operations, each in
+    textual order; ``outputs`` the values other regions use.
     """
 
     sinks: tuple[Node, ...]
     outputs: Mapping[Value, Node] = field(default_factory=dict)
+
+    @property
+    def uses_streams(self) -> bool:
+        """Whether it may have to wait for a stream."""
+        return any(n.kind in STREAMS for n in self.sinks)
 
     def nodes(self) -> list[Node]:
         """Every node, operands first."""
@@ -73,7 +80,7 @@ class RegionBuilder:
         self._interval = interval
         self._counters = counters
         self._accesses = Accesses(self.graph, storage, self.value, private=bool(counters))
-        self._events: list[Node] = []
+        self._effects: list[Node] = []
 
     def value(self, value: Value) -> Node:
         """The node of an IR value; one from outside becomes an input."""
@@ -101,6 +108,8 @@ class RegionBuilder:
                 self._accesses.store(op, predicate)
             elif isinstance(op, Print | Assert):
                 self._event(op, predicate)
+            elif isinstance(op, STREAM_OPS):
+                self._stream(op, predicate)
             else:
                 self._compute(op)
 
@@ -118,7 +127,7 @@ class RegionBuilder:
 
     def finish(self, outputs: Mapping[Value, Node]) -> Region:
         """The region built so far."""
-        return Region((*self._accesses.writes(), *self._events), dict(outputs))
+        return Region((*self._accesses.writes(), *self._effects), dict(outputs))
 
     def _event(self, op: Print | Assert, predicate: Node | None) -> None:
         """What a simulation does when ``predicate`` is 1: print, or fail."""
@@ -132,10 +141,19 @@ class RegionBuilder:
             enable = failed
         if enable.is_const and not enable.value:
             return
-        self._events.append(Node(
+        self._effects.append(Node(
             kind, BIT, (*operands, enable), (0, 1),
             order=self._accesses.next_order(), loc=op.loc, event=op,
         ))  # fmt: skip
+
+    def _stream(self, op: StreamOp, predicate: Node | None) -> None:
+        """An operation on a stream, done only when ``predicate`` is 1."""
+        enable = predicate or self.graph.const(1, BIT)
+        order = self._accesses.next_order
+        nodes, results = nodes_of(self.graph, op, enable, self.value, order)
+        self.values.update(results)
+        if not (enable.is_const and not enable.value):
+            self._effects += nodes
 
     def _compute(self, op: Op) -> None:
         graph = self.graph

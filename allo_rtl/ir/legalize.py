@@ -45,6 +45,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import map_block, substitute_op
 from allo_rtl.ir.state import hoist_state
+from allo_rtl.ir.stream_ops import Get, MakeStream, TryGet
 from allo_rtl.ir.types import (
     ArrayType,
     FixedType,
@@ -53,6 +54,7 @@ from allo_rtl.ir.types import (
     Int,
     IntegerType,
     ScalarType,
+    StreamType,
     Struct,
     Type,
     UInt,
@@ -71,6 +73,8 @@ def legal_type(type_: Type) -> Type:
     """The type that holds the same bits in a legalized module."""
     if isinstance(type_, ArrayType):
         return _array(type_)
+    if isinstance(type_, StreamType):
+        return replace(type_, element=_scalar(type_.element))
     return _scalar(type_) if isinstance(type_, ScalarType) else type_
 
 
@@ -217,9 +221,11 @@ def _with_results(op: Op, results: tuple[Value, ...]) -> Op:
     match op:
         case Call():
             return replace(op, outs=results)
+        case TryGet():
+            return replace(op, result=results[0], done=results[1])
         case (
             Constant() | Binary() | Compare() | Select() | Cast() | Math() | Alloc()
-            | GetGlobal() | Load()
+            | GetGlobal() | Load() | MakeStream() | Get()
         ):  # fmt: skip
             return replace(op, result=results[0])
     raise AssertionError(f"{type(op).__name__} has no result of a type that is not legal")

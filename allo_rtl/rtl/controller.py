@@ -8,6 +8,8 @@ cycles.  A control that takes no cycles this time passes its enter through to it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import and_
 from typing import Protocol
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
@@ -19,15 +21,17 @@ from allo_rtl.hls.control import (
     Control,
     Counter,
     Invoke,
+    Parallel,
     Pipelined,
     Repeat,
     Sequential,
     Straight,
 )
 from allo_rtl.hls.latency import padding
-from allo_rtl.hls.node import Bank
+from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.streams import leading
 from allo_rtl.hls.widths import range_shape
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call
@@ -35,6 +39,7 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.datapath import Datapath, Names, located
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import shape_of
 
 
@@ -57,6 +62,7 @@ class Controller:
         schedules: the operation schedule of each region.
         values: signals of values held in registers: arguments, and what is added here.
         instantiate: makes the module of a call.
+        island: what streams are used through, in a function that uses any.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Controller:
         events: Events,
         names: Names,
         instantiate: Instantiate,
+        island: Island | None = None,
     ) -> None:
         self._m = m
         self._schedules = schedules
@@ -76,6 +83,9 @@ class Controller:
         self._events = events
         self._names = names
         self._instantiate = instantiate
+        self._island = island
+        self.processes_start: Value = Const(0, 1)
+        """Whether the processes of a region start in this cycle."""
         self.leaving: dict[IrValue, Value] = {}
         """Values as they are in the last cycle of the region that puts them out."""
 
@@ -105,6 +115,8 @@ class Controller:
                 return self._repeat(control, enter)
             case Invoke(call=call):
                 return self._invoke(call, enter)
+            case Parallel(calls=calls):
+                return self._parallel(calls, enter)
             case Clear():
                 return self._clear(control, enter)
 
@@ -137,7 +149,7 @@ class Controller:
             tokens.append(enter)
         path = Datapath(
             self._m, control.region, schedule, tokens, self._value,
-            self._memories, self._events, self._names, overlapped=False,
+            self._memories, self._events, self._names, overlapped=False, island=self._island,
         )
         last = schedule.length - 1
         for value, node in control.region.outputs.items():
@@ -211,39 +223,48 @@ class Controller:
     def _pipeline(self, control: Pipelined, enter: Value) -> Value:
         schedule, name = self._schedules[control.region], control.loop.name
         begin, skip = self._begin(control.counters[-1].bounds, enter)
-        issue, final = self._issue(control, schedule, begin)
-        valid, closing = [issue], [final]
+        issue, final, taken = self._issue(control, schedule, begin)
+        valid: list[Value] = [issue]
+        closing = [final]
         for _ in range(schedule.length - 1):
             valid.append(self._token(f"{name}_valid", valid[-1]))
             closing.append(self._token(f"{name}_final", closing[-1]))
         Datapath(
             self._m, control.region, schedule, valid, self._value,
             self._memories, self._events, self._names, overlapped=True,
+            island=self._island, taken=taken,
         )
         return self._wire(f"{name}_exit", closing[-1] | skip)
 
     def _issue(
         self, control: Pipelined, schedule: OpSchedule, begin: Value
-    ) -> tuple[Signal, Signal]:
-        """(an iteration starts in this cycle, and it is the last one)."""
+    ) -> tuple[Value, Signal, Mapping[Node, Value]]:
+        """(an iteration starts in this cycle, it is the last one, words of its leading gets)."""
         m, name, ii = self._m, control.loop.name, schedule.ii
         assert ii is not None
         running = Signal(name=self._names(f"{name}_running"))
-        issue: Signal = running
+        slot: Value = Const(1, 1)
         if ii > 1:
             phase = Signal(range(ii), name=self._names(f"{name}_phase"))
-            issue = self._wire(f"{name}_issue", running & (phase == 0))
+            slot = phase == 0
             with m.If(begin | (phase == ii - 1)):
                 m.d.sync += phase.eq(0)
             with m.Else():
                 m.d.sync += phase.eq(phase + 1)
+        issue: Value = running & slot if ii > 1 else running
+        taken: Mapping[Node, Value] = {}
+        if first := leading(control.region.nodes()):
+            assert self._island is not None
+            taken, issue = self._island.collect(first, running, slot)
+        if ii > 1 or first:
+            issue = self._wire(f"{name}_issue", issue)
         last = self._count(control, begin, issue)
         final = self._wire(f"{name}_last", issue & last)
         with m.If(begin):
             m.d.sync += running.eq(1)
         with m.Elif(final):
             m.d.sync += running.eq(0)
-        return issue, final
+        return issue, final, taken
 
     def _count(self, control: Pipelined, begin: Value, issue: Value) -> Value:
         """Step the nest's counters, innermost fastest; answers whether all are at their last."""
@@ -273,6 +294,22 @@ class Controller:
             m.d.sync += busy.eq(1)
         with m.Elif(leave):
             m.d.sync += busy.eq(0)
+        return leave
+
+    def _parallel(self, calls: Sequence[Call], enter: Value) -> Value:
+        """Processes: they start together in one cycle, and all have to end."""
+        m = self._m
+        go = self._token("processes_go", enter)
+        callees = [self._instantiate(call, go) for call in calls]
+        m.d.comb += [callee.start.eq(go) for callee in callees]
+        busy = Signal(name=self._names("processes_busy"))
+        all_over = reduce(and_, (callee.ready for callee in callees), Const(1, 1))
+        leave = self._wire("processes_exit", busy & all_over)
+        with m.If(go):
+            m.d.sync += busy.eq(1)
+        with m.Elif(leave):
+            m.d.sync += busy.eq(0)
+        self.processes_start = go
         return leave
 
     def _clear(self, control: Clear, enter: Value) -> Value:

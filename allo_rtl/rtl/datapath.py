@@ -7,19 +7,21 @@ cycle, because the next iteration's value follows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from amaranth.hdl import Const, Module, Signal, Value
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.node import DIVISIONS, EVENTS, Kind, Node
+from allo_rtl.hls.node import DIVISIONS, EVENTS, STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.streams import End, blocking, end_of
 from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
 
 
@@ -54,6 +56,8 @@ class Datapath:
         active: for each cycle of the region, whether an iteration is in it.
         inputs: the signal of a value held outside the region (or of a loop counter).
         overlapped: whether iterations overlap (a pipelined loop).
+        island: what streams are used through, in a function that uses any.
+        taken: the words of leading gets, in the cycle in which their iteration starts.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Datapath:
         events: Events,
         names: Names,
         overlapped: bool,
+        island: Island | None = None,
+        taken: Mapping[Node, Value] | None = None,
     ) -> None:
         self._m = m
         self._schedule = schedule
@@ -78,6 +84,10 @@ class Datapath:
         self._overlapped = overlapped
         self._made: dict[Node, Value] = {}
         self._kept: dict[tuple[Node, int], Signal] = {}
+        self._island = island
+        self._taken = taken or {}
+        if island is not None:
+            island.plan(_together(region.nodes(), schedule))
         for node in region.nodes():
             self._build(node)
 
@@ -135,10 +145,39 @@ class Datapath:
                 self._write(node, start)
             case kind if kind in EVENTS:
                 *args, enable = (self.at(o, start) for o in node.operands)
-                self._events.add(self._m, node, self._active[start] & enable, args)
+                self._events.add(self._m, node, self._condition(start, enable), args)
+            case kind if kind in STREAMS:
+                self._stream(node, start)
             case _:
                 operands = [self.at(o, start) for o in node.operands]
                 self._made[node] = self._compute(node, operands)
+
+    def _condition(self, start: int, enable: Value) -> Value:
+        """Whether something happens in the cycle ``start`` of an iteration, and not yet again."""
+        condition = self._active[start] & enable
+        return condition if self._island is None else condition & self._island.advance
+
+    def _stream(self, node: Node, start: int) -> None:
+        island, op = self._island, node.stream
+        assert island is not None
+        assert op is not None
+        operands = [self.at(o, start) for o in node.operands]
+        match node.kind:
+            case Kind.GET if node in self._taken:
+                self._made[node] = self._signal(node, self._taken[node])
+            case Kind.GET:
+                word = island.get(node, self._active[start] & operands[0])
+                self._made[node] = self._signal(node, word)
+            case Kind.PUT:
+                island.put(node, self._active[start] & operands[1], operands[0])
+            case Kind.PEEK:
+                self._made[node] = self._signal(node, island.streams.source(op.stream).data)
+            case Kind.ASK:
+                streams, stream = island.streams, op.stream
+                reads = end_of(op) is End.READ
+                can = streams.source(stream).valid if reads else streams.sink(stream).ready
+                self._made[node] = answer = Signal(name=self._names(f"{node.name}_answer"))
+                self._m.d.sync += answer.eq(can)
 
     def _constant(self, node: Node) -> Const:
         shape = self._schedule.shapes[node]
@@ -173,6 +212,15 @@ class Datapath:
         signal = Signal(shape_of(self._schedule.shapes[node]), name=self._names(_label(node)))
         self._m.d.comb += signal.eq(value)
         return located(signal, node.loc)
+
+
+def _together(nodes: Sequence[Node], schedule: OpSchedule) -> list[list[Node]]:
+    """The blocking operations that may fall in one cycle, those of older iterations first."""
+    groups: dict[int, list[Node]] = {}
+    for node in blocking(nodes, pipelined=schedule.ii is not None):
+        cycle = schedule.start[node]
+        groups.setdefault(cycle % schedule.ii if schedule.ii else cycle, []).append(node)
+    return [sorted(g, key=lambda n: (-schedule.start[n], n.order)) for g in groups.values()]
 
 
 def _label(node: Node) -> str:

@@ -44,7 +44,7 @@ from enum import Enum
 
 from allo_rtl.ir import arithmetic
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.types import ArrayType, ScalarType
+from allo_rtl.ir.types import ArrayType, ScalarType, StreamType
 
 
 class Direction(Enum):
@@ -105,26 +105,52 @@ class ArrayPort:
     """An array argument or result: one port group a bank.
 
     ``banks[b]`` is bank ``b`` of ``Layout(type)``; the groups are called ``<name>`` when there is
-    one bank and ``<name>_<b>`` otherwise.
+    one bank and ``<name>_<b>`` otherwise.  ``used`` says how each bank is, where that is known to
+    be less than ``direction``.
     """
 
     name: str
     type: ArrayType
     direction: Direction
+    used: tuple[Direction, ...] | None = None
 
     @property
     def banks(self) -> tuple[BankPort, ...]:
         """Port groups in bank order."""
         layout = Layout(self.type)
-        read = self.direction in (Direction.READ, Direction.READ_WRITE)
-        write = self.direction in (Direction.WRITE, Direction.READ_WRITE)
+        used = self.used or (self.direction,) * layout.banks
         return tuple(
             BankPort(
                 self.name if layout.banks == 1 else f"{self.name}_{b}",
-                self.type.element.bits, layout.depth, read, write,
+                self.type.element.bits, layout.depth,
+                use in (Direction.READ, Direction.READ_WRITE),
+                use in (Direction.WRITE, Direction.READ_WRITE),
             )
-            for b in range(layout.banks)
+            for b, use in enumerate(used)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPort:
+    """One end of a stream: signals ``<name>_data``, ``<name>_valid`` and ``<name>_ready``.
+
+    The kernel takes words (READ), puts them (WRITE), or leaves the stream alone (UNUSED).
+    """
+
+    name: str
+    type: StreamType
+    direction: Direction
+
+    def signals(self) -> dict[str, tuple[str, int]]:
+        """Verilog signals: name -> ("input" or "output" of the kernel, bits)."""
+        if self.direction is Direction.UNUSED:
+            return {}
+        ways = ("input", "output") if self.direction is Direction.READ else ("output", "input")
+        return {
+            f"{self.name}_data": (ways[0], self.type.element.bits),
+            f"{self.name}_valid": (ways[0], 1),
+            f"{self.name}_ready": (ways[1], 1),
+        }
 
 
 type Port = ScalarPort | ArrayPort
@@ -133,6 +159,9 @@ type Port = ScalarPort | ArrayPort
 @dataclass(frozen=True, slots=True)
 class KernelInterface:
     """All ports of a kernel, in the order of its arguments and of its results.
+
+    ``streams`` are those of the arguments that are streams, which ``args`` leaves out; only
+    processes inside a kernel have some.
 
     ``latency`` is the run's length in cycles when it does not depend on data, else None;
     ``stateful`` says that a run may find what the one before left.
@@ -143,6 +172,7 @@ class KernelInterface:
     results: tuple[Port, ...] = ()
     latency: int | None = None
     stateful: bool = False
+    streams: tuple[StreamPort, ...] = ()
 
     def signals(self) -> dict[str, tuple[str, int]]:
         """Every Verilog signal but clk and rst: name -> (direction, bits)."""
@@ -153,6 +183,8 @@ class KernelInterface:
                     found |= bank.signals()
             else:
                 found[port.name] = ("input" if port in self.args else "output", port.width)
+        for stream in self.streams:
+            found |= stream.signals()
         return found
 
 

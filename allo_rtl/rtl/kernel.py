@@ -7,22 +7,39 @@ a module that is emitted once in Verilog.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Signal, Value
+from amaranth.hdl import (
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Elaboratable,
+    EnableInserter,
+    Instance,
+    Module,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Bank
+from allo_rtl.hls.processes import FifoShape, Uses, fifo_shape, made_streams
+from allo_rtl.hls.streams import End
+from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call, Func, Load, Op, Store
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, ScalarType, Type
+from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
+from allo_rtl.rtl.fifo import Fifo
 from allo_rtl.rtl.header import verilog_header
 from allo_rtl.rtl.interface import (
     ArrayPort,
@@ -31,9 +48,11 @@ from allo_rtl.rtl.interface import (
     KernelInterface,
     Port,
     ScalarPort,
+    StreamPort,
     is_signed,
 )
 from allo_rtl.rtl.memory import BankSignals, Memories
+from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.verilog import to_verilog
 
 _RESERVED = frozenset({"clk", "rst", "start", "ready", "done", "busy"})
@@ -43,19 +62,39 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     """The ports of a function."""
     usage = _usage(design)
     func = function.control.func
+    uses = None if function is design.top else design.uses[func.name]
     # Ports are attributes of the component: they may not hide those that it has.
     taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface"}
-    values = (*func.args, *func.returned)
+    args, streams = _split(func.args)
+    values = (*args, *func.returned)
     types = [v.type for v in values]
     if function is design.top:
         types = [_user_type(t, u) for t, u in zip(types, design.user_types, strict=True)]
     ports = [
-        _port(v, t, usage[func.name].get(v), taken, result=n >= len(func.args))
+        _port(v, t, usage[func.name].get(v), taken, result=n >= len(args), uses=uses)
         for n, (v, t) in enumerate(zip(values, types, strict=True))
     ]
-    args, results = tuple(ports[: len(func.args)]), tuple(ports[len(func.args) :])
     stateful = any(s.stateful for s in function.control.storage.values())
-    return KernelInterface(func.name, args, results, function.latency, stateful)
+    return KernelInterface(
+        func.name, tuple(ports[: len(args)]), tuple(ports[len(args) :]), function.latency,
+        stateful, tuple(_stream_port(s, design.uses[func.name], taken) for s in streams),
+    )
+
+
+def _split(values: Sequence[IrValue]) -> tuple[list[IrValue], list[IrValue]]:
+    """(numbers and arrays, streams)."""
+    streams = [v for v in values if isinstance(v.type, StreamType)]
+    return [v for v in values if v not in streams], streams
+
+
+def _stream_port(value: IrValue, uses: Uses, taken: set[str]) -> StreamPort:
+    """The port of a stream; its name grows underscores until its signals are new."""
+    assert isinstance(value.type, StreamType)
+    port = StreamPort(value.name or "stream", value.type, _direction(uses.of_stream(value)))
+    while taken & port.signals().keys():
+        port = replace(port, name=port.name + "_")
+    taken |= port.signals().keys()
+    return port
 
 
 def _user_type(made: Type, user: Type) -> Type:
@@ -66,30 +105,40 @@ def _user_type(made: Type, user: Type) -> Type:
 
 
 def _port(
-    value: IrValue, type: Type, uses: set[str] | None, taken: set[str], result: bool
+    value: IrValue, type: Type, usage: set[str] | None, taken: set[str], result: bool,
+    uses: Uses | None,
 ) -> Port:
     """The port of an argument or result; its name grows underscores until its signals are new."""
     name = value.name or ("result" if result else "arg")
     if result and not isinstance(type, ArrayType):
         name = "result"
-    port = _named_port(type, name, uses or set())
+    port = _named_port(value, type, name, usage or set(), uses)
     while (signals := _signals_of(port)) & taken:
         name += "_"
-        port = _named_port(type, name, uses or set())
+        port = replace(port, name=name)
     taken |= signals
     return port
 
 
-def _named_port(type: Type, name: str, uses: set[str]) -> Port:
+def _named_port(
+    value: IrValue, type: Type, name: str, usage: set[str], uses: Uses | None
+) -> Port:
+    """The port of a value; with ``uses`` only the banks that the function uses have signals."""
     if isinstance(type, ArrayType):
-        direction = {
-            frozenset[str](): Direction.UNUSED,
-            frozenset({"read"}): Direction.READ,
-            frozenset({"write"}): Direction.WRITE,
-        }.get(frozenset(uses), Direction.READ_WRITE)
-        return ArrayPort(name, type, direction)
+        banks = range(Layout(type).banks)
+        used = tuple(_direction(uses.of_bank(value, b)) for b in banks) if uses else None
+        return ArrayPort(name, type, _direction({End(_ENDS[u]) for u in usage}), used)
     assert isinstance(type, ScalarType)
     return ScalarPort(name, type)
+
+
+_ENDS = {"read": End.READ, "write": End.WRITE}
+
+
+def _direction(ends: set[End]) -> Direction:
+    if len(ends) == 2:
+        return Direction.READ_WRITE
+    return Direction[next(iter(ends)).name] if ends else Direction.UNUSED
 
 
 def _signals_of(port: Port) -> set[str]:
@@ -166,37 +215,90 @@ class KernelComponent(wiring.Component):
             for name, (direction, bits) in self.interface.signals().items()
         })
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Elaboratable:
         """Build the module."""
         m = Module()
         func = self.function.control.func
         names = _reserved_names(self.interface)
-        memories = Memories(dict(self.function.control.storage), self._outside(func))
+        fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
+        streams = Streams(self._stream_ends(func, fifos))
+        island = Island(m, streams, names) if self._is_island() else None
+        advance = Const(1, 1) if island is None else island.advance
+        storage = dict(self.function.control.storage)
+        memories = Memories(storage, self._outside(func), advance if island else None)
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
-        begin, leaving = self._handshake(m, memories.restore(m))
+        begin, leaving = self._handshake(m, memories.restore(m), advance)
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
             m, self.function.schedules, values, memories, events, names,
-            lambda call, go: self._instantiate(m, call, values, memories, names),
+            lambda call, go: self._instantiate(m, call, values, memories, streams, names),
+            island,
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
         self._results(m, controller, leaving)
+        m.d.comb += [fifo.clear.eq(controller.processes_start) for fifo in fifos.values()]
         memories.build(m)
-        return m
+        streams.build(m)
+        if island is None:
+            return m
+        island.finish()
+        return DomainRenamer({FREE: "sync"})(EnableInserter({"sync": advance})(m))
+
+    def _is_island(self) -> bool:
+        """Whether the function uses streams itself, and so may have to hold."""
+        pieces = regions(self.function.control.body)
+        return any(piece.region.uses_streams for piece in pieces)
+
+    def _fifo(self, m: Module, stream: IrValue, names: Names) -> Any:  # noqa: ANN401
+        """The FIFO of a stream of this region, or the signals of its instance."""
+        name = names(f"{stream.name or 'stream'}_fifo")
+        shape = fifo_shape(stream, self.design.device)
+        fifo = Fifo(shape)
+        if not self._black_boxes:
+            m.submodules[name] = fifo
+            return fifo
+        ports = {
+            port: ("i" if member.flow is In else "o", member.shape)
+            for port, member in fifo.signature.members.items()
+        }
+        box = _Signals({port: bits for port, (_, bits) in ports.items()}, name)
+        connections = {f"{way}_{port}": getattr(box, port) for port, (way, _) in ports.items()}
+        m.submodules[name] = Instance(
+            fifo_name(self.design, shape), i_clk=ClockSignal(), i_rst=ResetSignal(), **connections
+        )
+        return box
+
+    def _stream_ends(
+        self, func: Func, fifos: Mapping[IrValue, Any]
+    ) -> dict[tuple[IrValue, End], StreamSignals]:
+        """The ends of the streams that are passed to this function or made in it."""
+        found = {}
+        for stream, fifo in fifos.items():
+            for end, side in ((End.READ, "get"), (End.WRITE, "put")):
+                parts = (getattr(fifo, f"{side}_{part}") for part in ("data", "valid", "ready"))
+                found[stream, end] = StreamSignals(*parts)
+        for value, port in zip(_split(func.args)[1], self.interface.streams, strict=True):
+            if port.direction is not Direction.UNUSED:
+                end = End[port.direction.name]
+                found[value, end] = StreamSignals(*map(self._signal, port.signals()))
+        return found
 
     def _signal(self, name: str) -> Signal:
         signal: Signal = getattr(self, name)
         return signal
 
-    def _handshake(self, m: Module, restoring: Value) -> tuple[Signal, Signal]:
+    def _handshake(
+        self, m: Module, restoring: Value, advance: Value
+    ) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
+        free = FREE if self._is_island() else "sync"
         busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
         m.d.comb += [
-            self._signal("ready").eq((~busy | last) & ~restoring),
+            self._signal("ready").eq((~busy | last) & ~restoring & advance),
             begin.eq(self._signal("start") & self._signal("ready")),
         ]
-        m.d.sync += self._signal("done").eq(last)
+        m.d[free] += self._signal("done").eq(last & advance)
         with m.If(begin):
             m.d.sync += busy.eq(1)
         with m.Elif(last):
@@ -206,7 +308,7 @@ class KernelComponent(wiring.Component):
     def _sample_arguments(
         self, m: Module, func: Func, begin: Signal, values: dict[IrValue, Value]
     ) -> None:
-        for value, port in zip(func.args, self.interface.args, strict=True):
+        for value, port in zip(_split(func.args)[0], self.interface.args, strict=True):
             if isinstance(port, ScalarPort):
                 signal = self._signal(port.name)
                 raw = signal.as_signed() if is_signed(port.type) else signal
@@ -218,7 +320,8 @@ class KernelComponent(wiring.Component):
     def _outside(self, func: Func) -> dict[Bank, BankSignals]:
         found = {}
         ports = (*self.interface.args, *self.interface.results)
-        for value, port in zip((*func.args, *func.returned), ports, strict=True):
+        values = (*_split(func.args)[0], *func.returned)
+        for value, port in zip(values, ports, strict=True):
             if isinstance(port, ArrayPort):
                 for index, bank in enumerate(port.banks):
                     found[Bank(value, index)] = self._bank_signals(bank)
@@ -240,7 +343,7 @@ class KernelComponent(wiring.Component):
 
     def _instantiate(
         self, m: Module, call: Call, values: dict[IrValue, Value], memories: Memories,
-        names: Names,
+        streams: Streams, names: Names,
     ) -> Any:  # noqa: ANN401 - a component or the signals of an instance
         function = self.design.function(call.callee)
         ports, name = interface(self.design, function), names(f"call_{call.callee}")
@@ -251,7 +354,8 @@ class KernelComponent(wiring.Component):
             callee = KernelComponent(self.design, function, prints=self._prints)
             callee.events = self.events
             m.submodules[name] = callee
-        for outer, port in [*zip(call.args, ports.args, strict=True),
+        args, passed = _split(call.args)
+        for outer, port in [*zip(args, ports.args, strict=True),
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):
                 _connect_array(m, outer, port, callee, memories)
@@ -260,12 +364,14 @@ class KernelComponent(wiring.Component):
             else:
                 signal = getattr(callee, port.name)
                 values[outer] = signal.as_signed() if is_signed(port.type) else signal
+        for outer, end in zip(passed, ports.streams, strict=True):
+            _connect_stream(m, outer, end, callee, streams)
         return callee
 
     def _black_box(
         self, m: Module, function: FunctionDesign, ports: KernelInterface, name: str
     ) -> _Signals:
-        box = _Signals(ports, name)
+        box = _Signals({port: bits for port, (_, bits) in ports.signals().items()}, name)
         connections = {
             f"{'i' if direction == 'input' else 'o'}_{port}": getattr(box, port)
             for port, (direction, _) in ports.signals().items()
@@ -280,8 +386,8 @@ class KernelComponent(wiring.Component):
 class _Signals:
     """The signals of an instance, by port name."""
 
-    def __init__(self, ports: KernelInterface, name: str) -> None:
-        for port, (_, bits) in ports.signals().items():
+    def __init__(self, ports: Mapping[str, Any], name: str) -> None:
+        for port, bits in ports.items():
             setattr(self, port, Signal(bits, name=f"{name}_{port}"))
 
 
@@ -304,6 +410,22 @@ def _connect_array(
             memories.write(bank, part("wen"), part("waddr"), part("wdata"))
 
 
+def _connect_stream(
+    m: Module, outer: IrValue, port: StreamPort, callee: Any, streams: Streams  # noqa: ANN401
+) -> None:
+    """Let a callee's port be one more user of an end of the caller's stream."""
+    if port.direction is Direction.UNUSED:
+        return
+    data, valid, ready = (getattr(callee, name) for name in port.signals())
+    if port.direction is Direction.READ:
+        end = streams.source(outer)
+        m.d.comb += [data.eq(end.data), valid.eq(end.valid)]
+        streams.take(outer, ready)
+    else:
+        m.d.comb += ready.eq(streams.sink(outer).ready)
+        streams.offer(outer, valid, data)
+
+
 def _reserved_names(ports: KernelInterface) -> Names:
     names = Names()
     for name in (*_RESERVED, "accept", "last", *ports.signals()):
@@ -317,9 +439,21 @@ def module_name(design: Design, function: FunctionDesign) -> str:
     return top if function is design.top else f"{top}_{function.name}"
 
 
+def fifo_name(design: Design, shape: FifoShape) -> str:
+    """Verilog name of a FIFO's module."""
+    return f"{design.top.name}_fifo_{shape.width}x{shape.depth}"
+
+
 def emit_verilog(design: Design) -> str:
-    """Verilog of a design: a comment, and one module for each function, the top last."""
-    texts = [
+    """Verilog of a design: a comment, one module for each kind of FIFO and for each function.
+
+    The top is the last.
+    """
+    shapes = dict.fromkeys(
+        fifo_shape(s, design.device) for f in design.functions for s in made_streams(f.control.func)
+    )
+    texts = [to_verilog(Fifo(shape), fifo_name(design, shape)) for shape in shapes]
+    texts += [
         to_verilog(
             KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f)
         )

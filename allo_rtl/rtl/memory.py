@@ -55,11 +55,15 @@ class Memories:
     Args:
         storage: how each array is stored.
         outside: signals of each bank of the arrays that are ports.
+        advance: 1 when the function does not hold (see :class:`~allo_rtl.rtl.streams.Island`);
+            None when it never does.
     """
 
     def __init__(
-        self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals]
+        self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals],
+        advance: Value | None = None,
     ) -> None:
+        self._advance = advance
         self._storage = storage
         self._outside = outside
         self._names = _unique_names(storage)
@@ -168,9 +172,10 @@ class Memories:
     def _build_port(self, m: Module, bank: Bank) -> None:
         outside = self._outside[bank]
         if bank in self._reads:
-            self._drive(m, self._reads[bank], outside.ren, outside.raddr, None)
+            self._drive(m, self._reads[bank], outside.ren, outside.raddr, None, self._advance)
         if bank in self._writes:
-            self._drive(m, self._writes[bank], outside.wen, outside.waddr, outside.wdata)
+            port = self._writes[bank]
+            self._drive(m, port, outside.wen, outside.waddr, outside.wdata, self._advance)
 
     def _tie_off(self, m: Module) -> None:
         """Port groups that are declared but not used stay idle."""
@@ -182,10 +187,11 @@ class Memories:
 
     def _drive(
         self, m: Module, port: _Port, enable: Signal | None, address: Signal | None,
-        data: Signal | None,
+        data: Signal | None, allowed: Value | None = None,
     ) -> None:
         if enable is not None:
-            m.d.comb += enable.eq(port.enable())
+            wanted = port.enable()
+            m.d.comb += enable.eq(wanted if allowed is None else wanted & allowed)
         if address is not None:
             m.d.comb += address.eq(port.choose(1))
         if data is not None:

@@ -1,0 +1,239 @@
+"""Regions of processes: who uses which end of each stream, and which bank of each array."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from allo_rtl.errors import BuildError
+from allo_rtl.hls.control import (
+    Clear,
+    Control,
+    FunctionControl,
+    Invoke,
+    Parallel,
+    flatten,
+    regions,
+)
+from allo_rtl.hls.node import Bank, Kind
+from allo_rtl.hls.storage import StorageKind
+from allo_rtl.hls.streams import End, end_of
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Call, For, Func, If, Load, Module, Op, Store, Value, While
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.stream_ops import MakeStream
+from allo_rtl.ir.types import ArrayType, StreamType
+from allo_rtl.target import Device
+
+_USES = {
+    Kind.READ: End.READ, Kind.REG_READ: End.READ,
+    Kind.WRITE: End.WRITE, Kind.REG_WRITE: End.WRITE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What a function, with all it calls, does to banks and streams of its own or its caller's."""
+
+    banks: dict[Bank, set[End]] = field(default_factory=dict)
+    streams: dict[Value, set[End]] = field(default_factory=dict)
+
+    def of_bank(self, array: Value, index: int) -> set[End]:
+        """How a bank is used."""
+        return self.banks.get(Bank(array, index), set())
+
+    def of_stream(self, stream: Value) -> set[End]:
+        """Which ends of a stream are used."""
+        return self.streams.get(stream, set())
+
+
+def find_uses(functions: Iterable[FunctionControl]) -> dict[str, Uses]:
+    """The uses of each function, by name; callees come before callers."""
+    found: dict[str, Uses] = {}
+    funcs: dict[str, Func] = {}
+    for control in functions:
+        uses = found[control.func.name] = Uses()
+        funcs[control.func.name] = control.func
+        for piece in regions(control.body):
+            for node in piece.region.nodes():
+                if node.bank is not None:
+                    uses.banks.setdefault(node.bank, set()).add(_USES[node.kind])
+                if node.stream is not None:
+                    end = end_of(node.stream)
+                    uses.streams.setdefault(node.stream.stream, set()).add(end)
+        for part in flatten(control.body):
+            if isinstance(part, Clear):
+                for index in range(Layout(part.array.array).banks):
+                    uses.banks.setdefault(Bank(part.array, index), set()).add(End.WRITE)
+            for call in _calls(part):
+                _add(uses, *given(call, funcs[call.callee], found[call.callee]))
+    return found
+
+
+def _calls(control: Control) -> tuple[Call, ...]:
+    match control:
+        case Invoke(call=call):
+            return (call,)
+        case Parallel(calls=calls):
+            return calls
+    return ()
+
+
+def _add(
+    uses: Uses, banks: Mapping[Bank, set[End]], streams: Mapping[Value, set[End]]
+) -> None:
+    for bank, ends in banks.items():
+        uses.banks.setdefault(bank, set()).update(ends)
+    for stream, ends in streams.items():
+        uses.streams.setdefault(stream, set()).update(ends)
+
+
+def given(
+    call: Call, callee: Func, inner: Uses
+) -> tuple[dict[Bank, set[End]], dict[Value, set[End]]]:
+    """What a call uses of its caller's banks and streams."""
+    banks: dict[Bank, set[End]] = {}
+    streams: dict[Value, set[End]] = {}
+    pairs = [*zip(call.args, callee.args, strict=True),
+             *zip(call.outs, callee.returned, strict=True)]
+    for outer, param in pairs:
+        if isinstance(param.type, ArrayType):
+            for index in range(Layout(param.type).banks):
+                if ends := inner.of_bank(param, index):
+                    banks.setdefault(Bank(outer, index), set()).update(ends)
+        elif isinstance(param.type, StreamType):
+            streams.setdefault(outer, set()).update(inner.of_stream(param))
+    return banks, streams
+
+
+# FIFOs
+
+
+@dataclass(frozen=True, slots=True)
+class FifoShape:
+    """A FIFO of ``depth`` words of ``width`` bits."""
+
+    width: int
+    depth: int
+    storage: StorageKind
+
+
+_SHALLOW, _SMALL = 4, 64
+"""Greatest depth in registers, and greatest depth in LUT RAM."""
+
+
+def fifo_shape(stream: Value, device: Device) -> FifoShape:
+    """How a stream is built: registers when shallow, LUT RAM, or block RAM when deep."""
+    type_ = stream.type
+    assert isinstance(type_, StreamType)
+    storage = StorageKind.RAM
+    if type_.depth <= _SHALLOW:
+        storage = StorageKind.REGISTERS
+    elif type_.depth <= _SMALL and device.lut_ram:
+        storage = StorageKind.LUT_RAM
+    return FifoShape(type_.element.bits, type_.depth, storage)
+
+
+def made_streams(func: Func) -> tuple[Value, ...]:
+    """The streams that a region makes."""
+    return tuple(op.result for op in walk(func.body) if isinstance(op, MakeStream))
+
+
+# Checks
+
+
+def check_regions(module: Module) -> None:
+    """Refuse what a region in hardware cannot hold; the module is legalized."""
+    for arg in module.top_func.args:
+        if isinstance(arg.type, StreamType):
+            raise BuildError(
+                f"{arg.name or 'an argument'} is a stream, and the top function's arguments are "
+                "numbers and arrays",
+                loc=module.top_func.loc, allowed="streams between the processes of a region",
+            )  # fmt: skip
+    for func in module.funcs:
+        if func.dataflow:
+            for problem, op in _misplaced(func):
+                raise BuildError(
+                    f"{problem} in the region '{func.name}'", loc=op.loc or func.loc,
+                    allowed="streams, arrays, numbers and calls of processes",
+                    hint="put it into a process",
+                )  # fmt: skip
+
+
+def _misplaced(func: Func) -> Iterator[tuple[str, Op]]:
+    called = False
+    for op in func.body:
+        if isinstance(op, For | While | If):
+            yield "there is a loop or a condition", op
+        if isinstance(op, Load | Store) and called:
+            yield "an array is used after a process is called", op
+        if isinstance(op, Call) and op.outs:
+            yield f"process {op.callee} has results", op
+        called = called or isinstance(op, Call)
+
+
+def check_sharing(functions: Sequence[FunctionControl]) -> None:
+    """Refuse regions in which processes share a memory port or the end of a stream."""
+    found = find_uses(functions)
+    funcs = {c.func.name: c.func for c in functions}
+    for control in functions:
+        _check_ends(control.func, found[control.func.name])
+        for part in flatten(control.body):
+            if isinstance(part, Parallel):
+                parts = [given(c, funcs[c.callee], found[c.callee]) for c in part.calls]
+                _check_streams(part.calls, [streams for _, streams in parts])
+                _check_banks(part.calls, [banks for banks, _ in parts])
+
+
+def _check_ends(func: Func, uses: Uses) -> None:
+    made = made_streams(func)
+    for stream, ends in uses.streams.items():
+        if len(ends) == 2 and stream not in made:
+            raise BuildError(
+                f"'{func.name}' takes from and puts to the stream {stream.name}",
+                loc=func.loc, allowed="one process that puts to a stream and another that takes",
+            )  # fmt: skip
+
+
+def _check_streams(calls: Sequence[Call], used: Sequence[Mapping[Value, set[End]]]) -> None:
+    first: dict[tuple[Value, End], Call] = {}
+    for call, streams in zip(calls, used, strict=True):
+        for key in ((s, end) for s, ends in streams.items() for end in ends):
+            if key in first:
+                raise _shared(f"stream {key[0].name}", key[1], first[key], call)
+            first[key] = call
+
+
+def _check_banks(calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]]) -> None:
+    first: dict[tuple[Bank, End], Call] = {}
+    for call, banks in zip(calls, used, strict=True):
+        for bank, end in ((b, end) for b, ends in banks.items() for end in ends):
+            for other in End:
+                before = first.get((bank, other))
+                if before is not None and before is not call:
+                    raise _shared(_bank_name(bank), end, before, call, other)
+            first[bank, end] = call
+
+
+def _bank_name(bank: Bank) -> str:
+    name = bank.array.name or "an array"
+    return name if Layout(bank.array.array).banks == 1 else f"bank {bank.index} of {name}"
+
+
+def _shared(
+    what: str, end: End, first: Call, second: Call, other: End | None = None
+) -> BuildError:
+    if other in (None, end):
+        users = f"{first.callee} and {second.callee}"
+    else:
+        users = f"{second.callee}, and {other.value} by {first.callee}"
+    is_stream = other is None
+    return BuildError(
+        f"{what} is {end.value} by {users}; they run at once",
+        loc=second.loc,
+        allowed="one process at each end of a stream" if is_stream
+        else "one process for each bank of an array",
+        hint=None if is_stream else "partition the array so that each process has banks of its "
+        "own, or let one process use it and pass words on through streams",
+    )  # fmt: skip

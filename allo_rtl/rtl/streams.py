@@ -1,0 +1,208 @@
+"""The streams of a function module, and what makes it hold while one of them is not ready.
+
+How a schedule and the stall go together is told in :mod:`allo_rtl.hls.streams`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_, or_
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value
+
+from allo_rtl.hls.node import Node
+from allo_rtl.hls.streams import End
+from allo_rtl.ir.ops import Value as IrValue
+
+FREE = "free"
+"""The clock domain of what goes on while an island holds; it has the same clock and reset."""
+
+
+@dataclass(frozen=True)
+class StreamSignals:
+    """One end of a stream: a word is handed over in a cycle in which valid and ready are 1."""
+
+    data: Signal
+    valid: Signal
+    ready: Signal
+
+
+class Streams:
+    """The stream ends that a function uses.
+
+    Only one operation uses an end in a cycle, so that conditions and data are just joined.
+
+    Args:
+        ends: the signals of each end of each stream.
+    """
+
+    def __init__(self, ends: Mapping[tuple[IrValue, End], StreamSignals]) -> None:
+        self._ends = ends
+        self._takes: dict[IrValue, list[Value]] = {}
+        self._offers: dict[IrValue, list[tuple[Value, Value]]] = {}
+
+    def source(self, stream: IrValue) -> StreamSignals:
+        """The end that words are taken from; ``ready`` is driven by :meth:`take`."""
+        return self._ends[stream, End.READ]
+
+    def sink(self, stream: IrValue) -> StreamSignals:
+        """The end that words are put to; all but ``ready`` is driven by :meth:`offer`."""
+        return self._ends[stream, End.WRITE]
+
+    def take(self, stream: IrValue, condition: Value) -> None:
+        """Be ready for a word when the condition holds."""
+        self._takes.setdefault(stream, []).append(condition)
+
+    def offer(self, stream: IrValue, condition: Value, data: Value) -> None:
+        """Put a word when the condition holds."""
+        self._offers.setdefault(stream, []).append((condition, data))
+
+    def build(self, m: Module) -> None:
+        """Drive the ends."""
+        for stream, takes in self._takes.items():
+            m.d.comb += self.source(stream).ready.eq(reduce(or_, takes))
+        for stream, offers in self._offers.items():
+            end = self.sink(stream)
+            words = [d if len(offers) == 1 else Mux(c, d, 0) for c, d in offers]
+            m.d.comb += [
+                end.valid.eq(reduce(or_, (c for c, _ in offers))),
+                end.data.eq(reduce(or_, words)),
+            ]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An operation that may block.
+
+    Attributes:
+        reached: the operations before it in this cycle are done.
+        done: it is done or has nothing to do; only together with ``reached``.
+        past: it was done in an earlier cycle, while the island held.
+    """
+
+    reached: Signal
+    done: Signal
+    past: Signal | None
+
+
+@dataclass
+class Island:
+    """What makes a function module hold, and what goes on meanwhile.
+
+    ``advance`` is 0 in the cycles in which everything in the module keeps its state, but for what
+    is in the domain :data:`FREE`.
+    """
+
+    m: Module
+    streams: Streams
+    names: Callable[[str], str]
+    advance: Signal = field(default_factory=lambda: Signal(name="advance"))
+    _steps: dict[Node, _Step] = field(default_factory=dict)
+    _over: list[Value] = field(default_factory=list)
+
+    def plan(self, groups: Iterable[Sequence[Node]]) -> None:
+        """Announce blocking operations; those of a group may fall in one cycle, in this order."""
+        for group in groups:
+            reached = Const(1, 1)
+            for node in group:
+                step = self._step(node, is_last=node is group[-1])
+                self.m.d.comb += step.reached.eq(reached)
+                reached = step.reached & step.done
+            self._over.append(reached)
+
+    def _step(self, node: Node, is_last: bool) -> _Step:
+        base = f"{_name(node)}_{node.kind.value}"
+        reached = Signal(name=self.names(f"{base}_reached"))
+        done = Signal(name=self.names(f"{base}_done"))
+        past = None if is_last else Signal(name=self.names(f"{base}_past"))
+        self._steps[node] = step = _Step(reached, done, past)
+        return step
+
+    def get(self, node: Node, condition: Value) -> Value:
+        """Take a word when the condition holds; holds while there is none."""
+        stream = _stream(node)
+        end = self.streams.source(stream)
+        wanted = self._wanted(node, condition, end.valid)
+        self.streams.take(stream, wanted)
+        past = self._steps[node].past
+        if past is None:
+            return end.data
+        held = self._held(node)
+        with self.m.If(wanted & end.valid):
+            self.m.d[FREE] += held.eq(end.data)
+        return Mux(past, held, end.data)
+
+    def put(self, node: Node, condition: Value, data: Value) -> None:
+        """Put a word when the condition holds; holds while there is no room."""
+        stream = _stream(node)
+        wanted = self._wanted(node, condition, self.streams.sink(stream).ready)
+        self.streams.offer(stream, wanted, data)
+
+    def _wanted(self, node: Node, condition: Value, can: Value) -> Signal:
+        """Whether an operation is tried in this cycle."""
+        m, step = self.m, self._steps[node]
+        wanted = Signal(name=self.names(f"{_name(node)}_{node.kind.value}_now"))
+        past = Const(0, 1) if step.past is None else step.past
+        m.d.comb += [
+            wanted.eq(condition & step.reached & ~past), step.done.eq(~condition | past | can)
+        ]
+        if step.past is not None:
+            m.d[FREE] += step.past.eq((past | (wanted & can)) & ~self.advance)
+        return wanted
+
+    def _held(self, node: Node) -> Signal:
+        width = len(self.streams.source(_stream(node)).data)
+        return Signal(width, name=self.names(f"{_name(node)}_held"), reset_less=True)
+
+    def collect(
+        self, nodes: Sequence[Node], running: Value, slot: Value
+    ) -> tuple[Mapping[Node, Value], Value]:
+        """Take the words of the leading gets of a pipelined loop, in order.
+
+        Args:
+            running: an iteration is yet to start.
+            slot: it may start in this cycle.
+
+        Returns:
+            The word of each get, and whether all are there and the iteration starts.
+        """
+        m, issue = self.m, Signal(name=self.names("collected"))
+        words: dict[Node, Value] = {}
+        here, taken = running, dict[IrValue, Value]()
+        for node in nodes:
+            stream = _stream(node)
+            end = self.streams.source(stream)
+            # A stream gives one word a cycle: an earlier get on it was done before this one.
+            can = end.valid & taken.get(stream, Const(1, 1))
+            now = Signal(name=self.names(f"{_name(node)}_collect"))
+            self.streams.take(stream, now & self.advance)
+            if node is nodes[-1]:
+                m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & slot)
+                words[node] = end.data
+                here = here & can
+                break
+            past = Signal(name=self.names(f"{_name(node)}_past"))
+            held = self._held(node)
+            m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & ~past)
+            m.d.sync += past.eq((past | (now & end.valid)) & ~issue)
+            with m.If(now & end.valid):
+                m.d.sync += held.eq(end.data)
+            words[node] = Mux(past, held, end.data)
+            here, taken[stream] = here & (past | can), past
+        m.d.comb += issue.eq(here & slot)
+        return words, issue
+
+    def finish(self) -> None:
+        """Drive ``advance``."""
+        self.m.d.comb += self.advance.eq(reduce(and_, self._over, Const(1, 1)))
+
+
+def _stream(node: Node) -> IrValue:
+    assert node.stream is not None
+    return node.stream.stream
+
+
+def _name(node: Node) -> str:
+    return node.name or "stream"
