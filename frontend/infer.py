@@ -148,7 +148,7 @@ def annotation(kernel: Kernel, node: ast.expr) -> Type:
             if not isinstance(element, ScalarType):
                 raise KernelTypeError(f"'{element}' cannot be an array's element type", loc=loc)
             dims = shape.elts if isinstance(shape, ast.Tuple) else [shape]
-            extents = tuple(_extent(kernel, d) for d in dims)
+            extents = tuple(_extent(kernel, d, first=d is dims[0]) for d in dims)
             try:
                 return ArrayType(element, extents)
             except ValueError as e:
@@ -158,10 +158,19 @@ def annotation(kernel: Kernel, node: ast.expr) -> Type:
     raise LanguageError(f"'{ast.unparse(node)}' is not a type", loc=loc, allowed=TYPE_FORMS)
 
 
-def _extent(kernel: Kernel, node: ast.expr) -> int:
+def _extent(kernel: Kernel, node: ast.expr, *, first: bool) -> int:
     if isinstance(node, ast.Constant) and node.value is ...:
-        return DYNAMIC
-    return constant_int(kernel, node)
+        if first:
+            return DYNAMIC
+        raise KernelTypeError(
+            "only the first extent of an array may be dynamic", loc=kernel.source.loc(node)
+        )
+    if (extent := constant_int(kernel, node)) < 1:  # DYNAMIC is a negative number, too
+        raise KernelTypeError(
+            f"an array dimension must be an int of 1 or more, not {extent}",
+            loc=kernel.source.loc(node),
+        )
+    return extent
 
 
 def result_types(kernel: Kernel, node: ast.expr | None) -> tuple[Type, ...]:

@@ -370,3 +370,18 @@ def test_only_arguments_are_dynamic():
         "      |         ^\n"
         "  hint: write a loop over its elements, or take a slice: A[0:8]"
     )
+
+
+def test_an_extent_below_one_is_an_error_and_not_a_dynamic_extent():
+    text = "def f(A: int32[-1], B: int32[2, ...], C: int32[M]):\n    A[0] = 1\n"
+    assert error_of(text, M=-1) == (
+        "<kernel>:1:16: error: an array dimension must be an int of 1 or more, not -1\n"
+        "    1 | def f(A: int32[-1], B: int32[2, ...], C: int32[M]):\n"
+        "      |                ^~\n\n"
+        "<kernel>:1:33: error: only the first extent of an array may be dynamic\n"
+        "    1 | def f(A: int32[-1], B: int32[2, ...], C: int32[M]):\n"
+        "      |                                 ^~~\n\n"
+        "<kernel>:1:48: error: an array dimension must be an int of 1 or more, not -1\n"
+        "    1 | def f(A: int32[-1], B: int32[2, ...], C: int32[M]):\n"
+        "      |                                                ^"
+    )
