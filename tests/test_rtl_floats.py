@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ir_writer import Writer, agree, design_of, module_of, random_args
 
+from allo_rtl.customize import customize
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.ops import FloatKind, Value
 from allo_rtl.ir.types import (
@@ -130,3 +131,13 @@ def test_a_loop_until_a_float_converges():
         w.store(w.float("mul", float32, half, total), x)
     module = module_of(w.func("root", w.load(x)))
     agree(module, [int(np.float32(2).view(np.uint32))])
+
+
+def axpy(X: float32[4], Y: float32[4], a: float32):
+    for i in range(4):
+        Y[i] = a * X[i] + Y[i]
+
+
+def test_the_verilog_has_no_wires_of_no_bits():
+    text = customize(axpy).build(target="rtl", clock_mhz=100).verilog
+    assert "[-1:0]" not in text

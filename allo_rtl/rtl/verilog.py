@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from amaranth.back import verilog
 from amaranth.lib import wiring
@@ -24,6 +25,22 @@ _WRITES = re.compile(
 """Processes that do nothing but write; tools for synthesis may not know what to do with them."""
 
 
+_EMPTY_WIRE = re.compile(r"^[ ]*wire \[-1:0\] (?P<name>\\\S+) ;\n", re.MULTILINE)
+
+
+def _without_empty_wires(text: str) -> str:
+    """The text without wires of no bits that nothing uses.
+
+    Verilog has none such: ``[-1:0]`` is two bits wide there, and some tools warn about it.
+    """
+    used = Counter(re.findall(r"\\\S+", text))
+
+    def keep(found: re.Match[str]) -> str:
+        return found[0] if used[found["name"]] > 1 else ""
+
+    return _EMPTY_WIRE.sub(keep, text)
+
+
 def to_verilog(component: wiring.Component, name: str) -> str:
     """Verilog of a component and all below it; its top module is called ``name``.
 
@@ -32,5 +49,5 @@ def to_verilog(component: wiring.Component, name: str) -> str:
     and ``endif``.
     """
     text: str = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=False)
-    text = _FOREIGN.sub("", text)
+    text = _without_empty_wires(_FOREIGN.sub("", text))
     return _WRITES.sub(lambda found: f"`ifndef SYNTHESIS\n{found[0]}`endif\n", text)
