@@ -2,11 +2,19 @@
 
 import numpy as np
 import pytest
-from ir_writer import agree, module_of
+from ir_writer import Writer, agree, design_of, module_of, random_args
 from stream_networks import ProcessWriter, region, stream
 
-from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import int32
+from allo_rtl.hls.report_builder import build_report
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.evaluate import evaluate
+from allo_rtl.ir.legalize import legalize
+from allo_rtl.ir.ops import Apply, Binary, BinaryKind, Call, Func, Value
+from allo_rtl.ir.stream_ops import MakeStream
+from allo_rtl.ir.types import UInt, bool_, float32, index, int8, int32
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.sim import pysim
+from allo_rtl.sim.marshal import from_words, to_words
 
 
 def pipeline_of(pipelined):
@@ -40,8 +48,8 @@ def mapped(n, work, depths=(2, 2), name="work", element=int32, pipelined=True):
     return w.func(name)
 
 
-def chain(n, stages, depths, element=int32, ends=(True, True)):
-    """source → stages → sink."""
+def chain(n, stages, depths, element=int32, ends=(True, True), helpers=()):
+    """source → stages → sink; ``helpers`` are functions that stages call."""
     a, b = Value(element[n], "A"), Value(element[n], "B")
     links = [stream(d, element, f"link{k}") for k, d in enumerate(depths)]
     first = source(n, depths[0], element=element, pipelined=ends[0])
@@ -50,7 +58,7 @@ def chain(n, stages, depths, element=int32, ends=(True, True)):
     calls += [(f, links[k], links[k + 1]) for k, f in enumerate(stages)]
     calls += [(last, links[-1], b)]
     top = region((a, b), links, *calls)
-    return module_of(*dict.fromkeys(c[0] for c in calls), top)
+    return module_of(*helpers, *dict.fromkeys(c[0] for c in calls), top)
 
 
 def numbers(n):
@@ -103,3 +111,294 @@ def test_a_deep_pipeline_takes_a_value_a_cycle():
         return agree(module, [numbers(n), zeros(n)], clock_mhz=200)
 
     assert cycles(60) - cycles(30) == 30
+
+
+# Order and waiting
+
+
+def sum_with_feedback(n, depth, pipelined):
+    """``total`` goes around through another process: each value needs the one before."""
+    a, back, forth = Value(int32[n], "A"), stream(depth, name="back"), stream(depth, name="forth")
+    w = ProcessWriter(a, back, forth)
+    with w.loop("i", n, **pipeline_of(pipelined)) as i:
+        w.put(forth, w.binary("add", w.load(a, i), w.get(back)))
+    adder = w.func("adder")
+    b, back, forth = Value(int32[n], "B"), stream(depth, name="back"), stream(depth, name="forth")
+    w = ProcessWriter(b, forth, back)
+    w.put(back, w.const(100))
+    with w.loop("i", n, **pipeline_of(pipelined)) as i:
+        word = w.get(forth)
+        w.store(word, b, i)
+        w.put(back, word)
+    keeper = w.func("keeper")
+    a, b = Value(int32[n], "A"), Value(int32[n], "B")
+    back, forth = stream(depth, name="back"), stream(depth, name="forth")
+    top = region((a, b), (back, forth), (adder, a, back, forth), (keeper, b, forth, back))
+    return module_of(adder, keeper, top)
+
+
+@pytest.mark.parametrize("pipelined", [True, False])
+def test_feedback_with_a_first_value(pipelined):
+    module = sum_with_feedback(6, 2, pipelined)
+    agree(module, [numbers(6), zeros(6)])
+
+
+@pytest.mark.parametrize("order", ["put_get", "get_put"])
+@pytest.mark.parametrize("clock", [50, 250])
+def test_a_pipeline_does_not_get_before_an_older_put(order, clock):
+    """The partner answers each value: a pipeline that waited for a second one before it sent the
+    first would wait for ever."""
+    n = 8
+    asked, answer = stream(1, name="asked"), stream(1, name="answer")
+    b = Value(int32[n], "B")
+    w = ProcessWriter(asked, answer, b)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        if order == "put_get":
+            w.put(asked, w.binary("mul", w.cast(w_index(w, i), int32), 7))
+            w.store(w.get(answer), b, i)
+        else:
+            word = w.get(answer)
+            w.put(asked, square(w, square(w, word)))
+            w.store(word, b, i)
+    asker = w.func("asker")
+    asked, answer = stream(1, name="asked"), stream(1, name="answer")
+    w = ProcessWriter(asked, answer)
+    if order == "get_put":
+        w.put(answer, w.const(3))
+    with w.loop("i", n, pipeline_ii=1):
+        word = w.binary("add", w.get(asked), 1)
+        w.put(answer, w.binary("and", word, 15))
+    answerer = w.func("answerer")
+    b, asked, answer = Value(int32[n], "B"), stream(1, name="asked"), stream(1, name="answer")
+    top = region((b,), (asked, answer), (asker, asked, answer, b), (answerer, asked, answer))
+    agree(module_of(asker, answerer, top), [zeros(n)], clock_mhz=clock)
+
+
+def w_index(w, i):
+    return w.define(Apply, index, expr=AffineExpr.of(i))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("clock", [50, 250])
+def test_two_ways_that_join_again(depth, clock):
+    """One way through a deep pipeline, the other a FIFO of one or two values."""
+    n = 12
+    a, b = Value(int32[n], "A"), Value(int32[n], "B")
+    one, two = stream(depth, name="one"), stream(depth, name="two")
+    w = ProcessWriter(a, one, two)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        word = w.load(a, i)
+        w.put(one, word)
+        w.put(two, word)
+    fork = w.func("fork")
+    deep = mapped(n, lambda w, x: square(w, square(w, x)), (depth, depth), "deep")
+    two, done = stream(depth, name="two"), stream(depth, name="done")
+    w = ProcessWriter(done, two, b)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        word = w.get(done)
+        w.store(w.binary("sub", word, w.get(two)), b, i)
+    join = w.func("join")
+    a, b = Value(int32[n], "A"), Value(int32[n], "B")
+    one, two, done = (stream(depth, name=x) for x in ("one", "two", "done"))
+    top = region(
+        (a, b), (one, two, done), (fork, a, one, two), (deep, one, done), (join, done, two, b)
+    )
+    agree(module_of(fork, deep, join, top), [numbers(n), zeros(n)], clock_mhz=clock)
+
+
+def test_a_process_takes_what_data_say():
+    """Even values are passed on, a while loop counts odd ones down; -1 ends the stream."""
+    n = 10
+    a, link = Value(int32[n], "A"), stream(2, name="link")
+    w = ProcessWriter(a, link)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        word = w.load(a, i)
+        even = w.compare("eq", w.binary("and", word, 1), 0)
+        with w.if_(even):
+            w.put(link, word)
+    w.put(link, w.const(-1))
+    filtering = w.func("filtering")
+    b, link = Value(int32[n], "B"), stream(2, name="link")
+    w = ProcessWriter(link, b)
+    word, at = w.variable(w.get(link), "word"), w.variable(w.const(0, index), "at")
+    with w.while_(lambda: w.compare("ne", w.load(word), -1)):
+        w.store(w.load(word), b, w.load(at))
+        w.store(w.binary("add", w.load(at), w.const(1, index)), at)
+        w.store(w.get(link), word)
+    collecting = w.func("collecting")
+    a, b, link = Value(int32[n], "A"), Value(int32[n], "B"), stream(2, name="link")
+    top = region((a, b), (link,), (filtering, a, link), (collecting, link, b))
+    agree(module_of(filtering, collecting, top), [numbers(n), zeros(n)])
+
+
+def test_several_values_of_one_stream_in_an_iteration():
+    """Four gets and four puts: an iteration every four cycles, as the report says."""
+    n = 24
+    into, out = stream(2, name="into"), stream(2, name="out")
+    w = ProcessWriter(into, out)
+    with w.loop("i", n // 4, pipeline_ii=1):
+        words = [w.get(into) for _ in range(4)]
+        for word in reversed(words):
+            w.put(out, square(w, word))
+    module = chain(n, [w.func("turn")], (2, 2))
+    design = design_of(module, clock_mhz=200)
+    agree(module, [numbers(n), zeros(n)], design)
+    [loop] = [x for x in build_report(design).loops if x.func == "turn"]
+    assert (loop.ii, loop.limit) == (4, "into is taken from 4 times per iteration, once a cycle")
+
+
+def test_elements_of_any_type():
+    for element in (int8, float32, UInt(70)):
+        module = chain(6, [], (2,), element)
+        args = random_args(module, 3)
+        agree(legalize(module), args)
+
+
+def test_floats_are_computed_on_the_way():
+    def work(w, x):
+        return w.define(Binary, float32, kind=BinaryKind.MUL, lhs=x, rhs=x)
+
+    module = legalize(chain(6, [mapped(6, work, element=float32)], (2, 2), float32))
+    agree(module, random_args(module, 5), clock_mhz=100)
+
+
+# Looking without waiting
+
+
+def test_asking_and_trying():
+    """The reader looks until all have come; the writer tries until there is room."""
+    n = 6
+    link = stream(2, name="link")
+    w = ProcessWriter(link)
+    sent = w.variable(w.const(0), "sent")
+    with w.while_(lambda: w.compare("lt", w.load(sent), n)):
+        done = w.try_put(link, w.load(sent))
+        w.store(w.binary("add", w.load(sent), w.cast(done, int32)), sent)
+    trying = w.func("trying")
+    b, link = Value(int32[n], "B"), stream(2, name="link")
+    w = ProcessWriter(link, b)
+    seen, at = w.variable(w.const(0), "seen"), w.variable(w.const(0, index), "at")
+    with w.while_(lambda: w.compare("lt", w.load(at), w.const(n, index))):
+        with w.if_(w.binary("xor", w.poll(link, "empty"), w.const(1, bool_))):
+            first, _ = w.try_get(link, peek=True)
+            word, _ = w.try_get(link)
+            w.store(w.binary("add", w.load(seen), first), seen)
+            w.store(w.binary("mul", word, w.load(seen)), b, w.load(at))
+            w.store(w.binary("add", w.load(at), w.const(1, index)), at)
+    looking = w.func("looking")
+    b, link = Value(int32[n], "B"), stream(2, name="link")
+    top = region((b,), (link,), (trying, link), (looking, link, b))
+    agree(module_of(trying, looking, top), [zeros(n)])
+
+
+# Runs
+
+
+def test_a_run_starts_with_empty_streams():
+    """Values that nobody took are not there in the next run."""
+    module = module_of(*leftover())
+    design = design_of(module)
+    runs = [[to_words(numbers(8), int32), to_words(zeros(3), int32)] for _ in range(3)]
+    runs[1][0] += 1
+    outcomes = pysim.run_all(KernelComponent(design), runs)
+    assert len({cycles for _, cycles in outcomes}) == 1
+    for k, (_, b) in enumerate(runs):
+        expected = [numbers(8) + (k == 1), zeros(3)]
+        evaluate(module, expected)
+        assert from_words(b, int32[3], object).tolist() == expected[1].tolist()
+
+
+def leftover():
+    first, last = source(8, 16), sink(3, 16)
+    a, b, link = Value(int32[8], "A"), Value(int32[3], "B"), stream(16, name="link")
+    return first, last, region((a, b), (link,), (first, a, link), (last, link, b))
+
+
+def test_two_regions_one_after_the_other():
+    """In a function that calls them; the second reads what the first wrote."""
+    pieces = [source(6, 2), sink(6, 2)]
+    a, b, link = Value(int32[6], "A"), Value(int32[6], "B"), stream(2, name="link")
+    copy = region((a, b), (link,), (pieces[0], a, link), (pieces[1], link, b), name="copy")
+    a, b, c = (Value(int32[6], x) for x in "ABC")
+    w = Writer(a, b, c)
+    w.call(copy, a, b)
+    w.call(copy, b, c)
+    agree(module_of(*pieces, copy, w.func("both")), [numbers(6), zeros(6), zeros(6)])
+
+
+def test_a_region_inside_a_region():
+    n = 8
+    double = mapped(n, lambda w, x: w.binary("add", x, x), name="double")
+    into, out, link = stream(2, name="into"), stream(2, name="out"), stream(1, name="link")
+    double_ = mapped(n, triple, (2, 1), name="first")
+    second = mapped(n, lambda w, x: w.binary("add", x, x), (1, 2), name="second")
+    inner = region((into, out), (link,), (double_, into, link), (second, link, out), name="inner")
+    first, last = source(n), sink(n)
+    a, b, s, t, u = Value(int32[n], "A"), Value(int32[n], "B"), *(stream(2, name=x) for x in "stu")
+    top = region(
+        (a, b), (s, t, u), (first, a, s), (inner, s, t), (double, t, u), (last, u, b)
+    )
+    agree(
+        module_of(double, double_, second, inner, first, last, top), [numbers(n), zeros(n)]
+    )
+
+
+def test_a_process_calls_functions_that_use_its_streams():
+    """Two calls of one function, then gets of its own."""
+    n = 4
+    into, out = stream(2, name="into"), stream(2, name="out")
+    w = ProcessWriter(into, out)
+    with w.loop("i", n):
+        w.put(out, square(w, w.get(into)))
+    part = w.func("part")
+    into, out = stream(2, name="into"), stream(2, name="out")
+    w = ProcessWriter(into, out)
+    w.call(part, into, out)
+    w.put(out, w.get(into))
+    w.call(part, into, out)
+    agree(chain(9, [w.func("parts")], (2, 2), helpers=[part]), [numbers(9), zeros(9)])
+
+
+def test_memories_hold_while_the_process_waits():
+    """A table is read and written in a pipelined loop whose output is slow."""
+    n = 12
+    into, out = stream(1, name="into"), stream(1, name="out")
+    w = ProcessWriter(into, out)
+    table = w.alloc(int32[16], "table")
+    with w.loop("i", n, pipeline_ii=1):
+        word = w.get(into)
+        at = w.cast(w.binary("and", word, 7), index)
+        count = w.binary("add", w.load(table, at), 1)
+        w.store(count, table, at)
+        w.put(out, w.binary("add", w.binary("mul", count, 1000), word))
+    tally = w.func("tally")
+    module = chain(n, [tally], (1, 1), ends=(True, False))
+    agree(module, [numbers(n), zeros(n)])
+    agree(module, [numbers(n), zeros(n)], clock_mhz=200)
+
+
+def test_numbers_and_arrays_of_the_region():
+    """Scalars go to every process; an array of the region has one writer and one reader bank."""
+    n = 4
+    x, gain = Value(int32, "x"), Value(int32, "gain")
+    out = stream(2, name="out")
+    w = ProcessWriter(gain, out)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        w.put(out, w.binary("mul", w.cast(w_index(w, i), int32), gain))
+    maker = w.func("maker")
+    into, gain, b = stream(2, name="into"), Value(int32, "gain"), Value(int32[n], "B")
+    w = ProcessWriter(into, gain, b)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        w.store(w.binary("sub", w.get(into), gain), b, i)
+    taker = w.func("taker")
+    b, link = Value(int32[n], "B"), stream(2, name="link")
+    w = Writer(x, b)
+    gain = w.binary("add", x, 1)
+    made = (MakeStream(result=link),)
+    calls = (
+        Call(callee="maker", args=(gain, link)), Call(callee="taker", args=(link, x, b))
+    )
+    top = Func(
+        name="top", args=(x, b), results=(), body=(*w.blocks[0], *made, *calls), dataflow=True
+    )
+    agree(module_of(maker, taker, top), [5, zeros(n)])
