@@ -165,6 +165,13 @@ def test_a_complete_partition_may_be_asked_for_again():
     assert s.module is module
 
 
+def test_all_dimensions_may_be_asked_for_where_one_is_complete_already():
+    s = customize(gemm)
+    s.partition(s.B, dim=1)
+    s.partition(s.B)
+    assert [p.factor for p in s.module.top_func.args[1].array.partition] == [6, 10]
+
+
 def test_a_scalar_has_no_banks():
     def total(A: int32[8]) -> int32:
         t: int32 = 0

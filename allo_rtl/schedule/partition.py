@@ -29,8 +29,8 @@ def partition_kind(kind: object) -> Partition:
 def check_partition(array: Value, kind: Partition, dim: object, factor: object) -> list[int]:
     """The dimensions to partition, from 0; ScheduleError when the arguments do not fit.
 
-    There are none when everything is wanted and is partitioned completely already: arrays that
-    calls make the same are partitioned together, and a user may ask for each of them.
+    Where all are wanted completely, those that are so already stay: arrays that calls make the
+    same are partitioned together, and a user may ask for each of them.
     """
     type_, name = array.array, array.name
     if type_.rank == 0:
@@ -40,13 +40,15 @@ def check_partition(array: Value, kind: Partition, dim: object, factor: object) 
             f"the dimension to partition is {dim!r}, and {name!r} is {type_}",
             allowed=f"1 to {type_.rank}, or 0 for all dimensions",
         )
-    whole = all(p and p.kind is Partition.Complete for p in type_.partition)
-    if kind is Partition.Complete and dim == 0 and type_.partition and whole:
-        return []
-    dims = [dim - 1] if dim else list(range(type_.rank))
+    done = _complete_dims(type_) if kind is Partition.Complete else set()
+    dims = [dim - 1] if dim else [d for d in range(type_.rank) if d not in done]
     for d in dims:
         _check_dim(name, type_, d, kind, factor)
     return dims
+
+
+def _complete_dims(type_: ArrayType) -> set[int]:
+    return {d for d, p in enumerate(type_.partition) if p and p.kind is Partition.Complete}
 
 
 def _check_dim(name: str, type_: ArrayType, dim: int, kind: Partition, factor: object) -> None:

@@ -1,0 +1,116 @@
+"""The thirteen PolyBench kernels: right against numpy, and with the published schedules.
+
+Data are in [0, 1): sums do not cancel, so that float32 has a relative error to be judged by.
+"""
+
+import numpy as np
+import pytest
+
+import allo_rtl as allo
+from allo_rtl.errors import IllegalScheduleError
+from allo_rtl.sim.marshal import Signature, call_with_numpy
+from allo_rtl.sim.pysim import run
+from examples.polybench import kernels, sizes
+from examples.polybench.published import PUBLISHED
+from examples.polybench.references import REFERENCES
+
+NAMES = tuple(REFERENCES)
+LARGE = tuple(pytest.param(s, marks=pytest.mark.long) for s in ("SMALL", "MEDIUM"))
+
+
+def plain(name, params):
+    return allo.customize(getattr(kernels, name), instantiate=list(params))
+
+
+def arguments(schedule, seed=0):
+    """Random arrays; one that the kernel takes twice is the same each time."""
+    random, given = np.random.default_rng(seed), {}
+    for name, type_ in Signature.of(schedule.module.top_func).args:
+        original = name.removesuffix("_again").removesuffix("_third")
+        same = given.get(original)
+        given[name] = random.random(type_.shape, np.float32) if same is None else same.copy()
+    return list(given.values())
+
+
+def outputs(kernel, args):
+    """All that a run returns or changes."""
+    before = [a.copy() for a in args]
+    result = kernel(*args)
+    results = [] if result is None else result if isinstance(result, list) else [result]
+    changed = [a for a, b in zip(args, before, strict=True) if not np.array_equal(a, b)]
+    return results + changed
+
+
+@pytest.mark.parametrize("size", ["TINY", "MINI", *LARGE])
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_compute_what_numpy_does(name, size):
+    params = getattr(sizes, size)[name]
+    schedule = plain(name, params)
+    args = arguments(schedule)
+    steps = (params[0],) if name == "jacobi_2d" else ()
+    wanted = REFERENCES[name](*(a.astype(np.float64) for a in args), *steps)
+    for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_schedules_change_nothing(name):
+    """Proved for all inputs at the smallest size."""
+    params = sizes.TINY[name]
+    verdict = allo.verify(plain(name, params), PUBLISHED[name](params))
+    assert verdict.equal
+    assert verdict.proved
+
+
+@pytest.mark.parametrize("size", ["MINI", *LARGE])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_published_schedules_at_the_published_sizes(name, size):
+    """Every primitive is accepted, and results have the same bits."""
+    params = getattr(sizes, size)[name]
+    schedule = PUBLISHED[name](params)
+    args = arguments(schedule)
+    wanted = outputs(plain(name, params).build(), [a.copy() for a in args])
+    for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
+        assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("size", ["TINY", "MINI", "SMALL", "MEDIUM"])
+def test_the_published_buffer_of_trmm_is_refused(size):
+    s = plain("trmm", getattr(sizes, size)["trmm"])
+    s.reorder("k1", "j1")
+    with pytest.raises(IllegalScheduleError) as caught:
+        s.buffer_at(s.B, "i1")
+    assert caught.value.message == (
+        "buffer_at('B', 'i1'): along dimension 1 of 'B' this access starts at i1 and another "
+        "one at 0: a buffer would lose what is written through the other"
+    )
+
+
+def simulated(schedule, args):
+    """Outputs in RTL, cycles, and the cycles predicted."""
+    rtl = schedule.build(target="rtl", device="ultrascale+", clock_mhz=300)
+    cycles = []
+
+    def one_run(raw):
+        results, taken = run(rtl.component, raw)
+        cycles.append(taken)
+        return results
+
+    signature = Signature.of(schedule.module.top_func)
+    return outputs(lambda *a: call_with_numpy(signature, a, one_run), args), cycles, rtl
+
+
+SIMULATED = ("atax", "gesummv", "trmm")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in SIMULATED else pytest.param(n, marks=pytest.mark.long) for n in NAMES]
+)
+def test_the_published_schedules_in_hardware(name):
+    """The same bits as on the CPU, in as many cycles as predicted."""
+    schedule = PUBLISHED[name](sizes.TINY[name])
+    args = arguments(schedule)
+    wanted = outputs(schedule.build(), [a.copy() for a in args])
+    got, cycles, rtl = simulated(schedule, args)
+    assert cycles == [rtl.predicted_cycles]
+    assert all(np.array_equal(g, w) for g, w in zip(got, wanted, strict=True))
