@@ -154,12 +154,13 @@ def arguments(signature: Signature, seed: int) -> list[Any]:
 
 def multipliers(design: Design) -> int:
     """Units in the design that multiply two numbers."""
-    return sum(
-        node.kind is Kind.MUL
+    alone = sum(
+        node.kind is Kind.MUL and node not in function.shared
         for function in design.functions
         for piece in regions(function.control.body)
         for node in piece.region.nodes()
     )
+    return alone + sum(len(set(function.shared.values())) for function in design.functions)
 
 
 def measure(case: Case) -> Measured:

@@ -28,10 +28,11 @@ from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
-from allo_rtl.hls.operators import Operators
+from allo_rtl.hls.operators import Operators, Product
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import Uses, check_regions, check_sharing, find_uses
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.sharing import SharedUnit, assign, sharers
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Module, Print, Value
@@ -64,6 +65,11 @@ class FunctionDesign:
     def name(self) -> str:
         """The function's name."""
         return self.control.func.name
+
+    @cached_property
+    def shared(self) -> Mapping[Node, SharedUnit]:
+        """The multiplier of every operation that shares one."""
+        return assign(self.schedules)
 
     @property
     def cleared(self) -> tuple[Value, ...]:
@@ -164,6 +170,7 @@ def _time(
     sequential: Mapping[Value, str],
 ) -> FunctionDesign:
     pieces = list(regions(control.body))
+    operators = operators.shared_by(_sharers(pieces, operators))
     scheduler = _RegionScheduler(operators, _port_inputs([piece.region for piece in pieces]))
     body = scheduler.sequence(control.body)
     timing = Latency(scheduler.schedules, control.defined, latencies)
@@ -171,6 +178,17 @@ def _time(
         replace(control, body=body), scheduler.schedules, scheduler.limits,
         timing.body(body, {}), timing, sequential,
     )
+
+
+def _sharers(
+    pieces: Sequence[Straight | Pipelined], operators: Operators
+) -> Mapping[Product, int]:
+    described = []
+    for piece in pieces:
+        nodes = piece.region.nodes()
+        sizes = shapes(nodes, piece.region.outputs.values())
+        described.append((nodes, sizes, isinstance(piece, Pipelined)))
+    return sharers(described, operators.is_costly)
 
 
 class _RegionScheduler:

@@ -37,6 +37,7 @@ class Unit:
         input_register: multipliers: operands are registered before the first product.
         steps: dividers: quotient bits made in each stage.
         iterative: dividers: one stage makes all bits in turn, instead of a pipeline of them.
+        shared: multipliers: other operations may use the same one in other cycles.
     """
 
     latency: int
@@ -48,6 +49,7 @@ class Unit:
     input_register: bool = False
     steps: int = 0
     iterative: bool = False
+    shared: bool = False
 
     def at_interval(self, ii: int | None) -> Unit:
         """The unit where operands come every ``ii`` cycles (None: once its result is used).
@@ -61,6 +63,15 @@ class Unit:
 
 WIRE = Unit(0, 0.0, 0.0)
 
+type Product = tuple[Shape, Shape, int]
+"""What tells multipliers apart: the shapes of both operands, and the bits of the result."""
+
+
+def product_of(node: Node, shapes: Mapping[Node, Shape]) -> Product:
+    """The product that a MUL makes."""
+    a, b = node.operands
+    return shapes[a], shapes[b], shapes[node].width
+
 
 class Operators:
     """Units for a device at a clock.
@@ -68,9 +79,13 @@ class Operators:
     Args:
         device: what we build for.
         clock_mhz: the clock the operations are chained for.
+        sharers: of products whose multipliers are shared, the number of operations that do.
     """
 
-    def __init__(self, device: Device, clock_mhz: float) -> None:
+    def __init__(
+        self, device: Device, clock_mhz: float, sharers: Mapping[Product, int] | None = None
+    ) -> None:
+        self.sharers = sharers or {}
         self.device = device
         self.model: DelayModel = delay.load(device.family)
         self.period_ns = 1000.0 / clock_mhz
@@ -107,18 +122,33 @@ class Operators:
         w1, w2 = (shapes[o].width for o in node.operands)
         result, name = shapes[node].width, f"mul {w1}x{w2}"
         kind = "mul_low" if result <= max(w1, w2) else "mul"
-        whole = self.model.delay(kind, max(w1, w2))
-        if whole <= self.budget_ns:
+        ways = self.sharers.get(product_of(node, shapes), 1)
+        whole, choice = self.model.delay(kind, max(w1, w2)), self.model.mux(ways, max(w1, w2))
+        if whole <= self.budget_ns and ways == 1:
             return Unit(0, whole, 0.0, name)
-        limb = max(self.device.dsp_operand_bits) - 1 if self.device.dsps else 8
-        limb = limb if max(w1, w2) > limb + 1 else 0
+        limb = self._limb if max(w1, w2) > self._limb + 1 else 0
         levels = ceil(log2(_partial_products(w1, w2, result, limb))) if limb else 0
-        stage, add = self.model.mul_stage_ns(w1, w2), self.model.delay("add", result)
+        stage, add = self.model.mul_stage_ns(w1, w2) + choice, self.model.delay("add", result)
+        shared = ways > 1
         if stage <= self.budget_ns and levels * add <= self.budget_ns:
-            return Unit(1, stage, levels * add, name, limb)
+            return Unit(1, stage, levels * add, name, limb, shared=shared)
         if stage <= self.budget_ns:
-            return Unit(1 + levels, stage, 0.0, name, limb, levels)
-        return Unit(2 + levels, 0.0, 0.0, name, limb, levels, input_register=True)
+            return Unit(1 + levels, stage, 0.0, name, limb, levels, shared=shared)
+        return Unit(2 + levels, choice, 0.0, name, limb, levels, True, shared=shared)
+
+    @property
+    def _limb(self) -> int:
+        """Bits of the pieces that wide factors are cut into."""
+        return max(self.device.dsp_operand_bits) - 1 if self.device.dsps else 8
+
+    def is_costly(self, product: Product) -> bool:
+        """Whether a multiplier costs more than choosing its operands: several blocks."""
+        widths = [shape.width for shape in product[:2]]
+        return max(widths) > self._limb + 1 and min(widths) > 8
+
+    def shared_by(self, sharers: Mapping[Product, int]) -> Operators:
+        """The same operators, with multipliers that are shared."""
+        return Operators(self.device, 1000.0 / self.period_ns, sharers)
 
     def _float(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A floating-point unit: its last register holds the result."""

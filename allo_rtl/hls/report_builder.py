@@ -142,8 +142,9 @@ def _units(design: Design) -> tuple[tuple[str, int], ...]:
         for f in design.functions
         for region, s in f.schedules.items()
         for node in region.nodes()
-        if s.units[node].name
+        if s.units[node].name and node not in f.shared
     )
+    count += Counter(u.unit.name for f in design.functions for u in set(f.shared.values()))
     return tuple(sorted(count.items()))
 
 

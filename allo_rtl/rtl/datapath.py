@@ -21,6 +21,7 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.shared import Multipliers
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
 
@@ -68,6 +69,7 @@ class Datapath:
         active: Sequence[Value],
         inputs: Callable[[IrValue], Value],
         memories: Memories,
+        multipliers: Multipliers,
         events: Events,
         names: Names,
         overlapped: bool,
@@ -79,6 +81,7 @@ class Datapath:
         self._active = active
         self._inputs = inputs
         self._memories = memories
+        self._multipliers = multipliers
         self._events = events
         self._names = names
         self._overlapped = overlapped
@@ -196,7 +199,10 @@ class Datapath:
         shape, unit = self._schedule.shapes[node], self._schedule.units[node]
         if node.kind is Kind.CAST and (same := _resized(operands[0], shape)) is not None:
             return same
-        if node.kind is Kind.MUL:
+        if node in self._multipliers:
+            begin = self._active[self._schedule.start[node]]
+            value = self._multipliers.multiply(node, begin, operands[0], operands[1])
+        elif node.kind is Kind.MUL:
             value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
         elif node.kind is Kind.FLOAT:
             value = float_unit(self._m, node, unit, operands, self._names)

@@ -52,6 +52,7 @@ from allo_rtl.rtl.interface import (
     is_signed,
 )
 from allo_rtl.rtl.memory import BankSignals, Memories
+from allo_rtl.rtl.shared import Multipliers
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.verilog import to_verilog
 
@@ -228,17 +229,19 @@ class KernelComponent(wiring.Component):
         memories = Memories(storage, self._outside(func), advance if island else None)
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
+        multipliers = Multipliers(m, self.function.shared, names)
         begin, leaving = self._handshake(m, memories.restore(m), advance)
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
-            m, self.function.schedules, values, memories, events, names,
-            lambda call, go: self._instantiate(m, call, values, memories, streams, names),
+            m, self.function.schedules, values, memories, multipliers, events,
+            names, lambda call, go: self._instantiate(m, call, values, memories, streams, names),
             island,
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
         self._results(m, controller, leaving)
         m.d.comb += [fifo.clear.eq(controller.processes_start) for fifo in fifos.values()]
         memories.build(m)
+        multipliers.build()
         streams.build(m)
         if island is None:
             return m
