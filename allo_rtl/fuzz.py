@@ -223,6 +223,10 @@ _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
     "unroll": lambda r, axes, axis, array: ("unroll", (axis, r.choice([0, 2, 3])), {}),
     "pipeline": lambda r, axes, axis, array: ("pipeline", (axis,), {}),
     "parallel": lambda r, axes, axis, array: ("parallel", (axis,), {}),
+    "inline": lambda r, axes, axis, array: (
+        "inline", (r.choice([None, axis.partition(":")[0]]),), {},
+    ),
+    "outline": lambda r, axes, axis, array: ("outline", (axis,), {}),
     "partition": _partition,
     "buffer_at": _pair("buffer_at"),
     "reuse_at": _pair("reuse_at"),

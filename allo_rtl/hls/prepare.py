@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Any
 
 from allo_rtl.errors import BuildError
@@ -21,11 +20,10 @@ from allo_rtl.hls.unroll import (
     DataDependentLoop,
     Intervals,
     copies,
-    inline_calls,
     unroll_all,
     unroll_by,
 )
-from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.inline import inline_calls, own_results
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import (
     Alloc,
@@ -33,17 +31,13 @@ from allo_rtl.ir.ops import (
     Call,
     For,
     Func,
-    Load,
-    LoopAttrs,
     Module,
     Op,
-    Return,
-    Store,
     Value,
     While,
 )
 from allo_rtl.ir.rewrite import map_block, retype, walk
-from allo_rtl.ir.types import ArrayType, DimPartition, Index, Partition
+from allo_rtl.ir.types import ArrayType, DimPartition, Partition
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,7 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     for func in module.funcs:
         unroller = _Unroller(module)
         body = unroller.block(func.body)
-        func = _own_results(replace(func, body=body))
+        func = own_results(replace(func, body=body))
         func = retype(func, _private_arrays(func))
         body, dirty = settle(func.body, _zeroed_arrays(func))
         prepared[func.name] = PreparedFunc(
@@ -154,45 +148,6 @@ def _pipeline_innermost(op: Op) -> Op | None:
     if op.attrs.pipeline_ii is not None or op.attrs.unroll is not None:
         return None
     return replace(op, attrs=replace(op.attrs, pipeline_ii=1))
-
-
-def _own_results(func: Func) -> Func:
-    """The function with returned arrays that are arguments, constants or repeated copied."""
-    own = {
-        v for op in func.body if isinstance(op, Alloc | Call) for v in op.results()
-    }
-    added: list[Op] = []
-    values: list[Value] = []
-    for value in func.returned:
-        if isinstance(value.type, ArrayType) and (value not in own or value in values):
-            fresh = Value(value.type, f"{value.name}_copy")
-            added += [Alloc(result=fresh, loc=func.loc), *copy_nest(value, fresh)]
-            value = fresh
-        values.append(value)
-    if not added:
-        return func
-    body = (*func.body[:-1], *added, Return(values=tuple(values), loc=func.body[-1].loc))
-    return replace(func, body=body)
-
-
-def copy_nest(source: Value, target: Value) -> Block:
-    """A pipelined nest that copies one array into another; of rank 0 a load and a store."""
-    shape, names = source.array.shape, count()
-    ivs = [Value(Index(), f"{target.name}_{next(names)}") for _ in shape]
-    index = tuple(AffineExpr.of(iv) for iv in ivs)
-    word = Value(source.array.element)
-    body: Block = (
-        Load(result=word, array=source, index=index),
-        Store(value=word, array=target, index=index),
-    )
-    for depth, (iv, extent) in reversed(list(enumerate(zip(ivs, shape, strict=True)))):
-        attrs = LoopAttrs(pipeline_ii=1 if depth == len(shape) - 1 else None)
-        loop = For(
-            iv=iv, lower=(AffineExpr.constant(0),), upper=(AffineExpr.constant(extent),),
-            body=body, name=iv.name, attrs=attrs,
-        )
-        body = (loop,)
-    return body
 
 
 def _private_arrays(func: Func) -> dict[Value, ArrayType]:

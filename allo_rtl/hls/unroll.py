@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +10,11 @@ from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import (
     Apply,
     Block,
-    Call,
     Compare,
     For,
-    Func,
     If,
     Op,
     Predicate,
-    Return,
     Value,
     While,
 )
@@ -58,26 +54,6 @@ def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
         return substitute_op(replace(op, **changes) if changes != operands else op, {iv: expr})
 
     return (Apply(result=number, expr=expr), *map_block(block, visit))
-
-
-def inline_calls(block: Block, callees: Callable[[str], Func]) -> Block:
-    """The block with every call replaced by the callee's body."""
-    returned: dict[Value, Value | AffineExpr] = {}
-
-    def visit(op: Op) -> Op | Block | None:
-        if not isinstance(op, Call):
-            return substitute_op(op, returned)
-        op = substitute_op(op, returned)
-        assert isinstance(op, Call)
-        callee = callees(op.callee)
-        # The Return is cloned along, so that it names the copies of the returned values.
-        body = clone(callee.body, dict(zip(callee.args, op.args, strict=True)))
-        if body and isinstance(body[-1], Return):
-            returned.update(zip(op.outs, body[-1].values, strict=True))
-            body = body[:-1]
-        return inline_calls(body, callees)
-
-    return map_block(block, visit)
 
 
 def unroll_all(block: Block, intervals: Intervals) -> Block:

@@ -94,26 +94,35 @@ def substitute(block: Block, mapping: Substitution) -> Block:
     return map_block(block, lambda op: substitute_op(op, mapping))
 
 
-def clone(block: Block, mapping: Substitution | None = None) -> Block:
-    """A copy in which every value defined inside is fresh, after substituting ``mapping``."""
-    return _clone(block, dict(mapping or {}))
+def clone(
+    block: Block,
+    mapping: Substitution | None = None,
+    name: Callable[[Value], str] = lambda v: v.name,
+) -> Block:
+    """A copy in which every value defined inside is fresh, after substituting ``mapping``.
+
+    ``name`` gives the name of the copy of a value.
+    """
+    return _clone(block, dict(mapping or {}), name)
 
 
-def _clone(block: Block, env: dict[Value, Value | AffineExpr]) -> Block:
+def _clone(
+    block: Block, env: dict[Value, Value | AffineExpr], name_of: Callable[[Value], str]
+) -> Block:
     out: list[Op] = []
     for op in block:
         new = substitute_op(op, env)
         changes: dict[str, Any] = {}
         if isinstance(op, For):
-            iv = Value(op.iv.type, op.iv.name)
+            iv = Value(op.iv.type, name_of(op.iv))
             env[op.iv] = iv
             changes["iv"] = iv
         for name in op.REGIONS:
-            changes[name] = _clone(getattr(op, name), env)
+            changes[name] = _clone(getattr(op, name), env, name_of)
         for name in op.RESULTS:
             old = getattr(op, name)
             olds = old if isinstance(old, tuple) else (old,)
-            fresh = tuple(Value(v.type, v.name) for v in olds)
+            fresh = tuple(Value(v.type, name_of(v)) for v in olds)
             env.update(zip(olds, fresh, strict=True))
             changes[name] = fresh if isinstance(old, tuple) else fresh[0]
         out.append(replace(new, **changes) if changes else new)

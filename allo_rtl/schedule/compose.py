@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
@@ -10,14 +9,13 @@ from allo_rtl.ir.ops import Module
 from allo_rtl.schedule.buffers import MockBuffer
 from allo_rtl.schedule.loops import LoopWrapper, did_you_mean
 
-_LOOPS = ("split", "reorder", "fuse", "unroll", "pipeline", "parallel", "compute_at")
-"""Primitives of which every positional argument that is a string names a loop."""
-
-_BUFFERS = ("partition", "reshape")
-"""Primitives of which the first argument names an array."""
-
-_BOTH = ("buffer_at", "reuse_at")
-"""Primitives of which the first argument names an array and the second a loop."""
+_NAMES = {
+    "split": 1, "unroll": 1, "pipeline": 1, "parallel": 1, "outline": 1,
+    "partition": 1, "reshape": 1,
+    "buffer_at": 2, "reuse_at": 2, "compute_at": 2,
+}  # fmt: skip
+"""How many of a primitive's first arguments name loops or arrays, as plain strings may; of those
+that are not here, ``reorder`` and ``fuse``, every one."""
 
 
 def instance_of(module: Module, kernel: str, id: str | None) -> str:
@@ -45,19 +43,20 @@ def renamed(
 
     Names of other functions stay.
     """
-    pairs = zip(args, _named(name), strict=False)
-    moved = tuple(_renamed(a, named, old, new) for a, named in pairs)
+    if name == "inline":
+        return _inlined(args, kwargs, old, new)
+    named = _NAMES.get(name, len(args))
+    moved = tuple(_renamed(a, k < named, old, new) for k, a in enumerate(args))
     return moved, {k: _renamed(v, False, old, new) for k, v in kwargs.items()}
 
 
-def _named(primitive: str) -> Iterator[bool]:
-    """Of each argument in order: whether a plain string in it is a name of a loop or array."""
-    firsts = {**dict.fromkeys(_BUFFERS, 1), **dict.fromkeys(_BOTH, 2)}
-    count = firsts.get(primitive, 0)
-    position = 0
-    while True:
-        yield primitive in _LOOPS or position < count
-        position += 1
+def _inlined(
+    args: tuple[Any, ...], kwargs: dict[str, Any], old: str, new: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Those of inline: what concerned all calls of the kernel concerns all calls in it now."""
+    others = tuple(a for a in args if a not in (None, old))
+    within = kwargs.get("within") or (None if others else old)
+    return others, {"within": new if within == old else within} if within else {}
 
 
 def _renamed(arg: Any, is_name: bool, old: str, new: str) -> Any:  # noqa: ANN401 - of a primitive

@@ -134,22 +134,22 @@ def with_unique_names(module: Module) -> Module:
     A second loop ``k`` of a band becomes ``k_1``, a third ``k_2``; a band without a name becomes
     ``S_<its perfect nest>_<number>``.
     """
-    return replace(module, funcs=tuple(_name_func(f) for f in module.funcs))
+    return replace(module, funcs=tuple(name_func(f) for f in module.funcs))
 
 
-def _name_func(func: Func) -> Func:
+def name_func(func: Func) -> Func:
     new: dict[Value, tuple[str, str]] = {}
     bands: set[str] = set()
     for number, root in enumerate(roots(func.body)):
         nest = "_".join(p.name or "loop" for p in perfect_nest(root))
-        new[root.iv] = ("", _unused(root.attrs.band or f"S_{nest}_{number}", bands))
+        new[root.iv] = ("", unused(root.attrs.band or f"S_{nest}_{number}", bands))
     for root in roots(func.body):
         names: set[str] = set()
         for loop in all_loops((root,)):
             band = new[loop.iv][1] if loop is root else loop.attrs.band
             if band and loop is not root:
-                band = _unused(band, bands)
-            new[loop.iv] = (_unused(loop.name or loop.iv.name or "loop", names), band)
+                band = unused(band, bands)
+            new[loop.iv] = (unused(loop.name or loop.iv.name or "loop", names), band)
 
     def visit(op: Op) -> Op | None:
         if not isinstance(op, For) or (op.name, op.attrs.band) == new[op.iv]:
@@ -160,7 +160,7 @@ def _name_func(func: Func) -> Func:
     return replace(func, body=map_block(func.body, visit))
 
 
-def _unused(name: str, taken: set[str]) -> str:
+def unused(name: str, taken: set[str]) -> str:
     """``name``, with a number when it is taken; the answer is added to ``taken``."""
     found, k = name, 0
     while found in taken:
@@ -172,7 +172,7 @@ def _unused(name: str, taken: set[str]) -> str:
 
 def fresh_name(root: For, name: str) -> str:
     """A loop name like ``name`` that the band does not have yet."""
-    return _unused(name, {loop.name for loop in all_loops((root,))})
+    return unused(name, {loop.name for loop in all_loops((root,))})
 
 
 def fresh_array_name(func: Func, name: str) -> str:

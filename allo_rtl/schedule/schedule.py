@@ -7,11 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from allo_rtl.errors import BuildError, ScheduleError
+from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import Partition
-from allo_rtl.schedule import compute_at, loop_transforms, marks, reshape, reuse, write_buffer
+from allo_rtl.schedule import (
+    compute_at,
+    hierarchy,
+    loop_transforms,
+    marks,
+    reshape,
+    reuse,
+    write_buffer,
+)
 from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buffer
 from allo_rtl.schedule.compose import instance_of, renamed
-from allo_rtl.schedule.loops import Axis, LoopWrapper
+from allo_rtl.schedule.loops import Axis, LoopWrapper, find_func
 from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
 from allo_rtl.schedule.state import ScheduleState, Step, call_text
 
@@ -347,6 +356,69 @@ class Schedule(ScheduleState):
         self._commit(module, "compute_at", (from_loop, target_loop))
 
     # --- hierarchies -----------------------------------------------------------------------
+
+    def inline(self, axis: str | None = None, within: str | None = None) -> None:
+        """Replace calls by the bodies of what they call.
+
+            def scale(X): for i in ...: X[i] = X[i] * 3
+            def top(A):                                  def top(A):
+                scale(A)                            ->       for i in ...: A[i] = A[i] * 3
+                ...                                          ...
+
+        Loops, bands and arrays keep their names where these are free, and get a number where they
+        are not; the array that a call gives keeps the name it has there.  A function that nothing
+        calls any more is gone.  In hardware a function is a module with a controller of its own,
+        which the call starts and waits for; inlined it is part of its caller, and other
+        primitives (compute_at, buffer_at) can reach across.
+
+        Args:
+            axis: the function to inline at its calls; all of them when None or the top function.
+            within: the function whose calls are replaced; None is every one, for all calls the
+                top.
+
+        Raises:
+            ScheduleError: there is no such call; or it is of a region, where calls run at once;
+                or it is in a pipelined loop and what it calls has a pipelined loop too.
+        """
+        callee = None if axis in (None, self.module.top) else find_func(self.module, axis).name
+        caller = within if within or callee else self.module.top
+        if caller is not None:
+            find_func(self.module, caller)
+        hierarchy.check_inline(self.module, callee, caller)
+        kwargs = {"within": within} if within else {}
+        module = hierarchy.apply_inline(self.module, callee, caller)
+        self._commit(module, "inline", () if axis is None else (axis,), kwargs)
+
+    def outline(self, axis: Axis, name: str | None = None) -> str:
+        """Make a loop, with all that is in it, a function and a call of it.
+
+            def top(A, B):                    def top_S_i_0(A): for i in ...: A[i] = A[i] * 3
+                for i in ...:                 def top(A, B):
+                    A[i] = A[i] * 3      ->       top_S_i_0(A)
+                ...                               ...
+
+        The function is given the arrays and the values that the loop uses.  In hardware it is a
+        module of its own, which the caller starts and waits for.
+
+        Args:
+            axis: the loop.
+            name: of the function; ``<function>_<band>`` when None.
+
+        Returns:
+            The name of the function; its loops are ``"name:loop"``.
+
+        Raises:
+            ScheduleError: the name is taken, or the loop uses streams.
+        """
+        place = self._find(axis)
+        made = hierarchy.check_outline(self.module, place, name)
+        module = hierarchy.apply_outline(self.module, place, made)
+        old = tuple(loop.name for loop in loops((place.loop,)))
+        by = call_text("outline", (place.loop.name,), {})
+        replaced = self._replaced(place, old, tuple(f"{made}:{n}" for n in old), by)
+        kwargs = {} if name is None else {"name": name}
+        self._commit(module, "outline", (axis,), kwargs, replaced)
+        return made
 
     def compose(
         self,
