@@ -178,7 +178,7 @@ def fresh_name(root: For, name: str) -> str:
 def fresh_array_name(func: Func, name: str) -> str:
     """An array name like ``name`` that the function does not have yet."""
     taken = {v.name for op in walk(func.body) for v in op.results()}
-    return _unused(name, taken | {a.name for a in func.args})
+    return unused(name, taken | {a.name for a in func.args})
 
 
 # --- structure -----------------------------------------------------------------------------
