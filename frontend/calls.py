@@ -17,7 +17,7 @@ from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.context import Context, recursive
 from allo_rtl.frontend.infer import constant, similar
 from allo_rtl.frontend.known import raw_number
-from allo_rtl.frontend.scope import LocalKernel, Variable
+from allo_rtl.frontend.scope import LocalKernel, Streams, Variable
 from allo_rtl.ir.ops import Func, Value
 from allo_rtl.ir.types import ArrayType, ScalarType
 
@@ -70,6 +70,9 @@ def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
             raise recursive(text, loc)
         if isinstance(node, ast.Name) and text in cx.scopes.ended:
             raise cx.unknown(node)
+        owner = node.value if isinstance(node, ast.Attribute) else None
+        if isinstance(owner, ast.Name) and isinstance(cx.scopes.find_outer(owner.id), Streams):
+            raise cx.unknown(owner)
         kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
         known = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
         raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))
@@ -258,7 +261,7 @@ def argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: 
         raise KernelTypeError(
             f"'{text}' is {found}, the argument '{param.name}' is {param.type}", loc=loc
         )
-    if not _fits(arg.value.array, param.array):
+    if not fits(arg.value.array, param.array):
         raise KernelTypeError(
             f"'{text}' is {arg.value.type}, the argument '{param.name}' is {param.type}",
             loc=loc,
@@ -275,7 +278,7 @@ def argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: 
     return arg.value
 
 
-def _fits(found: ArrayType, wanted: ArrayType) -> bool:
+def fits(found: ArrayType, wanted: ArrayType) -> bool:
     """Whether an array may be passed: its type is the same but for a dynamic first extent."""
     if not wanted.is_dynamic:
         return found == wanted

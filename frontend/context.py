@@ -329,14 +329,7 @@ class Context:
         """The error for a name that is nothing here."""
         name, loc = node.id, self.loc(node)
         if (around := self.scopes.find_outer(name)) is not None:
-            kind = "stream" if isinstance(around, Streams) else "variable"
-            given = f"@df.kernel(mapping=..., args=[..., {name}])"
-            what = f"pass it as an argument of '{self.kernel.name}'"
-            return LanguageError(
-                f"'{name}' is a {kind} of the kernel around '{self.kernel.name}'",
-                loc=loc,
-                hint=f"{what}: {given}" if self.kernel.pe else what,
-            )
+            return self._not_its_own(name, around, loc)
         if (ended := self.scopes.ended.get(name)) is not None:
             return LanguageError(
                 f"'{name}' is not known here",
@@ -347,6 +340,18 @@ class Context:
         outer = [k for k, v in self.kernel.names.items() if isinstance(v, int | np.ndarray)]
         hint = similar(name, [*self.scopes.names(), *outer])
         return LanguageError(f"unknown name '{name}'", loc=loc, hint=hint)
+
+    def _not_its_own(self, name: str, around: Binding, loc: SourceLoc) -> LanguageError:
+        """The error for a name of the kernel around this one."""
+        kind, hint = "variable", f"pass it as an argument of '{self.kernel.name}'"
+        if isinstance(around, Streams):
+            kind, hint = "stream", "put and get in a kernel of the region itself: @df.kernel(...)"
+        elif self.kernel.pe and isinstance(around, Scalar):
+            kind, hint = "scalar", f"copy it to a variable of your own: x: int32 = {name}"
+        elif self.kernel.pe:
+            hint += f": @df.kernel(mapping=..., args=[..., {name}])"
+        what = f"'{name}' is a {kind} of the kernel around '{self.kernel.name}'"
+        return LanguageError(what, loc=loc, hint=hint)
 
     def need_constant(self, node: ast.expr) -> None:
         """Refuse an expression that uses a variable of the kernel where a constant is needed."""

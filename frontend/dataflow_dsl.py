@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from allo_rtl.errors import LanguageError
 
 
-def region() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def region(*nothing: object) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``@df.region()``: a function whose kernels all run at once.
 
     Its body declares streams and kernels.  It gives no result, for its kernels store to the
@@ -35,8 +35,10 @@ def region() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     build it see :func:`allo_rtl.dataflow.customize` and :func:`allo_rtl.dataflow.build`.
 
     Raises:
-        LanguageError: (by the decorator) what is decorated is not a function.
+        LanguageError: the parentheses are missing, or what is decorated is not a function.
     """
+    if nothing:
+        raise LanguageError("'@df.region' without parentheses", hint="write @df.region()")
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         if not inspect.isfunction(function):

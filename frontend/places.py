@@ -81,6 +81,8 @@ def array_place(cx: Context, target: ast.expr) -> View | None:
 def _is_array(cx: Context, node: ast.expr) -> bool:
     """Whether what is subscripted is an array; a name must stand for something."""
     if isinstance(node, ast.Name) and cx.scopes.find(node.id) is None and not arrays.rank(cx, node):
+        if cx.scopes.find_outer(node.id) is not None:
+            raise cx.unknown(node)
         raise LanguageError(
             f"the array '{node.id}' is not declared",
             loc=cx.loc(node),

@@ -228,9 +228,27 @@ def _process(cx: Context, kernel: Kernel, args: list[tuple[ast.expr, Variable]])
     values = []
     for n, ((node, array), param) in enumerate(zip(args, func.args, strict=False)):
         part = _part(cx, kernel, n, node, array)
+        _check_type(cx, kernel, node, part, param)
         values.append(calls.argument(cx, node, part, param, n in written))
     captured = cx.program.captures[func.name]
     cx.builder.call(func.name, (*values, *captured), (), loc)
+
+
+def _check_type(
+    cx: Context, kernel: Kernel, node: ast.expr, array: Variable, param: Value
+) -> None:
+    """Refuse an array of another type than the argument that it is for."""
+    if isinstance(param.type, ArrayType) and calls.fits(array.value.array, param.type):
+        return
+    spec = kernel.node.args
+    places = {a.arg: cx.loc(a) for a in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)}
+    is_scalar = not isinstance(param.type, ArrayType)
+    raise KernelTypeError(
+        f"'{ast.unparse(node)}' is {array.value.type}, the argument '{param.name}' is {param.type}",
+        loc=cx.loc(node),
+        notes=[("the argument is here", places[param.name])],
+        hint="scalars of the region are seen by their names" if is_scalar else None,
+    )
 
 
 def _part(

@@ -12,6 +12,7 @@ import allo_rtl as allo
 from allo_rtl.errors import KernelErrors, KernelTypeError, LanguageError
 from allo_rtl.frontend import lower_kernel
 from allo_rtl.ir.types import Struct, float32, int8, int32
+from allo_rtl.memory import Layout
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("frontend_*errors.txt"))
 CASES = [
@@ -40,6 +41,7 @@ NAMES = {
     "np": np,
     "WIDTH": 4,
     "allo": allo,
+    "Layout": Layout,
     "helper": helper,
     "THING": Thing(),
 }

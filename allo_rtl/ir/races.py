@@ -8,7 +8,7 @@ so an element that one of them stores to is for it alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import islpy as isl
@@ -17,6 +17,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.dependence import Access, accesses
 from allo_rtl.ir.ops import Call, For, Func, Module, SubView, Value
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import MakeStream, used
 from allo_rtl.ir.types import ArrayType
 
@@ -158,29 +159,41 @@ def _uses(
     if (name, position) not in known:
         func = module.func(name)
         array = func.args[position]
+        parts = {op.result: op for op in walk(func.body) if isinstance(op, SubView)}
         found: list[Use] = []
         for access in accesses(func.body, module):
             if access.array is array:
-                found += _of_access(module, access, known)
+                inside = _inside_call(module, access, parts, known)
+                plain = all(isinstance(p, For) for p in access.parents)
+                found += [_use(access, plain)] if inside is None else inside
         known[name, position] = tuple(found)
     return known[name, position]
 
 
-def _of_access(
-    module: Module, access: Access, known: dict[tuple[str, int], tuple[Use, ...]]
-) -> list[Use]:
-    plain = all(isinstance(p, For) for p in access.parents)
-    op = access.op
-    if isinstance(op, Call) and access.array in op.args:
-        inside = [
-            use
-            for n, value in enumerate(op.args)
-            if value is access.array
-            for use in _uses(module, op.callee, n, known)
-            if use.is_store is access.is_store
-        ]
-        return [Use(u.cells, u.exact and plain, u.is_store, u.loc) for u in inside]
-    return [_use(access, plain)]
+def _inside_call(
+    module: Module,
+    access: Access,
+    parts: Mapping[Value, SubView],
+    known: dict[tuple[str, int], tuple[Use, ...]],
+) -> list[Use] | None:
+    """What a call does with an array, or parts of it; None when it cannot be told."""
+    if not isinstance(access.op, Call):
+        return None
+    found: list[Use] = []
+    for n, value in enumerate(access.op.args):
+        part = parts.get(value)
+        if (part.source if part else value) is not access.array:
+            continue
+        if part is not None and not all(e.is_constant for e in part.offsets):
+            return None
+        uses = _uses(module, access.op.callee, n, known)
+        found += [u if part is None else _in_whole(u, part) for u in uses]
+    if not found:  # The array is a state.
+        return None
+    plain = all(isinstance(p, For) and (p.trip_count or 0) > 0 for p in access.parents)
+    return [
+        replace(u, exact=u.exact and plain) for u in found if u.is_store is access.is_store
+    ]
 
 
 def _use(access: Access, plain: bool) -> Use:
