@@ -60,7 +60,7 @@ class RtlModule:
     @property
     def name(self) -> str:
         """The kernel's name: that of the Verilog top module."""
-        return self.design.top.name
+        return self.interface.name
 
     @property
     def predicted_cycles(self) -> int | None:

@@ -303,6 +303,21 @@ def test_names_may_be_those_of_ports_and_keywords(tmp_path):
     assert run_bench(tmp_path) == (4, 0)
 
 
+def flüsse(_: int32, α: int32[2], __α: int32[2], _1: int32, events: int32) -> int32:
+    def größer(ß: int32) -> int32:
+        return ß + 1
+
+    return größer(_ + α[0] + __α[1] - _1) * events
+
+
+def test_names_may_be_private_or_of_any_alphabet():
+    rtl = check(allo.customize(flüsse))
+    names = [p.name for p in rtl.interface.args]
+    assert names == ["arg", "u3b1", "u3b1_", "arg_", "events_"]
+    modules = re.findall(r"^module (\w+)", rtl.verilog, re.MULTILINE)
+    assert modules == ["flufcsse_gruf6udfer", "flufcsse"]
+
+
 def test_a_slow_clock_chains_many_division_steps_without_blowing_up():
     """Each step of a divider uses the one before twice: as expressions that doubled every time."""
     fast = rtl_of(shared.divisions, clock_mhz=100).verilog

@@ -65,7 +65,7 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     func = function.control.func
     uses = None if function is design.top else design.uses[func.name]
     # Ports are attributes of the component: they may not hide those that it has.
-    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface"}
+    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events"}
     args, streams = _split(func.args)
     values = (*args, *func.returned)
     types = [v.type for v in values]
@@ -77,7 +77,7 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     ]
     stateful = any(s.stateful for s in function.control.storage.values())
     return KernelInterface(
-        func.name, tuple(ports[: len(args)]), tuple(ports[len(args) :]), function.latency,
+        _ascii(func.name), tuple(ports[: len(args)]), tuple(ports[len(args) :]), function.latency,
         stateful, tuple(_stream_port(s, design.uses[func.name], taken) for s in streams),
     )
 
@@ -91,7 +91,8 @@ def _split(values: Sequence[IrValue]) -> tuple[list[IrValue], list[IrValue]]:
 def _stream_port(value: IrValue, uses: Uses, taken: set[str]) -> StreamPort:
     """The port of a stream; its name grows underscores until its signals are new."""
     assert isinstance(value.type, StreamType)
-    port = StreamPort(value.name or "stream", value.type, _direction(uses.of_stream(value)))
+    name = _plain_name(value.name or "", "stream")
+    port = StreamPort(name, value.type, _direction(uses.of_stream(value)))
     while taken & port.signals().keys():
         port = replace(port, name=port.name + "_")
     taken |= port.signals().keys()
@@ -110,7 +111,7 @@ def _port(
     uses: Uses | None,
 ) -> Port:
     """The port of an argument or result; its name grows underscores until its signals are new."""
-    name = value.name or ("result" if result else "arg")
+    name = _plain_name(value.name or "", "result" if result else "arg")
     if result and not isinstance(type, ArrayType):
         name = "result"
     port = _named_port(value, type, name, usage or set(), uses)
@@ -119,6 +120,15 @@ def _port(
         port = replace(port, name=name)
     taken |= signals
     return port
+
+
+def _plain_name(name: str, otherwise: str) -> str:
+    """A name that Verilog, Amaranth and C++ take: ASCII, and a letter at its beginning."""
+    return _ascii(name).lstrip("_0123456789") or otherwise
+
+
+def _ascii(name: str) -> str:
+    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in name)
 
 
 def _named_port(
@@ -437,14 +447,17 @@ def _reserved_names(ports: KernelInterface) -> Names:
 
 
 def module_name(design: Design, function: FunctionDesign) -> str:
-    """Verilog name of a function's module: the kernel's own, or ``<kernel>_<function>``."""
-    top = design.top.name
-    return top if function is design.top else f"{top}_{function.name}"
+    """Verilog name of a function's module: the kernel's own, or ``<kernel>_<function>``.
+
+    Letters that are not ASCII are written as their code: ``u3b1`` for alpha.
+    """
+    top = _ascii(design.top.name)
+    return top if function is design.top else f"{top}_{_ascii(function.name)}"
 
 
 def fifo_name(design: Design, shape: FifoShape) -> str:
     """Verilog name of a FIFO's module."""
-    return f"{design.top.name}_fifo_{shape.width}x{shape.depth}"
+    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}"
 
 
 def emit_verilog(design: Design) -> str:
