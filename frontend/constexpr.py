@@ -113,6 +113,8 @@ class Evaluator:
                 return tuple(self.value(p) for p in parts)
             case ast.List(elts=parts):
                 return [self.value(p) for p in parts]
+            case ast.Set(elts=parts):
+                return {self.value(p) for p in parts}
             case ast.Dict(keys=keys, values=values) if None not in keys:
                 pairs = zip(keys, values, strict=True)
                 return {self.value(k): self.value(v) for k, v in pairs if k is not None}

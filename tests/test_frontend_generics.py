@@ -262,6 +262,16 @@ def test_star_parameters_are_refused():
 # meta_if, meta_for
 
 
+def test_conditions_may_ask_for_membership():
+    def corner(A: int32[4]):
+        with allo.meta_for(4) as i, allo.meta_if(i in {0, 3} or i in (1,)):
+            A[i] = i + 1
+
+    found = np.zeros(4, np.int64)
+    evaluate(lower_kernel(corner), [found])
+    assert found.tolist() == [1, 2, 0, 4]
+
+
 def by_type[T](x: "T") -> int32:
     r: int32 = 0
     with allo.meta_if(T == int8):  # noqa: SIM300
