@@ -20,6 +20,7 @@ from allo_rtl.hls.control import (
     Straight,
 )
 from allo_rtl.hls.graph import BIT, INDEX, Graph
+from allo_rtl.hls.hoist import hoist
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.region import Region, RegionBuilder
@@ -242,16 +243,25 @@ class _Builder:
         nest = perfect_nest(op)
         if nest is not None and all(x.trip_count is not None for x in nest[0]):
             if all(x.trip_count for x in nest[0]):
+                if len(nest[0]) == 1:
+                    nest = [self.hoisted(op)], nest[1]
                 self.flush(items)
                 self.pipelined(nest[0], nest[1], items)
         elif op.attrs.pipeline_ii is not None:
-            self.pipelined([op], [], items)
+            self.pipelined([self.hoisted(op)], [], items)
         else:
             interval, bounds = self.bounds(op)
             self.flush(items)
             self.intervals[op.iv] = interval
             body = tuple(self.sequence(op.body))
             items.append(_LoopDraft(op, interval, bounds, body))
+
+    def hoisted(self, loop: For) -> For:
+        """A pipelined loop of its own, without the loads that can be done before it."""
+        before, loop = hoist(loop, self.storage)
+        if before:
+            self.region().add(before)
+        return loop
 
     def pipelined(self, nest: list[For], between: list[Op], items: list[_Item]) -> None:
         """A flattened nest."""
