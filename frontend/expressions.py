@@ -56,6 +56,9 @@ _UNSUPPORTED: dict[type[ast.expr], tuple[str, str | None]] = {
     ast.JoinedStr: ("a string", None),
     ast.Starred: ("'*'", "write the elements one by one"),
     ast.Tuple: ("a tuple", "assign its elements to names: a, b = ..."),
+    ast.Yield: ("'yield'", "store the values in an array"),
+    ast.YieldFrom: ("'yield'", "store the values in an array"),
+    ast.Await: ("'await'", None),
 }
 
 

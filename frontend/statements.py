@@ -172,6 +172,8 @@ def _expression(cx: Context, node: ast.Expr) -> None:
             pass
         case ast.Call(func=func) if not (ex.builtin_name(cx, func) or named_ops.find(cx, func)):
             ex.call(cx, node.value)
+        case ast.Yield() | ast.YieldFrom() | ast.Await():
+            ex.scalar(cx, node.value)  # refuses it
         case _:
             raise LanguageError(
                 f"the value of '{ast.unparse(node)}' is not used",
