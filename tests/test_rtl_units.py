@@ -208,6 +208,19 @@ def test_signed_digits_are_few_and_add_up():
         assert all(b - a > 1 for a, b in pairwise(places))
 
 
+def test_a_condition_that_is_known_is_not_asked_again():
+    """A chain of conditional moves stays one choice deep, however long it is."""
+    graph, bit, type = Graph(), UInt(1), UInt(8)
+    condition, (first, second, third) = source(bit), (source(type) for _ in range(3))
+    inner = graph.select(condition, first, second)
+    assert graph.select(condition, inner, third) is graph.select(condition, first, third)
+    assert graph.select(condition, third, inner) is graph.select(condition, third, second)
+    assert graph.select(condition, first, inner) is inner
+    assert graph.select(condition, inner, second) is inner
+    assert graph.select(condition, inner, graph.select(condition, third, second)) is inner
+    assert graph.select(source(bit), inner, third).operands[1] is inner
+
+
 def test_divisions_by_constants_are_exact():
     graph = Graph()
     for divisor in (3, 5, 7, 10, 12, 100, 1000):

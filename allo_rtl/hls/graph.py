@@ -188,7 +188,12 @@ class Graph:
         condition, if_true, if_false = operands
         if condition.is_const:
             return if_true if condition.value else if_false
-        return if_true if if_true is if_false else None
+        chosen, other = _given(condition, 1, if_true), _given(condition, 0, if_false)
+        if chosen is other:
+            return chosen
+        if chosen is if_true and other is if_false:
+            return None
+        return self.select(condition, chosen, other)
 
     def _simplify_cast(self, type: Number, node: Node) -> Node | None:
         if node.type == type:
@@ -307,3 +312,10 @@ class Graph:
         if kind is Kind.AND and b.value == type.wrap(-1):
             return a
         return None
+
+
+def _given(condition: Node, value: int, node: Node) -> Node:
+    """What a node is where a condition is known: it need not ask again."""
+    while node.kind is Kind.SELECT and node.operands[0] is condition:
+        node = node.operands[1 if value else 2]
+    return node
