@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from ir_writer import Writer, agree, design_of, module_of
 
+import allo_rtl as allo
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Global, Value
-from allo_rtl.ir.types import ArrayType, DimPartition, Memory, Partition, int16
+from allo_rtl.ir.types import ArrayType, DimPartition, Memory, Partition, int16, int32
 from allo_rtl.rtl.kernel import emit_verilog
 
 
@@ -56,3 +57,26 @@ def test_completely_partitioned_arrays_are_registers_whatever_they_ask_for():
 def test_every_storage_holds_the_same():
     for resource in ("BRAM", "LUTRAM", "URAM"):
         agree(reverse(Memory(resource)), [np.arange(32).astype(object)])
+
+
+def test_lanes_of_an_accumulation_need_no_clearing_and_no_time():
+    """What unrolling made of one store is one again: 40 lanes are as quick as 2."""
+
+    def row_sums(A: int32[8, 80]) -> int32[80]:
+        out: int32[80] = 0
+        for i in range(8):
+            for j in range(80):
+                out[j] += A[i, j]
+        return out
+
+    cycles = {}
+    for lanes in (2, 40):
+        s = allo.customize(row_sums)
+        s.split("j", lanes)
+        s.pipeline("j.outer")
+        for array in ("A", "out"):
+            s.partition(array, Partition.Cyclic, dim=2 if array == "A" else 1, factor=lanes)
+        cycles[lanes] = s.build(target="rtl", device="ecp5-85", clock_mhz=50).predicted_cycles
+    assert cycles[2] < 8 * 40 + 8
+    assert cycles[40] >= 8 * 2
+    assert cycles[40] < 8 * 2 + 8

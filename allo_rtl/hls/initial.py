@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import gcd, prod
 
 import islpy as isl
 
@@ -159,15 +160,44 @@ def _covers(stores: Sequence[Access], array: Value) -> bool:
     cells = [f"c{d}" for d in range(len(shape))]
     everything = polyhedra.points(cells, [f"0 <= c{d} < {n}" for d, n in enumerate(shape)])
     written = isl.Set(f"{{ [{', '.join(cells)}] : false }}")
-    for store in stores:
+    for store, low, high in _blocks(stores):
         assert store.index is not None
         names = _names(store, "s")
+        offsets = [f"o{d}" for d in range(len(shape))]
         equal = [
-            f"c{d} = {polyhedra.text(e, names)}" for d, e in enumerate(store.index)
+            f"c{d} = {polyhedra.text(e, names)} + o{d} and {low[d]} <= o{d} <= {high[d]}"
+            for d, e in enumerate(store.index)
         ]
-        written = written.union(_exists(cells, list(names.values()),
-                                        [*_constraints(store, "s"), *equal]))
+        hidden = [*names.values(), *offsets]
+        constraints = [*_constraints(store, "s"), *equal]
+        written = written.union(_exists(cells, hidden, constraints))
     return bool(everything.is_subset(written))
+
+
+type _Offset = tuple[int, ...]
+
+
+def _blocks(stores: Sequence[Access]) -> list[tuple[Access, _Offset, _Offset]]:
+    """The stores, those that unrolling made of one taken together again.
+
+    Each comes with the least and the greatest constants to be added to its subscripts; all
+    between them are among the stores.
+    """
+    groups: dict[tuple[object, ...], dict[_Offset, Access]] = {}
+    for store in stores:
+        assert store.index is not None
+        shape = tuple(e - e.const for e in store.index)
+        offset = tuple(e.const for e in store.index)
+        groups.setdefault((shape, store.loops), {})[offset] = store
+    out = []
+    for group in groups.values():
+        low, high = (tuple(f(column) for column in zip(*group, strict=True)) for f in (min, max))
+        if low in group and len(group) == prod(b - a + 1 for a, b in zip(low, high, strict=True)):
+            extent = tuple(b - a for a, b in zip(low, high, strict=True))
+            out.append((group[low], (0,) * len(low), extent))
+        else:
+            out += [(store, (0,) * len(low), (0,) * len(low)) for store in group.values()]
+    return out
 
 
 def _exists(dims: Sequence[str], hidden: Sequence[str], constraints: Sequence[str]) -> isl.Set:
@@ -204,11 +234,18 @@ def _nearest_first(load: Access, stores: Sequence[Access]) -> list[Access]:
 
 
 def _apart(a: Access, b: Access) -> bool:
-    """Whether two accesses differ in a constant subscript."""
+    """Whether a subscript differs however often the loops have run, by the test of divisors.
+
+    Multiples of the coefficients have their greatest divisor: constants that differ by no
+    multiple of it are never made equal.
+    """
     assert a.index is not None
     assert b.index is not None
-    pairs = zip(a.index, b.index, strict=True)
-    return any(x.is_constant and y.is_constant and x.const != y.const for x, y in pairs)
+    for x, y in zip(a.index, b.index, strict=True):
+        divisor = gcd(*(c for _, c in x.terms), *(c for _, c in y.terms))
+        if x.const != y.const and (divisor == 0 or (x.const - y.const) % divisor):
+            return True
+    return False
 
 
 def _before(store: Access, load: Access) -> str:
