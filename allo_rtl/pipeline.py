@@ -29,7 +29,7 @@ DEFAULT_CLOCK_MHZ = 50.0
 
 def build_cpu(module: Module) -> CpuModule:
     """Compile a module for this machine: the golden model."""
-    _refuse_regions(module, "the CPU build")
+    _refuse_regions(module)
     verify_module(module)
     return compile_cpu(module)
 
@@ -40,12 +40,13 @@ def build_evaluator(module: Module) -> ReferenceModule:
     return ReferenceModule(module)
 
 
-def _refuse_regions(module: Module, what: str) -> None:
+def _refuse_regions(module: Module) -> None:
     """Refuse a module with kernels that run at once."""
     for func in module.funcs:
         if func.dataflow:
             raise BuildError(
-                f"'{func.name}' is a region, whose kernels run at once; {what} has no streams yet",
+                f"'{func.name}' is a region, whose kernels run at once; the CPU build has no "
+                "streams",
                 loc=func.loc,
                 hint='run it on the simulator: build(target="simulator")',
             )
@@ -71,7 +72,6 @@ def build_rtl(
     """
     if not clock_mhz > 0:
         raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
-    _refuse_regions(module, "hardware")
     verify_module(module)
     design = build_design(module, find_device(device), float(clock_mhz))
     return RtlModule(design, trace=Path(trace) if trace is not None else None)
