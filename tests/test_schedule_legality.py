@@ -210,7 +210,8 @@ def test_a_data_dependent_store_may_be_any_cell():
         "iteration (i=1, j=0) writes out[?]",
     ]
     assert caught.value.hint == (
-        "a subscript of out depends on data ('?'), so it is taken to be any cell"
+        "a subscript of out depends on data ('?'), so it is taken to be any cell; "
+        "assume_independent promises that iterations never share one"
     )
 
 

@@ -12,6 +12,7 @@ from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value
+from allo_rtl.ir.rewrite import loops
 
 _SYMBOLS = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
 
@@ -26,6 +27,13 @@ def build_report(design: Design) -> KernelReport:
         f"{f.control.storage[array].layout.depth} cycles"
         for f in design.functions
         for array in f.cleared
+    ]
+    notes += [
+        f"{f.name}: loop {op.name!r} is assumed to be independent in {array.name}, as the schedule "
+        "says"
+        for f in design.functions
+        for op in loops(f.control.func.body)
+        for array in op.independent
     ]
     period = 1000.0 / design.clock_mhz
     if critical > period:

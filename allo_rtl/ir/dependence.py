@@ -33,6 +33,9 @@ from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import Get, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, StreamType
 
+type Condition = Callable[[Sequence[str], Sequence[str]], str]
+"""A formula over a source's and a sink's iteration; see :func:`conflict`."""
+
 
 @dataclass(frozen=True)
 class Access:
@@ -237,12 +240,18 @@ def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | No
         The least distance, in iterations of the flattened nest (1 or more), over all pairs of
         an iteration of ``src`` and a later one of ``dst`` that may touch the same cell; None
         when there is no such pair.  Exact for affine subscripts; subscripts that depend on data
-        are taken to be able to coincide.
+        are taken to be able to coincide.  Pairs that a loop would carry which the user said to be
+        ``independent`` in the array are left out.
     """
     trips = [loop.trip_count for loop in loops]
     if src.array is not dst.array or 0 in trips or all(trip == 1 for trip in trips):
         return None
     pair = _pair(src, dst, loops)
+    assumed = [src.array in loop.independent for loop in loops]
+    if all(assumed):
+        return None
+    if any(assumed):
+        return _distance_carried(pair, assumed) if pair else 1
     return _distance(pair) if pair else 1
 
 
@@ -261,7 +270,7 @@ def conflict(
     src: Access,
     dst: Access,
     loops: Sequence[For],
-    condition: Callable[[Sequence[str], Sequence[str]], str],
+    condition: Condition,
 ) -> Conflict | None:
     """Two iterations of a nest that touch one cell and satisfy a condition, or None.
 
@@ -406,18 +415,34 @@ def _distance(pair: _Pair) -> int | None:
             return uniform.distance(
                 pair.src, pair.dst, pair.loops, _defined_in(pair.loops[0]), inner
             )
+    return _least(_Space(pair), pair.loops, "true")
+
+
+def _distance_carried(pair: _Pair, assumed: Sequence[bool]) -> int | None:
+    """The least distance of those that differ first in a loop that is not assumed independent."""
     space = _Space(pair)
-    if not constant:
+    carried = []
+    for k, skip in enumerate(assumed):
+        equal = [f"{s} = {d}" for s, d in zip(space.src[:k], space.dst[:k], strict=True)]
+        if not skip:
+            carried.append(" and ".join([*equal, f"{space.src[k]} < {space.dst[k]}"]))
+    return _least(space, pair.loops, " or ".join(f"({c})" for c in carried))
+
+
+def _least(space: _Space, loops: Sequence[For], condition: str) -> int | None:
+    """The least distance in a space, of pairs that satisfy a condition."""
+    constraints = [*space.constraints, f"({condition})"]
+    if any(loop.trip_count is None for loop in loops[1:]):
         order = before(space.src, space.dst)
-        found = polyhedra.points(space.dims, [*space.constraints, order])
+        found = polyhedra.points(space.dims, [*constraints, order])
         return None if found.is_empty() else 1
-    unit = lcm(*(loop.step for loop in pair.loops))
-    weights = [s * (unit // p.step) for s, p in zip(_strides(pair.loops), pair.loops, strict=True)]
+    unit = lcm(*(loop.step for loop in loops))
+    weights = [s * (unit // p.step) for s, p in zip(_strides(loops), loops, strict=True)]
     apart = " + ".join(
         f"{w}*({d} - {s})" for w, s, d in zip(weights, space.src, space.dst, strict=True)
     )
     formula = f"exists {', '.join(space.dims)} : " + " and ".join(
-        [*space.constraints, f"{unit}*t = {apart}", "t >= 1"]
+        [*constraints, f"{unit}*t = {apart}", "t >= 1"]
     )
     least = polyhedra.points(["t"], [formula]).dim_min_val(0)
     return None if least.is_nan() else int(least.to_python())

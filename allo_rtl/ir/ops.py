@@ -392,8 +392,11 @@ class For(Op):
     """``for iv in range(max(lower), min(upper), step)``; step is 1 or more.
 
     ``lower`` and ``upper`` are non-empty tuples: the bound is the largest (smallest) of them.
+    ``independent`` are arrays of which, the user says, no two iterations of one run of the loop
+    touch the same cell with one of them writing it.  It is a promise, not an effect.
     """
 
+    OPERANDS = ("independent",)
     AFFINE = ("lower", "upper")
     REGIONS = ("body",)
     iv: Value
@@ -403,6 +406,7 @@ class For(Op):
     step: int = 1
     name: str = ""
     attrs: LoopAttrs = LoopAttrs()
+    independent: tuple[Value, ...] = ()
 
     @property
     def constant_bounds(self) -> tuple[int, int] | None:

@@ -94,6 +94,9 @@ class _Resolver:
                 case Load() | Store() if op.array in views:
                     view = views[op.array]
                     return replace(op, array=view.root, index=view.element(op.index))
+                case For() if any(a in views for a in op.independent):
+                    roots = (views[a].root if a in views else a for a in op.independent)
+                    return replace(op, independent=tuple(roots))
                 case Call() if any(a in views for a in op.args):
                     return self._call(op, views)
                 case Return() if any(v in views for v in op.values):

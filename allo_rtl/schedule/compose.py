@@ -12,7 +12,7 @@ from allo_rtl.schedule.loops import LoopWrapper, did_you_mean
 _NAMES = {
     "split": 1, "unroll": 1, "pipeline": 1, "parallel": 1, "outline": 1,
     "partition": 1, "reshape": 1,
-    "buffer_at": 2, "reuse_at": 2, "compute_at": 2,
+    "assume_independent": 2, "buffer_at": 2, "reuse_at": 2, "compute_at": 2,
 }  # fmt: skip
 """How many of a primitive's first arguments name loops or arrays, as plain strings may; of those
 that are not here, ``reorder`` and ``fuse``, every one."""

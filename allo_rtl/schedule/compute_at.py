@@ -29,6 +29,7 @@ from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.ir.types import bool_, index
 from allo_rtl.schedule.buffers import alias_root, aliases
+from allo_rtl.schedule.independent import of_all
 from allo_rtl.schedule.legality import Violation, illegal, printing
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
 
@@ -202,9 +203,11 @@ def _fused(producer: Place, consumer: Place) -> For:
     for iv, end in guards:
         body = _guarded(iv, end, body)
     end_mark = _End(result=Value(index), value=0)
-    new: For = replace(consumer.loop, body=(*body, end_mark, *consumer.loop.body))
-    for loop in reversed(consumer.nest[:-1]):
-        new = replace(loop, body=(new,))
+    inside: Block = (*body, end_mark, *consumer.loop.body)
+    for mine, loop in reversed(list(zip(producer.nest, consumer.nest, strict=True))):
+        inside = (replace(loop, body=inside, independent=of_all([mine, loop])),)
+    new = inside[0]
+    assert isinstance(new, For)
     return new
 
 
@@ -259,6 +262,8 @@ def _forwarded(func: Func, made_by: For) -> Func:
     def visit(op: Op) -> Op | Block | None:
         if isinstance(op, Load | Store) and op.array in gone:
             return ()
+        if isinstance(op, For) and gone & set(op.independent):
+            return replace(op, independent=tuple(v for v in op.independent if v not in gone))
         return () if isinstance(op, Alloc) and op.result in gone else None
 
     while any(v in mapping for v in mapping.values()):
@@ -268,7 +273,7 @@ def _forwarded(func: Func, made_by: For) -> Func:
 
 def _forwards(func: Func, array: Value) -> dict[Value, Value] | None:
     """What each load of the array gives, or None when it is more than a wire."""
-    uses = [op for op in walk(func.body) if array in op.operands()]
+    uses = [op for op in walk(func.body) if array in op.operands() and not isinstance(op, For)]
     stores = [op for op in uses if isinstance(op, Store)]
     if len(stores) != 1 or not all(isinstance(op, Load | Store) for op in uses):
         return None

@@ -34,7 +34,7 @@ def check_inline(module: Module, callee: str | None, within: str | None) -> tupl
     calls = [(f, op) for f in callers for op in _calls(f) if callee in (None, op.callee)]
     if not calls:
         raise ScheduleError(
-            f"inline: {within or 'nothing'} calls {callee or 'nothing'}",
+            f"there is nothing to inline: {within or 'nothing'} calls {callee or 'nothing'}",
             allowed=", ".join(dict.fromkeys(op.callee for f in callers for op in _calls(f)))
             or "there is no call",
         )
@@ -42,8 +42,8 @@ def check_inline(module: Module, callee: str | None, within: str | None) -> tupl
         for func in (caller, module.func(op.callee)):
             if func.dataflow:
                 raise ScheduleError(
-                    f"inline: what {func.name} calls runs at once, each call in hardware of its "
-                    "own",
+                    f"what {func.name} calls runs at once, each call in hardware of its own, and "
+                    "cannot be inlined",
                     loc=op.loc,
                 )
     return tuple(dict.fromkeys(op.callee for _, op in calls))
@@ -140,8 +140,8 @@ def check_outline(module: Module, place: Place, name: str | None) -> str:
     for op in walk((place.loop,)):
         if any(isinstance(v.type, StreamType) for v in op.operands()):
             raise ScheduleError(
-                f"outline: loop {place.loop.name!r} uses a stream, which only the functions that "
-                "a region starts are given",
+                f"loop {place.loop.name!r} uses a stream, and only the functions that a "
+                "region starts are given streams",
                 loc=op.loc,
             )
     taken = {f.name for f in module.funcs} | {g.name for g in module.globals}
@@ -149,10 +149,10 @@ def check_outline(module: Module, place: Place, name: str | None) -> str:
         what = place.loop.attrs.band or place.loop.name
         return unused(f"{place.func.name}_{what}".replace(".", "_"), taken)
     if not isinstance(name, str) or not name.isidentifier():
-        raise ScheduleError(f"outline: {name!r} is no name for a function", loc=place.loop.loc)
+        raise ScheduleError(f"{name!r} is no name for a function", loc=place.loop.loc)
     if name in taken:
         raise ScheduleError(
-            f"outline: there is something called {name!r} already",
+            f"there is something called {name!r} already",
             loc=place.loop.loc,
             allowed=f"a name other than {', '.join(sorted(taken))}",
         )

@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from allo_rtl.errors import IllegalScheduleError
-from allo_rtl.ir.dependence import Access, Conflict, accesses, conflict, states
-from allo_rtl.ir.ops import Block, Call, For, Func, Module, Op, Print
+from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, conflict, states
+from allo_rtl.ir.ops import Block, Call, For, Func, Module, Op, Print, Value
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.schedule import independent
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.private import private_arrays
 from allo_rtl.schedule.reductions import INEXACT, reductions
-
-type Condition = Callable[[Sequence[str], Sequence[str]], str]
-"""See :func:`allo_rtl.ir.dependence.conflict`."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,16 @@ def find_violation(
             if kind not in INEXACT or reassociate:
                 continue
             order = _outside_reductions(condition, loops)
+        levels = [k for k, p in enumerate(loops) if _assumed(p, source.array, known.root)]
+        order = independent.not_carried(order, levels) if levels else order
         if (hit := conflict(source, sink, loops, order)) is not None:
             return Violation(source, sink, hit, tuple(loops), kind or "")
     return None
+
+
+def _assumed(loop: For, array: Value, root: Callable[[Value], Value]) -> bool:
+    """Whether the user says that iterations of the loop are independent in an array (a root)."""
+    return any(root(v) is array for v in loop.independent)
 
 
 def printing(module: Module, block: Block) -> Op | None:
@@ -124,7 +129,10 @@ def illegal(primitive: str, consequence: str, found: Violation) -> IllegalSchedu
     if isinstance(found.source.op, Call) or isinstance(found.sink.op, Call):
         hint = f"a call is taken to touch all of {name}"
     elif None in found.conflict.cell:
-        hint = f"a subscript of {name} depends on data ('?'), so it is taken to be any cell"
+        hint = (
+            f"a subscript of {name} depends on data ('?'), so it is taken to be any cell; "
+            "assume_independent promises that iterations never share one"
+        )
     elif found.kind:
         hint = (
             f"this is a {found.kind}, which rounds after each step; declare its loops with "

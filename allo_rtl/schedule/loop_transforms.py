@@ -13,6 +13,7 @@ from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, For, LoopAttrs, Module, Value
+from allo_rtl.schedule.independent import of_all
 from allo_rtl.schedule.legality import find_violation, illegal
 from allo_rtl.schedule.loops import (
     Place,
@@ -166,9 +167,13 @@ def apply_reorder(module: Module, places: Sequence[Place]) -> Module:
     nest = enclosing_perfect_nest(places[0])
     order = _permuted(nest, [p.loop for p in places])
     body: Block = nest[-1].body
-    for slot, loop in reversed(list(zip(nest, order, strict=True))):
-        attrs = replace(loop.attrs, band=slot.attrs.band)
-        body = (replace(loop, body=body, attrs=attrs),)
+    for k, (slot, loop) in reversed(list(enumerate(zip(nest, order, strict=True)))):
+        left = [p for p in nest[: nest.index(loop)] if p not in order[:k]]
+        attrs = replace(
+            loop.attrs, band=slot.attrs.band,
+            parallel=loop.attrs.parallel and all(p.attrs.parallel for p in left),
+        )  # fmt: skip
+        body = (replace(loop, body=body, attrs=attrs, independent=of_all([loop, *left])),)
     new = body[0]
     assert isinstance(new, For)
     return replace_loop(module, places[0].func, nest[0], new)
@@ -226,7 +231,7 @@ def apply_fuse(module: Module, places: Sequence[Place]) -> tuple[Module, str]:
     total = 0 if any(loop.trip_count == 0 for loop in loops) else stride
     fused = replace(
         loops[0], iv=iv, lower=(_ZERO,), upper=(AffineExpr.constant(total),), step=1,
-        body=body, name=name, attrs=_fused_attrs(loops),
+        body=body, name=name, attrs=_fused_attrs(loops), independent=of_all(loops),
     )  # fmt: skip
     return replace_loop(module, places[0].func, loops[0], fused), name
 

@@ -20,6 +20,7 @@ from allo_rtl.ir.ops import (
     Block,
     Call,
     Cast,
+    For,
     Func,
     Load,
     Op,
@@ -61,7 +62,7 @@ def reductions(
     """
     uses: dict[Value, int] = {}
     for op in walk(func.body):
-        for value in op.operands():
+        for value in () if isinstance(op, For) else op.operands():
             uses[value] = uses.get(value, 0) + 1
     found: dict[Op, str] = {}
     for block in _blocks(func.body):

@@ -115,6 +115,8 @@ def _loads(module: Module, place: Place, array: Value, primitive: str) -> list[L
     for op in walk(place.loop.body):
         if isinstance(op, Load) and op.array is array:
             found.append(op)
+        elif isinstance(op, For):
+            continue
         elif any(root(v) is root(array) for v in op.operands() if isinstance(v.type, ArrayType)):
             what = f"a call of {op.callee} uses" if isinstance(op, Call) else "this writes"
             raise IllegalScheduleError(

@@ -12,6 +12,7 @@ from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import (
     compute_at,
     hierarchy,
+    independent,
     loop_transforms,
     marks,
     reshape,
@@ -201,6 +202,32 @@ class Schedule(ScheduleState):
         marks.check_parallel(self.module, place, text)
         attrs = replace(place.loop.attrs, parallel=True)
         self._commit(marks.mark(self.module, place, attrs), "parallel", (axis,))
+
+    def assume_independent(self, target: Target, axis: Axis) -> None:
+        """Promise that no two iterations of a loop touch one cell of an array.
+
+            for i in range(N):                  i = 0   read   add   write
+                bins[at[i]] += 1        ->      i = 1          read  add   write
+
+        For subscripts that depend on data, which are otherwise taken to be any cell: the order of
+        the loop's iterations is then free as far as the array is concerned, and hardware overlaps
+        them.  Where the promise does not hold results are wrong.  It is shown with the loop and
+        in the report.  Reorder and fuse keep it where it follows for the new loops.
+
+        Args:
+            target: the array; made outside the loop, and written in it.
+            axis: the loop; the promise is about iterations within one run of it.
+
+        Raises:
+            ScheduleError: the loop does not write the array, or two iterations are known to touch
+                one cell, whatever the data.
+        """
+        place = self._find(axis)
+        array = self._array_in(place, target)
+        text = call_text("assume_independent", (array.name, place.loop.name), {})
+        independent.check_independent(self.module, place, array, text)
+        module = independent.apply_independent(self.module, place, array)
+        self._commit(module, "assume_independent", (target, axis))
 
     # --- primitives on arrays --------------------------------------------------------------
 

@@ -105,3 +105,5 @@ def _marks(loop: For) -> Iterator[str]:
         yield f"  unroll {attrs.unroll or 'all'}"
     if attrs.parallel:
         yield "  parallel"
+    if loop.independent:
+        yield f"  assumed independent in {', '.join(v.name for v in loop.independent)}"

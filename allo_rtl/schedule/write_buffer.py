@@ -94,8 +94,8 @@ def _accesses(
         if isinstance(op, Load | Store) and op.array is array:
             found.append(op)
             continue
-        touched = [v for v in op.operands() if isinstance(v.type, ArrayType)]
-        if any(root(v) is root(array) for v in touched):
+        touched = [] if isinstance(op, For) else op.operands()
+        if any(root(v) is root(array) for v in touched if isinstance(v.type, ArrayType)):
             what = f"a call of {op.callee}" if isinstance(op, Call) else "this"
             raise IllegalScheduleError(
                 f"{primitive}: {what} uses {array.name!r} too, and would not see the buffer",
