@@ -272,10 +272,13 @@ def augment(cx: Context, target: View, node: ast.AugAssign) -> None:
     """``A[0:2] += value``: like ``A[0:2] = A[0:2] + value``."""
     old = tensors.of_view(cx, target, cx.loc(node.target))
     given = operand(cx, node.value)
-    value = tensors.elementwise(
-        cx, lambda a, b: ex.binary(cx, node, a, b), (old, given), node,
-        OPERATIONS[type(node.op)],
-    )  # fmt: skip
+    if isinstance(node.op, ast.MatMult) and isinstance(given, Tensor):
+        value = named_ops.matmul(cx, node.value, old, given)
+    else:
+        value = tensors.elementwise(
+            cx, lambda a, b: ex.binary(cx, node, a, b), (old, given), node,
+            OPERATIONS[type(node.op)],
+        )  # fmt: skip
     if value.shape != target.shape:
         raise KernelTypeError(
             f"{given.type} does not fit {old.type}",

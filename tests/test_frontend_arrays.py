@@ -371,6 +371,22 @@ def test_floating_and_fixed_point_arrays():
     assert np.array_equal(D, B + B * 0.5)
 
 
+def test_a_product_is_assigned_in_place():
+    def kernel(A: int32[3, 3], v: int32[3]):
+        A @= A
+        v @= A
+        A[0:2, 0:2] @= A[1:3, 1:3]
+
+    A, v = ints(3, 3), ints(3, seed=1)
+    product = A @ A
+    corner = product[0:2, 0:2] @ product[1:3, 1:3]
+    expected = v @ product
+    run(kernel, A, v)
+    product[0:2, 0:2] = corner
+    assert np.array_equal(A, product)
+    assert np.array_equal(v, expected)
+
+
 def test_augmented_assignment_takes_arrays():
     def kernel(A: int32[2, 3], v: int32[3]):
         A += v
