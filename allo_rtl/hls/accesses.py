@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from allo_rtl.hls.forward import LastStore
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.storage import ArrayStorage, StorageKind
@@ -46,6 +47,8 @@ class Accesses:
         storage: how each array is stored.
         value: the node of an IR value.
         private: arrays allocated in the region are wires of each iteration (pipelined loops).
+        handed_on: the arrays whose last stored word is kept for the next iteration.
+        first: makes the bit that is 1 in the loop's first iteration.
     """
 
     def __init__(
@@ -54,11 +57,15 @@ class Accesses:
         storage: Mapping[Value, ArrayStorage],
         value: Callable[[Value], Node],
         private: bool,
+        handed_on: Mapping[Value, LastStore],
+        first: Callable[[], Node],
     ) -> None:
         self.graph = graph
         self.value = value
         self._storage = storage
         self._is_private = private
+        self._handed_on = handed_on
+        self._first = first
         self._registers: dict[Bank, Node] = {}
         self._initial: dict[Bank, Node] = {}
         self._written: dict[Bank, Store | Alloc] = {}
@@ -112,6 +119,8 @@ class Accesses:
         if known is not None:
             return known
         node = self._read_memory(op, place, storage)
+        if op.array in self._handed_on and op in self._handed_on[op.array].loads:
+            node = self._or_last_store(op, place[1], node)
         cell = _Cell(place, op.index, node, None, None, op)
         self._cells.setdefault(op.array, []).append(cell)
         return node
@@ -124,6 +133,31 @@ class Accesses:
             if cell.store is not None and not _differ(cell.index, op.index):
                 return None
         return None
+
+    def _or_last_store(self, op: Load, address: Node, read: Node) -> Node:
+        """What was read, or the word that was stored last, if that was at this address."""
+        last, graph = self._handed_on[op.array], self.graph
+        known, data, valid = (
+            self._content(Bank(value, 0), op) for value in (last.address, last.data, last.valid)
+        )
+        same = graph.make(Kind.EQ, BIT, known, graph.cast(address, known.type))
+        chosen = graph.both(graph.both(valid, graph.negate(self._first())), same)
+        assert chosen is not None
+        return graph.select(chosen, data, read)
+
+    def _keep_last(self, op: Store, address: Node, data: Node, predicate: Node | None) -> None:
+        """Remember a store for the next iteration."""
+        last, graph = self._handed_on[op.array], self.graph
+        kept = Bank(last.address, 0)
+        self._content(kept, op)
+        self._update(op, kept, graph.cast(address, self._registers[kept].type), predicate)
+        self._update(op, Bank(last.data, 0), data, predicate)
+        before = graph.both(
+            self._content(Bank(last.valid, 0), op), graph.negate(self._first())
+        )
+        assert before is not None
+        stored = predicate or graph.const(1, BIT)
+        self._update(op, Bank(last.valid, 0), graph.make(Kind.OR, BIT, stored, before), None)
 
     def _read_memory(self, op: Load, place: tuple[Node, Node], storage: ArrayStorage) -> Node:
         bank, address = place
@@ -143,9 +177,11 @@ class Accesses:
             order = self.next_order()
         element = bank.array.array.element
         assert isinstance(element, IntegerType | Index)
+        last = self._handed_on.get(bank.array)
         return Node(
             kind, element, operands, (element.min, element.max),
             bank=bank, access=op, order=order, name=bank.array.name, loc=op.loc,
+            forwarded=kind is Kind.READ and last is not None and op in last.loads,
         )
 
     def store(self, op: Store, predicate: Node | None) -> None:
@@ -163,6 +199,8 @@ class Accesses:
         self._pending.append(pending)
         cell = _Cell(place, op.index, data, len(self._pending) - 1, predicate, op)
         self._cells.setdefault(op.array, []).append(cell)
+        if op.array in self._handed_on:
+            self._keep_last(op, place[1], data, predicate)
 
     def _forget_overwritten(
         self, op: Store, place: tuple[Node, Node], predicate: Node | None

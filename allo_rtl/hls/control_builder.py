@@ -19,6 +19,7 @@ from allo_rtl.hls.control import (
     Sequential,
     Straight,
 )
+from allo_rtl.hls.forward import last_stores, register_storage
 from allo_rtl.hls.graph import BIT, INDEX, Graph
 from allo_rtl.hls.hoist import hoist
 from allo_rtl.hls.node import Kind, Node
@@ -118,7 +119,7 @@ class _Builder:
     """Reads a function in order; straight-line operations gather in one draft region."""
 
     def __init__(
-        self, storage: Mapping[Value, ArrayStorage], dirty: frozenset[Value]
+        self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value]
     ) -> None:
         self.storage = storage
         self.dirty = dirty
@@ -272,7 +273,13 @@ class _Builder:
             counters.append(Counter(loop, interval, bounds))
         self.flush(items)
         ivs = tuple(loop.iv for loop in nest)
-        builder = RegionBuilder(self.storage, self.intervals.__getitem__, ivs)
+        handed_on = last_stores(nest, self.storage)
+        for last in handed_on.values():
+            self.storage.update(register_storage(last))
+        lower = tuple(counter.bounds.lower for counter in counters)
+        builder = RegionBuilder(
+            self.storage, self.intervals.__getitem__, ivs, handed_on, lower
+        )
         builder.add((*between, *nest[-1].body))
         items.append(_PipelinedDraft(tuple(counters), builder))
 

@@ -109,5 +109,7 @@ def _pair_edges(
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
         distance = carried_distance(x, y, loops)
         if distance is not None:
+            if dst.forwarded and src.kind is Kind.WRITE:
+                distance = max(distance, 2)  # the word of the iteration before is handed on
             edges.append(Edge(src, dst, _delay(src), distance))
     return edges

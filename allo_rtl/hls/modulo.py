@@ -10,7 +10,7 @@ from allo_rtl.errors import BuildError
 from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import For, Value
+from allo_rtl.ir.ops import For, Load, Store, Value
 from allo_rtl.ir.types import ArrayType
 
 _PORT = {Kind.READ: "read", Kind.WRITE: "written"}
@@ -106,7 +106,10 @@ def _recurrence_limit(found: OpSchedule, edges: Sequence[Edge]) -> str:
             f"{_cycles(taken)}{_long_units(found, tight)}"
         )
     place = f" at {tight.src.loc.short}" if tight.src.loc else ""
-    name = tight.src.name or "a value"
+    access = tight.src.access
+    # The registers that hand a word on stand for the array it is stored to.
+    name = access.array.name if isinstance(access, Load | Store) else tight.src.name
+    name = name or "a value"
     return (
         f"recurrence: {name}, written{place}, is used {tight.distance} iteration"
         f"{'s' if tight.distance > 1 else ''} later; that takes {_cycles(taken)}"

@@ -116,6 +116,7 @@ class Node:
         access: the IR access a memory node comes from, for dependences.
         order: textual order of memory nodes, events and stream operations in the region.
         float: the operation of a FLOAT.
+        forwarded: a READ whose result is not used where the iteration before stored to its place.
         event: the IR operation of a PRINT or ASSERT.
         stream: the IR operation of one of STREAMS.
     """
@@ -134,6 +135,7 @@ class Node:
     float: FloatSpec | None = None
     event: Print | Assert | None = None
     stream: StreamOp | None = None
+    forwarded: bool = False
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

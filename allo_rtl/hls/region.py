@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from allo_rtl.hls.accesses import Accesses
+from allo_rtl.hls.forward import LastStore
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import STREAMS, FloatSpec, Kind, Node, topological
 from allo_rtl.hls.storage import ArrayStorage
@@ -67,6 +68,8 @@ class RegionBuilder:
         storage: how each array is stored.
         interval: intervals of values defined outside (counters, arguments, other regions).
         counters: the counters of the pipelined loop this region is the body of.
+        handed_on: the arrays whose last stored word is kept for the next iteration.
+        lower: the lower bounds of the counters.
     """
 
     def __init__(
@@ -74,12 +77,17 @@ class RegionBuilder:
         storage: Mapping[Value, ArrayStorage],
         interval: Callable[[Value], Interval],
         counters: tuple[Value, ...] = (),
+        handed_on: Mapping[Value, LastStore] | None = None,
+        lower: tuple[int | Value, ...] = (),
     ) -> None:
         self.graph = Graph()
         self.values: dict[Value, Node] = {}
         self._interval = interval
         self._counters = counters
-        self._accesses = Accesses(self.graph, storage, self.value, private=bool(counters))
+        self._lower = lower
+        self._accesses = Accesses(
+            self.graph, storage, self.value, bool(counters), handed_on or {}, self._first
+        )
         self._effects: list[Node] = []
 
     def value(self, value: Value) -> Node:
@@ -120,6 +128,17 @@ class RegionBuilder:
             return
         self.add(op.then, self.graph.both(predicate, condition))
         self.add(op.orelse, self.graph.both(predicate, self.graph.negate(condition)))
+
+    def _first(self) -> Node:
+        """Whether this is the first iteration of the pipelined nest."""
+        bit = self.graph.const(1, BIT)
+        for counter, bound in zip(self._counters, self._lower, strict=True):
+            node = self.value(counter)
+            low = self.value(bound) if isinstance(bound, Value) else (
+                self.graph.const(bound, node.type)
+            )
+            bit = self.graph.make(Kind.AND, BIT, bit, self.graph.make(Kind.EQ, BIT, node, low))
+        return bit
 
     def expression(self, expr: AffineExpr) -> Node:
         """An affine expression as a node."""
