@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,10 @@ TARGETS = ("simulator", "rtl")
 
 
 def customize(
-    func: Callable[..., Any] | str, enable_tensor: bool = False, opt_default: bool = False
+    func: Callable[..., Any] | str,
+    enable_tensor: bool = False,
+    opt_default: bool = False,
+    instantiate: Sequence[Any] | None = None,
 ) -> Schedule:
     """Make a schedule of a region; its functions are the processes: ``s.pipeline("gemm_0_1:k")``.
 
@@ -56,12 +59,13 @@ def customize(
         func: the region.
         enable_tensor: accepted for Allo's sake, without effect.
         opt_default: pipeline every innermost loop.
+        instantiate: the region's parameters, those in square brackets.
 
     Raises:
         LanguageError: it is not in the language, is no region, or its streams connect no two
             processes.
     """
-    schedule = customize_kernel(func, enable_tensor=enable_tensor)
+    schedule = customize_kernel(func, enable_tensor=enable_tensor, instantiate=instantiate)
     if not schedule.top_func.dataflow:
         raise LanguageError(
             f"'{schedule.top_func_name}' is not a region",

@@ -1,6 +1,7 @@
 """Regions: kernels that run at once and talk through streams, on the simulator."""
 
 import numpy as np
+import pytest
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
@@ -448,6 +449,34 @@ def test_a_region_in_a_region_and_the_same_one_twice():
         "give_0_4_int32", "take_0_4_int32", "plus_4_int32", "right_0",
         "two_levels",
     ]  # fmt: skip
+
+
+@df.region()
+def chain[P](A: int32[4], B: int32[4]):
+    s: Stream[int32, 2][P + 1]
+
+    @df.kernel(mapping=[1], args=[A])
+    def feed(a: int32[4]):
+        for i in range(4):
+            s[0].put(a[i])
+
+    @df.kernel(mapping=[P])
+    def stage():
+        p = allo.get_pid()
+        for _ in range(4):
+            s[p + 1].put(s[p].get() + 1)
+
+    @df.kernel(mapping=[1], args=[B])
+    def drain(b: int32[4]):
+        for i in range(4):
+            b[i] = s[P].get()
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_a_parameter_sizes_a_region(length):
+    a, b = numbers(4), zeros(4)
+    df.build(df.customize(chain, instantiate=[length]))(a, b)
+    np.testing.assert_array_equal(b, a + length)
 
 
 def test_a_kernel_calls_a_region():
