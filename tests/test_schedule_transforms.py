@@ -278,3 +278,21 @@ def test_a_primitive_never_changes_the_module_it_is_given():
     s.split("i", 2)
     s.fuse("j", "k")
     assert customize(replace(module)).show() == text
+
+
+def test_a_split_loop_whose_counter_is_used_as_a_number_can_be_reordered():
+    """The number is computed inside, so that nothing stands between the loops."""
+
+    def below(A: int32[8, 6]) -> int32[8]:
+        total: int32[8] = 0
+        for i, j in allo.grid(8, 6, name="below"):
+            if j < i:
+                total[i] += A[i, j]
+        return total
+
+    s = allo.customize(below)
+    s.split("i", 2)
+    s.reorder("j", "i.inner")
+    s.fuse("i.outer", "j")
+    s.reorder("i.inner", "i.outer_j_fused")
+    assert allo.verify(allo.customize(below), s)

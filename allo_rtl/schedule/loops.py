@@ -362,13 +362,19 @@ def replace_counter(body: Block, iv: Value, expr: AffineExpr) -> Block:
     """A loop body with the counter replaced by an affine expression.
 
     Subscripts and bounds take the expression itself; operations that use the counter as a value
-    use an ``Apply`` of it, put first.
+    use an ``Apply`` of it, put first in the innermost loop: a perfect nest stays one.
     """
     value = Value(iv.type, iv.name)
     body = map_block(body, lambda op: _replace_in(op, iv, value, expr))
     if any(value in op.operands() for op in walk(body)):
-        return (Apply(result=value, expr=expr), *body)
+        return _put_inside(body, Apply(result=value, expr=expr))
     return body
+
+
+def _put_inside(body: Block, op: Op) -> Block:
+    if len(body) == 1 and isinstance(body[0], For):
+        return (replace(body[0], body=_put_inside(body[0].body, op)),)
+    return (op, *body)
 
 
 def _replace_in(op: Op, iv: Value, value: Value, expr: AffineExpr) -> Op:

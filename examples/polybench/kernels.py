@@ -189,20 +189,20 @@ def compute_sum[M, N](A: float32[M, M], B: float32[M, N]) -> float32[M, N]:
     return summ
 
 
+def update_sum[M, N](A: float32[M, M], B: float32[M, N], summ: float32[M, N]):
+    for i in allo.reduction(M):
+        for k, j in allo.grid(M, N):
+            if k < i:
+                summ[k, j] += B[i, j] * A[i, k]
+
+
 def scale_C[M, N](
     A: float32[M, M], B: float32[M, N], summ: float32[M, N], C: float32[M, N]
 ) -> float32[M, N]:
     out: float32[M, N]
     for i2, j2 in allo.grid(M, N, name="scale"):
-        out[i2, j2] = BETA * C[i2, j2] + ALPHA * B[i2, j2] * A[i2, i2] + ALPHA * summ[i2, j2]
+        out[i2, j2] = BETA * C[i2, j2] + ALPHA * (B[i2, j2] * A[i2, i2] + summ[i2, j2])
     return out
-
-
-def update_C[M, N](A: float32[M, M], B: float32[M, N], C: float32[M, N]):
-    for i in allo.reduction(M):
-        for k, j in allo.grid(M, N):
-            if k < i:
-                C[k, j] += ALPHA * B[i, j] * A[i, k]
 
 
 def symm[M, N](
@@ -211,23 +211,24 @@ def symm[M, N](
 ) -> float32[M, N]:  # fmt: skip
     """alpha * S @ B + beta * C, where the lower triangle of A is that of the symmetric S"""
     summ = compute_sum[M, N](A, B)
+    update_sum[M, N](A_again, B_again, summ)
     out = scale_C[M, N](A, B, summ, C)
-    update_C[M, N](A_again, B_again, out)
     return out
 
 
 def syrk[M, N](A: float32[N, M], A_again: float32[N, M], C: float32[N, N]) -> float32[N, N]:
     """alpha * A @ A.T + beta * C in the lower triangle, C above it"""
-    buffer: float32[N, N] = 0.0
+    scaled: float32[N, N]
     for i0, j0 in allo.grid(N, N, name="scale"):
-        buffer[i0, j0] = BETA * C[i0, j0] if j0 <= i0 else C[i0, j0]
+        scaled[i0, j0] = BETA * C[i0, j0] if j0 <= i0 else C[i0, j0]
+    buffer: float32[N, N] = 0.0
     for i1, j1 in allo.grid(N, N, name="products"):
         for k1 in allo.reduction(M):
             if j1 <= i1:
-                buffer[i1, j1] += ALPHA * A[i1, k1] * A_again[j1, k1]
+                buffer[i1, j1] += A[i1, k1] * A_again[j1, k1]
     out: float32[N, N]
-    for i2, j2 in allo.grid(N, N, name="copy"):
-        out[i2, j2] = buffer[i2, j2]
+    for i2, j2 in allo.grid(N, N, name="add"):
+        out[i2, j2] = scaled[i2, j2] + ALPHA * buffer[i2, j2]
     return out
 
 
@@ -236,18 +237,17 @@ def syr2k[M, N](
     C: float32[N, N],
 ) -> float32[N, N]:  # fmt: skip
     """alpha * (A @ B.T + B @ A.T) + beta * C in the lower triangle, C above it"""
-    buffer: float32[N, N] = 0.0
+    scaled: float32[N, N]
     for i0, j0 in allo.grid(N, N, name="scale"):
-        buffer[i0, j0] = BETA * C[i0, j0] if j0 <= i0 else C[i0, j0]
+        scaled[i0, j0] = BETA * C[i0, j0] if j0 <= i0 else C[i0, j0]
+    buffer: float32[N, N] = 0.0
     for i1, j1 in allo.grid(N, N, name="products"):
         for k1 in allo.reduction(M):
             if j1 <= i1:
-                buffer[i1, j1] += (
-                    ALPHA * A_again[j1, k1] * B[i1, k1] + ALPHA * B_again[j1, k1] * A[i1, k1]
-                )
+                buffer[i1, j1] += A_again[j1, k1] * B[i1, k1] + B_again[j1, k1] * A[i1, k1]
     out: float32[N, N]
-    for i2, j2 in allo.grid(N, N, name="copy"):
-        out[i2, j2] = buffer[i2, j2]
+    for i2, j2 in allo.grid(N, N, name="add"):
+        out[i2, j2] = scaled[i2, j2] + ALPHA * buffer[i2, j2]
     return out
 
 
@@ -261,14 +261,28 @@ def trmm[M, N](A: float32[M, M], B: float32[M, N]):
         B[i0, j0] = ALPHA * B[i0, j0]
 
 
+def trmm_rows[M, N](A: float32[M, M], B: float32[M, N]):
+    """The same, with the sums of a row in an array of their own"""
+    for i in allo.grid(M, name="products"):
+        row: float32[N]
+        for j0 in range(N):
+            row[j0] = B[i, j0]
+        for k in allo.reduction(M):
+            for j in range(N):
+                if k > i:
+                    row[j] += A[k, i] * B[k, j]
+        for j1 in range(N):
+            B[i, j1] = ALPHA * row[j1]
+
+
 def compute_mean[M, N](data: float32[N, M]) -> float32[M]:
     total: float32[M] = 0.0
     for x in allo.reduction(N):
         for m in range(M):
             total[m] += data[x, m]
     mean: float32[M]
-    for m in range(M):
-        mean[m] = total[m] / N
+    for m1 in range(M):
+        mean[m1] = total[m1] / N
     return mean
 
 
@@ -278,9 +292,9 @@ def compute_stddev[M, N](data: float32[N, M], mean: float32[M]) -> float32[M]:
         for m in range(M):
             total[m] += (data[x, m] - mean[m]) * (data[x, m] - mean[m])
     stddev: float32[M]
-    for m in range(M):
-        root: float32 = allo.sqrt(total[m] / N)
-        stddev[m] = 1.0 if root <= 0.1 else root
+    for m1 in range(M):
+        root: float32 = allo.sqrt(total[m1] / N)
+        stddev[m1] = 1.0 if root <= 0.1 else root
     return stddev
 
 
@@ -302,10 +316,8 @@ def compute_corr[M, N](centred: float32[N, M]) -> float32[M, M]:
                 if j > i:
                     corr[i, j] += centred[k, i] * centred[k, j]
     for i1, j1 in allo.grid(M, M, name="mirror"):
-        if i1 == j1:
-            corr[i1, j1] = 1.0
-        elif j1 < i1:
-            corr[i1, j1] = corr[j1, i1]
+        if j1 <= i1:
+            corr[i1, j1] = 1.0 if i1 == j1 else corr[j1, i1]
     return corr
 
 

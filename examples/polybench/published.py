@@ -150,7 +150,7 @@ def symm(sizes: Sizes) -> allo.Schedule:
     total.unroll("j1", _divisor(N, 30))
     scale = allo.customize(kernels.scale_C, instantiate=[M, N])
     scale.pipeline("j2")
-    update = allo.customize(kernels.update_C, instantiate=[M, N])
+    update = allo.customize(kernels.update_sum, instantiate=[M, N])
     update.pipeline("k")
     s = allo.customize(kernels.symm, instantiate=[M, N])
     s.compose([total, scale, update])
@@ -167,7 +167,7 @@ def syrk(sizes: Sizes) -> allo.Schedule:
     s.reorder("k1", "j1")
     for loop in ("i0", "k1", "i2"):
         s.pipeline(loop)
-    for array in (s.C, "buffer", s.out):
+    for array in (s.C, "scaled", "buffer", s.out):
         s.partition(array, dim=2)
     s.partition(s.A_again, dim=1)
     return s
@@ -178,7 +178,7 @@ def syr2k(sizes: Sizes) -> allo.Schedule:
     s.reorder("k1", "j1")
     for loop in ("i0", "k1", "i2"):
         s.pipeline(loop)
-    for array in (s.C, "buffer", s.out):
+    for array in (s.C, "scaled", "buffer", s.out):
         s.partition(array, dim=2)
     for array in (s.A_again, s.B_again):
         s.partition(array, dim=1)
