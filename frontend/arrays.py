@@ -15,7 +15,7 @@ from allo_rtl.frontend.scope import Variable
 from allo_rtl.frontend.tensors import ArrayValue, Tensor
 from allo_rtl.frontend.views import View
 from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import ArrayType
+from allo_rtl.ir.types import ArrayType, ScalarType
 
 OPERATIONS = {
     ast.Add: "add",
@@ -221,12 +221,17 @@ def into_array(cx: Context, node: ast.expr, type_: ArrayType, name: str) -> Valu
     loc = cx.loc(node)
     if rank(cx, node):
         return tensors.new_array(cx, evaluate(cx, node, name), type_, name, loc)
-    given = ex.scalar(cx, node)
+    given = _everywhere(cx, node, type_.element)
     array = cx.builder.alloc(type_, name, loc)
     # An array is zero at the start of the run; only in a loop is this not the first time.
     if cx.depth or given.constant != 0:
         tensors.store(cx, View.whole(Variable(array, loc)), given, loc, initial=True)
     return array
+
+
+def _everywhere(cx: Context, node: ast.expr, element: ScalarType) -> Operand:
+    """A scalar for every element: what a dictionary makes is known by the element type."""
+    return ex.scalar_as(cx, node, element) if isinstance(node, ast.Dict) else ex.scalar(cx, node)
 
 
 def snapshot(cx: Context, node: ast.expr) -> Value | Operand:
@@ -265,7 +270,9 @@ def place(cx: Context, target: ast.Subscript) -> View:
 
 def assign(cx: Context, target: View, value: ast.expr) -> None:
     """``A = value``: every element is stored."""
-    tensors.store(cx, target, anything(cx, value), cx.loc(value))
+    made = isinstance(value, ast.Dict)
+    given = _everywhere(cx, value, target.element) if made else anything(cx, value)
+    tensors.store(cx, target, given, cx.loc(value))
 
 
 def augment(cx: Context, target: View, node: ast.AugAssign) -> None:

@@ -13,11 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from allo_rtl.errors import LanguageError, SourceLoc
 from allo_rtl.ir.arithmetic import eval_cast
-from allo_rtl.ir.types import ScalarType, float64
+from allo_rtl.ir.types import ScalarType, Struct, float64
+
+_FLOATS = (
+    float, np.floating, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2
+)  # fmt: skip
 
 ALLOWED = "literals, outer names, operators, subscripts, calls of Python functions"
 
@@ -155,14 +160,31 @@ class Evaluator:
 def raw_of(type_: ScalarType, number: Any) -> int | None:  # noqa: ANN401 - any Python object
     """The int that stands for a Python or numpy number in ``type_``, converted like an assignment.
 
-    None when it is not a number.
+    A struct is a dictionary with its fields, or an element of a structured array.  None when it is
+    neither a number nor such a struct.
 
     Raises:
-        TypeError: nothing converts to the type (a struct).
+        TypeError: a number does not convert to the type (a struct).
     """
     if isinstance(number, int | np.integer | np.bool_):
         return eval_cast(type_, int(number))
-    if isinstance(number, float | np.floating):
+    if isinstance(number, _FLOATS):
         pattern = int.from_bytes(struct.pack("<d", float(number)), "little")
         return eval_cast(type_, pattern, float64)
+    if isinstance(type_, Struct) and isinstance(number, Mapping | np.void):
+        return _raw_struct(type_, number)
     return None
+
+
+def _raw_struct(type_: Struct, fields: Mapping[Any, Any] | np.void) -> int | None:
+    names = fields.dtype.names or () if isinstance(fields, np.void) else fields
+    if set(names) != {name for name, _ in type_.fields}:
+        return None
+    word, low = 0, 0
+    for name, field in type_.fields:
+        raw = raw_of(field, fields[name])
+        if raw is None:
+            return None
+        word |= (raw & ((1 << field.bits) - 1)) << low
+        low += field.bits
+    return word

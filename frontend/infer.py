@@ -308,13 +308,20 @@ def array_constant(array: npt.NDArray[Any]) -> tuple[ArrayType, tuple[int, ...]]
 def elements_of(array: npt.NDArray[Any], element: ScalarType) -> tuple[int, ...] | None:
     """The row-major elements of a numpy array, converted to ``element`` like an assignment.
 
-    None when its dtype has no numbers of the language.
+    None when its dtype has no numbers of the language, or they do not become ``element``.
     """
+    try:
+        return _raws(array, element)
+    except TypeError:  # a number for a struct
+        return None
+
+
+def _raws(array: npt.NDArray[Any], element: ScalarType) -> tuple[int, ...] | None:
     native = dtype_element(array.dtype)
     if native is not None:
         patterns = raw_elements(array, native)
         return tuple(eval_cast(element, x, native) for x in patterns)
-    if array.dtype != np.object_:
+    if array.dtype != np.object_ and array.dtype.names is None:
         return None
     raws = [raw_of(element, x) for x in array.flat]
     known = tuple(r for r in raws if r is not None)

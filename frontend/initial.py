@@ -18,7 +18,7 @@ from allo_rtl.frontend.infer import constant, elements_of
 from allo_rtl.frontend.scope import Known, Variable
 from allo_rtl.frontend.views import View
 from allo_rtl.frontend.writes import call_writes
-from allo_rtl.ir.types import ArrayType, ScalarType
+from allo_rtl.ir.types import ArrayType, ScalarType, Struct
 
 
 def outer_data(cx: Context, node: ast.expr, type_: ArrayType) -> tuple[int, ...] | None:
@@ -101,8 +101,9 @@ def _number(cx: Context, node: ast.expr, element: ScalarType) -> int:
     except TypeError:
         raw = None
     if raw is None:
+        kind = "value" if isinstance(element, Struct) else "number"
         raise KernelTypeError(
-            f"'{ast.unparse(node)}' is not a number of type {element}", loc=cx.loc(node)
+            f"'{ast.unparse(node)}' is not a {kind} of type {element}", loc=cx.loc(node)
         )
     return raw
 

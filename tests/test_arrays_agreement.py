@@ -7,6 +7,7 @@ from agreement import check
 
 import allo_rtl as allo
 from allo_rtl import customize
+from allo_rtl.errors import KernelTypeError
 from allo_rtl.ir.types import (
     Fixed,
     Stateful,
@@ -147,6 +148,48 @@ def test_a_scheduled_product_agrees():
     s.partition(s.C, dim=2)
     s.pipeline("gemm_k")
     check(s, simulator="pysim")
+
+
+PAIR = Struct({"n": int8, "inner": Struct({"x": Fixed(7, 3), "h": bfloat16})})
+PAIRS = np.array(
+    [(-1, (0.5, 2.5)), (2, (-1.25, 3.0))],
+    [("n", np.int8), ("inner", [("x", np.float64), ("h", ml_dtypes.bfloat16)])],
+)
+
+
+def initial_structs() -> (PAIR[2], PAIR[2], PAIR[2], PAIR, PAIR[2]):
+    outer: PAIR[2] = PAIRS
+    written: PAIR[2] = [
+        {"inner": {"h": 2.5, "x": 0.5}, "n": -1}, {"n": 2, "inner": {"x": -1.25, "h": 3}}
+    ]  # fmt: skip
+    everywhere: PAIR[2] = {"n": 2, "inner": {"x": -1.25, "h": 3.0}}
+    kept: PAIR @ Stateful = {"n": 2, "inner": {"x": -1.25, "h": 3.0}}
+    both: PAIR[2] @ Stateful = PAIRS
+    return outer, written, everywhere, kept, both
+
+
+def test_structs_are_initialised_by_dictionaries_and_structured_arrays():
+    s = customize(initial_structs)
+    check(s, simulator="pysim")
+    outer, written, everywhere, kept, both = s.build()()
+    for found in (outer, written, both):
+        assert found.tolist() == PAIRS.tolist()
+    assert everywhere.tolist() == [PAIRS[1].item()] * 2
+    assert kept == {"n": 2, "inner": {"x": -1.25, "h": 3.0}}
+
+
+@pytest.mark.parametrize("given", ['[{"n": 1}]', '[{"n": 1, "inner": 2}]', "[3]"])
+def test_what_initialises_a_struct_has_its_fields(given):
+    text = f"def f() -> int8:\n    a: PAIR[1] = {given}\n    return a[0]['n']\n"
+    with pytest.raises(KernelTypeError, match="is not a value of type Struct"):
+        customize(text, global_vars={"PAIR": PAIR})
+
+
+@pytest.mark.parametrize("dtype", [np.int64, object])
+def test_numbers_do_not_initialise_structs(dtype):
+    text = "def f() -> int8:\n    a: PAIR[2] = W\n    return a[0]['n']\n"
+    with pytest.raises(KernelTypeError, match="'W' cannot initialise Struct"):
+        customize(text, global_vars={"PAIR": PAIR, "W": np.array([1, 2], dtype)})
 
 
 def rows(A: int8[4, 4]) -> int8[4, 4]:
