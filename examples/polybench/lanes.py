@@ -1,7 +1,7 @@
 """Schedules that start as many products a cycle as there are multipliers.
 
 ``LANES[kernel](sizes, lanes)`` gives the schedule, with ``lanes`` the multipliers wanted in each
-stage (fewer where that does not divide its loop).  A floating-point addition takes several
+stage (fewer where that number does not divide its loop).  A floating-point addition takes several
 cycles, so a sum cannot go on in the next cycle: the loop over its terms is moved outside, and
 sums that do not depend on each other take turns.
 """
@@ -63,69 +63,69 @@ def _product(s: allo.Schedule, loops: str, sizes: Sizes, lanes: int, B: str, out
     _banks(s, found, (B, 2), (out, 2))
 
 
-def two_mm(sizes: Sizes, lanes: int) -> allo.Schedule:
+def two_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     P, _, R, S = sizes
     s = allo.customize(kernels.two_mm, instantiate=list(sizes))
-    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes, "B", "mm1:out")
-    _product(s, "mm2:i mm2:j mm2:k", (P, S), lanes, "C", "mm2:out")
+    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes[0], "B", "mm1:out")
+    _product(s, "mm2:i mm2:j mm2:k", (P, S), lanes[-1], "C", "mm2:out")
     s.pipeline("ele_add:j2")
     return s
 
 
-def three_mm(sizes: Sizes, lanes: int) -> allo.Schedule:
+def three_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     P, _, R, _, T = sizes
     s = allo.customize(kernels.three_mm, instantiate=list(sizes))
-    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes, "B", "mm1:out")
-    _product(s, "mm2:i mm2:j mm2:k", (R, T), lanes, "mm2:B", "mm2:out")
-    third = divisor(T, lanes)
+    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes[0], "B", "mm1:out")
+    _product(s, "mm2:i mm2:j mm2:k", (R, T), lanes[1], "mm2:B", "mm2:out")
+    third = divisor(T, lanes[2])
     s.reorder("mm3:k", "mm3:j")
     _turns(s, "mm3:i", "mm3:k", P, T // third)
-    _cut(s, "mm3:j", T, lanes)
+    _cut(s, "mm3:j", T, lanes[2])
     _banks(s, third, ("mm3:out", 2))
     return s
 
 
-def gemm(sizes: Sizes, lanes: int) -> allo.Schedule:
+def gemm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     s = allo.customize(kernels.gemm, instantiate=list(sizes))
-    _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes, "B", "out_AB")
+    _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes[0], "B", "out_AB")
     s.pipeline("j2")
     return s
 
 
-def atax(sizes: Sizes, lanes: int) -> allo.Schedule:
+def atax(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.atax, instantiate=[M, N])
     s.reorder("stage_M:r", "stage_M:m")
-    first = _cut(s, "stage_M:m", M, lanes)
+    first = _cut(s, "stage_M:m", M, lanes[0])
     _banks(s, first, ("A", 1), ("out_Ax", 1))
     s.reorder("stage_N:k", "stage_N:n")
-    second = _cut(s, "stage_N:n", N, lanes)
+    second = _cut(s, "stage_N:n", N, lanes[1])
     _banks(s, second, ("A_again", 2), ("stage_N:y", 1))
     return s
 
 
-def bicg(sizes: Sizes, lanes: int) -> allo.Schedule:
+def bicg(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.bicg, instantiate=[M, N])
-    first = _cut(s, "stage_S:j0", N, lanes)
+    first = _cut(s, "stage_S:j0", N, lanes[0])
     _banks(s, first, ("A", 2), ("stage_S:s", 1))
     s.reorder("stage_Q:j1", "stage_Q:i1")
-    second = _cut(s, "stage_Q:i1", M, lanes)
+    second = _cut(s, "stage_Q:i1", M, lanes[1])
     _banks(s, second, ("A_again", 1), ("stage_Q:q", 1))
     return s
 
 
-def gesummv(sizes: Sizes, lanes: int) -> allo.Schedule:
+def gesummv(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     (N,) = sizes
     s = allo.customize(kernels.gesummv, instantiate=[N])
     s.reorder("j", "i")
-    found = _cut(s, "i", N, lanes)
+    found = _cut(s, "i", N, lanes[0])
     _banks(s, found, ("A", 1), ("B", 1), ("left", 1), ("right", 1))
     s.pipeline("i0")
     return s
 
 
-def mvt(sizes: Sizes, lanes: int) -> allo.Schedule:
+def mvt(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     """All terms of a sum at once, as in the published design: a new sum every cycle."""
     s = allo.customize(kernels.mvt, instantiate=list(sizes))
     s.pipeline("i0")
@@ -137,75 +137,75 @@ def mvt(sizes: Sizes, lanes: int) -> allo.Schedule:
     return s
 
 
-def jacobi_2d(sizes: Sizes, lanes: int) -> allo.Schedule:
+def jacobi_2d(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     from .published import jacobi_2d
 
     return jacobi_2d(sizes)
 
 
-def symm(sizes: Sizes, lanes: int) -> allo.Schedule:
+def symm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.symm, instantiate=[M, N])
     s.reorder("compute_sum:k1", "compute_sum:j1")
-    found = divisor(N, lanes)
+    found = divisor(N, lanes[0])
     _turns(s, "compute_sum:i1", "compute_sum:k1", M, N // found)
     for loop in ("compute_sum:j1", "update_sum:j"):
-        _cut(s, loop, N, lanes)
+        _cut(s, loop, N, found)
     s.pipeline("scale_C:j2")
     _banks(s, found, ("B", 2), ("B_again", 2), ("summ", 2))
     return s
 
 
-def syrk(sizes: Sizes, lanes: int) -> allo.Schedule:
+def syrk(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     return _rank_update(kernels.syrk, sizes, lanes, ("A_again",))
 
 
-def syr2k(sizes: Sizes, lanes: int) -> allo.Schedule:
+def syr2k(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     return _rank_update(kernels.syr2k, sizes, lanes, ("A_again", "B_again"))
 
 
 def _rank_update(
-    kernel: Callable, sizes: Sizes, lanes: int, by_column: Sequence[str]
+    kernel: Callable, sizes: Sizes, lanes: Sequence[int], by_column: Sequence[str]
 ) -> allo.Schedule:
     _, N = sizes
     s = allo.customize(kernel, instantiate=list(sizes))
     s.reorder("k1", "j1")
-    found = divisor(N, lanes)
+    found = divisor(N, lanes[0])
     _turns(s, "i1", "k1", N, N // found)
-    _cut(s, "j1", N, lanes)
+    _cut(s, "j1", N, found)
     s.pipeline("j0")
     s.pipeline("j2")
     _banks(s, found, ("buffer", 2), *((array, 1) for array in by_column))
     return s
 
 
-def trmm(sizes: Sizes, lanes: int) -> allo.Schedule:
+def trmm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     """The sums of a row take turns; rows cannot, since each uses those below it."""
     M, N = sizes
     s = allo.customize(kernels.trmm_rows, instantiate=[M, N])
-    found = _cut(s, "j", N, min(lanes, max(1, N // TURNS)))
+    found = _cut(s, "j", N, min(lanes[0], max(1, N // TURNS)))
     s.pipeline("j0")
     s.pipeline("j1")
     _banks(s, found, ("B", 2), ("row", 1))
     return s
 
 
-def correlation(sizes: Sizes, lanes: int) -> allo.Schedule:
+def correlation(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.correlation, instantiate=[M, N])
     for loop in ("compute_mean:m", "compute_mean:m1", "compute_stddev:m", "compute_stddev:m1",
                  "center_reduce:m"):  # fmt: skip
         s.pipeline(loop)
     s.reorder("compute_corr:k", "compute_corr:j")
-    found = divisor(M, lanes)
+    found = divisor(M, lanes[0])
     _turns(s, "compute_corr:i", "compute_corr:k", M, M // found)
-    _cut(s, "compute_corr:j", M, lanes)
+    _cut(s, "compute_corr:j", M, found)
     _banks(s, found, ("centred", 2), ("compute_corr:corr", 2))
     s.pipeline("compute_corr:j1")
     return s
 
 
-LANES: dict[str, Callable[[Sizes, int], allo.Schedule]] = {
+LANES: dict[str, Callable[[Sizes, Sequence[int]], allo.Schedule]] = {
     f.__name__: f
     for f in (
         two_mm, three_mm, gemm, atax, bicg, gesummv, mvt, jacobi_2d, symm, syrk, syr2k, trmm,

@@ -1,0 +1,216 @@
+"""The 13 PolyBench kernels of Allo's published designs in float32, beside the published columns.
+
+Run as ``python -m benchmarks.polybench_f32 [kernel ...]``; without names the table in
+docs/benchmarks.md is written.  At MEDIUM the cycles are those that the build predicts.  The same
+schedules at TINY are simulated: results must be those of the CPU build bit for bit, and cycles
+those predicted.  CPU results at MEDIUM are compared with numpy's float64.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.sim.pysim import run
+from examples.polybench import sizes
+from examples.polybench.lanes import LANES
+from examples.polybench.references import REFERENCES
+
+DEVICE, CLOCK_MHZ = "ultrascale+", 300.0
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- polybench_f32: begin -->", "<!-- polybench_f32: end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel at MEDIUM, and what was published about it.
+
+    Attributes:
+        name: of the kernel and its reference.
+        macs: products that are summed up; for jacobi_2d its products.
+        lanes: multipliers wanted in each stage.
+        estimate: cycles of Allo's design in its own results (an estimate of Vitis HLS).
+        simulated: cycles of that design in RTL simulation by the Stream-HLS authors.
+        multipliers: of that design; None where nothing published tells.
+    """
+
+    name: str
+    macs: int
+    lanes: tuple[int, ...]
+    estimate: int
+    simulated: int | None = None
+    multipliers: int | None = None
+
+
+CASES = (
+    Case("two_mm", 14_706_000, (38, 55), 194_006, 268_436, 103),
+    Case("three_mm", 22_800_000, (38, 42, 42), 222_987, None, 154),
+    Case("atax", 319_800, (39, 41), 4_910, 8_822, 80),
+    Case("bicg", 319_800, (41, 39), 1_651, 1_651, 201),
+    Case("correlation", 7_519_200, (20,), 498_690),
+    Case("gemm", 10_560_000, (55,), 239_025, 238_622, 55),
+    Case("gesummv", 125_000, (25,), 1_521, 1_538, 125),
+    Case("jacobi_2d", 12_300_800, (), 58_801),
+    Case("mvt", 320_000, (), 3_207, 468, 800),
+    Case("symm", 9_600_000, (60, 60), 426_805),
+    Case("syr2k", 11_568_000, (80,), 296_183),
+    Case("syrk", 5_784_000, (80,), 293_543),
+    Case("trmm", 4_776_000, (20,), 492_613),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one kernel was found to take at MEDIUM.
+
+    Attributes:
+        cycles: predicted by the build.
+        multipliers, adders: float32 units (products, sums and differences).
+        seconds: of the build.
+        limits: what keeps loops from an interval of one.
+        simulated: cycles of the same schedule at TINY, as predicted and as simulated.
+    """
+
+    case: Case
+    cycles: int
+    multipliers: int
+    adders: int
+    seconds: float
+    limits: tuple[str, ...]
+    simulated: int
+
+    @property
+    def used(self) -> float:
+        """The part of its cycles in which a multiplier has a product of those to be summed."""
+        return self.case.macs / (self.multipliers * self.cycles)
+
+
+def arguments(signature: Signature, seed: int = 0) -> list[Any]:
+    """Random arrays; one that the kernel takes twice is the same each time."""
+    random, given = np.random.default_rng(seed), {}
+    for name, type_ in signature.args:
+        original = name.removesuffix("_again").removesuffix("_third")
+        same = given.get(original)
+        shape = getattr(type_, "shape", ())
+        given[name] = random.random(shape, np.float32) if same is None else same.copy()
+    return list(given.values())
+
+
+def outputs(kernel: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
+    """All that a run returns or changes."""
+    before = [a.copy() for a in args]
+    result = kernel(*args)
+    results = [] if result is None else result if isinstance(result, list) else [result]
+    pairs = zip(args, before, strict=True)
+    return results + [a for a, b in pairs if not np.array_equal(a, b)]
+
+
+def check_numbers(case: Case, schedule: Schedule) -> None:
+    """The CPU build at MEDIUM against numpy; AssertionError when it differs."""
+    args = arguments(Signature.of(schedule.module.top_func))
+    steps = (sizes.MEDIUM["jacobi_2d"][0],) if case.name == "jacobi_2d" else ()
+    wanted = REFERENCES[case.name](*(a.astype(np.float64) for a in args), *steps)
+    for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=5e-4, atol=1e-5)
+
+
+def build(schedule: Schedule) -> RtlModule:
+    """The hardware of a schedule, for the clock of the published designs."""
+    rtl = schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
+    assert isinstance(rtl, RtlModule)
+    return rtl
+
+
+def simulate(case: Case) -> int:
+    """Cycles at TINY; AssertionError when results or cycles are not as they should be."""
+    schedule = LANES[case.name](sizes.TINY[case.name], case.lanes)
+    rtl, signature = build(schedule), Signature.of(schedule.module.top_func)
+    cycles: list[int] = []
+
+    def one_run(raw: list[Raw]) -> list[Raw]:
+        results, taken = run(rtl.component, raw)
+        cycles.append(taken)
+        return results
+
+    args = arguments(signature)
+    wanted = outputs(schedule.build(), [a.copy() for a in args])
+    got = outputs(lambda *a: call_with_numpy(signature, a, one_run), args)
+    for g, w in zip(got, wanted, strict=True):
+        assert np.array_equal(g, w), f"{case.name}: {g} instead of {w}"
+    assert cycles == [rtl.predicted_cycles], f"{case.name}: {cycles}, not {rtl.predicted_cycles}"
+    return cycles[0]
+
+
+def measure(case: Case) -> Measured:
+    """Build at MEDIUM, check numbers, and simulate at TINY."""
+    schedule = LANES[case.name](sizes.MEDIUM[case.name], case.lanes)
+    check_numbers(case, schedule)
+    began = time.monotonic()
+    rtl = build(schedule)
+    report = rtl.report()
+    seconds = time.monotonic() - began
+    assert rtl.predicted_cycles is not None
+    units = dict(report.units)
+    adders = units.get("float32 add", 0) + units.get("float32 sub", 0)
+    limits = tuple(f"{x.name}: II={x.ii}, {x.limit}" for x in report.loops if (x.ii or 1) > 1)
+    return Measured(
+        case, rtl.predicted_cycles, units.get("float32 mul", 0), adders, seconds, limits,
+        simulate(case),
+    )  # fmt: skip
+
+
+COLUMNS = ("kernel", "Allo, estimate", "Allo, RTL", "its multipliers", "used", "cycles",
+           "multipliers", "adders", "used by ours", "build s", "TINY, simulated")  # fmt: skip
+
+
+def row(found: Measured) -> tuple[str, ...]:
+    """One line of the table."""
+    case, published = found.case, found.case.simulated or found.case.estimate
+    theirs = case.multipliers and case.macs / (case.multipliers * published)
+    return (
+        case.name.replace("two_", "2").replace("three_", "3"), f"{case.estimate:,}",
+        f"{case.simulated:,}" if case.simulated else "-", str(case.multipliers or "-"),
+        f"{theirs:.0%}" if theirs else "-", f"{found.cycles:,}", str(found.multipliers),
+        str(found.adders), f"{found.used:.0%}", f"{found.seconds:.1f}", str(found.simulated),
+    )  # fmt: skip
+
+
+def write_page(results: Sequence[Measured]) -> None:
+    """Replace what is between the markers of the page by the table."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN, 1)
+    lines = ["| " + " | ".join(line) + " |" for line in (COLUMNS, *map(row, results))]
+    lines.insert(1, "|---" + "|---:" * (len(COLUMNS) - 1) + "|")
+    held = [f"- {r.case.name}, {limit}" for r in results for limit in r.limits]
+    if held:
+        lines += ["", "Loops with an interval above one:", "", *held]
+    table = "\n".join(["", *lines, ""])
+    PAGE.write_text(f"{head}{BEGIN}\n{table}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+
+
+def main(names: Sequence[str]) -> None:
+    """Measure the kernels named, or all of them; then the page is written."""
+    table = Table(*COLUMNS)
+    results = []
+    for case in CASES:
+        if not names or case.name in names:
+            results.append(measure(case))
+            table.add_row(*row(results[-1]))
+    Console().print(table)
+    if not names:
+        write_page(results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
