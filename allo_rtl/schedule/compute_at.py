@@ -27,11 +27,12 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
-from allo_rtl.ir.types import bool_, index
+from allo_rtl.ir.types import ArrayType, bool_, index
 from allo_rtl.schedule.buffers import alias_root, aliases
 from allo_rtl.schedule.independent import of_all
 from allo_rtl.schedule.legality import Violation, illegal, printing
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
+from allo_rtl.schedule.shared import check_shared
 
 
 def check_compute_at(module: Module, producer: Place, consumer: Place, primitive: str) -> None:
@@ -131,7 +132,7 @@ def _check_order(
             f"{primitive}: loop {producer.loop.name!r} prints lines, which would come later",
             loc=line.loc,
         )
-    _check_streams(producer, consumer, primitive)
+    _check_streams(module, producer, consumer, primitive)
     known = aliases(module, producer.func)
     nest = _spine(fused, len(consumer.nest))
     made = _moved_ops(fused, len(nest))
@@ -142,7 +143,9 @@ def _check_order(
                 _refuse_early(source, sink, nest, primitive)
 
 
-def _check_streams(producer: Place, consumer: Place, primitive: str) -> None:
+def _check_streams(
+    module: Module, producer: Place, consumer: Place, primitive: str
+) -> None:
     """In another order what is done with several streams may come to wait for itself."""
     body = producer.func.body
     first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
@@ -150,6 +153,9 @@ def _check_streams(producer: Place, consumer: Place, primitive: str) -> None:
         next((op for op in walk(block) if isinstance(op, STREAM_OPS)), None)
         for block in (producer.nest[0].body, body[first + 1 : last + 1])
     )
+    moved = accesses((producer.nest[0],), module)
+    arrays = list(dict.fromkeys(a.array for a in moved if isinstance(a.array.type, ArrayType)))
+    check_shared(module, producer.func, arrays, body[first + 1 : last + 1], primitive)
     if one is not None and other is not None:
         raise IllegalScheduleError(
             f"{primitive}: both loops use streams, whose order is the order of the text",

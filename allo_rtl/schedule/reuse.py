@@ -44,6 +44,7 @@ from allo_rtl.schedule.loops import (
     replace_counter,
     replace_loop,
 )
+from allo_rtl.schedule.shared import check_shared
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
             loc=loop.loc,
         )
     check_made_outside(loop, array, primitive)
+    check_shared(module, place.func, [array], loop.body, primitive)
     loads = _loads(module, place, array, primitive)
     ranges = counter_ranges(place)
     windows = [_reads(op, place, ranges, primitive) for op in loads]

@@ -31,6 +31,7 @@ from allo_rtl.schedule.loops import (
     fresh_name,
     replace_loop,
 )
+from allo_rtl.schedule.shared import check_shared
 
 type Bounds = tuple[AffineExpr, ...]
 
@@ -71,6 +72,7 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
             allowed="a loop with loops inside",
         )
     check_made_outside(place.loop, array, primitive)
+    check_shared(module, place.func, [array], place.loop.body, primitive)
     found = list(_accesses(module, place, array, primitive))
     if not any(isinstance(op, Store) for op in found):
         raise ScheduleError(
