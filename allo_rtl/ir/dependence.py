@@ -74,15 +74,20 @@ class Conflict:
     cell: tuple[int | None, ...]
 
 
-def accesses(block: Block, module: Module | None = None) -> tuple[Access, ...]:
+def accesses(
+    block: Block, module: Module | None = None, numbers: Iterable[Apply] = ()
+) -> tuple[Access, ...]:
     """Every array access of a block, in the order of the text.
 
     With the ``module``, a call touches only what its callee reads and writes; without, every
     array it is given, both ways.  Views that are made outside the block, and the states that
-    calls touch, are known with the module only.
+    calls touch, are known with the module only.  ``numbers`` come before the block, in the order of
+    the text; what they define is resolved in subscripts.
     """
     inside = {value for op in walk(block) for value in op.results()}
     found = _Collector(module, inside, {**_views_of(module), **_views(block)})
+    for op in numbers:
+        found.applied[op.result] = op.expr.substitute(found.applied.get)
     found.visit(block, (), ())
     return tuple(found.out)
 
@@ -152,7 +157,13 @@ def _views_of(module: Module | None) -> Mapping[Value, SubView]:
     """Every view of a module, by its value."""
     if module is None:
         return {}
-    return {v: op for f in module.funcs for v, op in _views(f.body).items()}
+    return {v: op for f in module.funcs for part in f.body for v, op in _views_in(part).items()}
+
+
+@lru_cache(maxsize=1 << 12)
+def _views_in(op: Op) -> Mapping[Value, SubView]:
+    """Those of one operation, which most rewrites of its function leave as it is."""
+    return _views((op,))
 
 
 @lru_cache(maxsize=64)
@@ -160,7 +171,8 @@ def _states(module: Module | None) -> Mapping[Value, Value]:
     """Of each value that is a stateful array: the first value that is this array."""
     if module is None:
         return {}
-    names = {g.name for g in module.globals if g.stateful}
+    if not (names := {g.name for g in module.globals if g.stateful}):
+        return {}
     first: dict[str, Value] = {}
     found: dict[Value, Value] = {}
     for op in (op for f in module.funcs for op in walk(f.body)):

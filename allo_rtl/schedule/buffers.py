@@ -124,7 +124,8 @@ def aliases(module: Module, func: Func) -> Aliases:
             value = root[value]
         return value
 
-    for caller in module.funcs:
+    callers = module.funcs if func.name != module.top else ()  # Nothing calls the top.
+    for caller in callers:
         for op in walk(caller.body):
             if isinstance(op, Call) and op.callee == func.name:
                 outer = aliases(module, caller)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError
 from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, conflict, states
-from allo_rtl.ir.ops import Block, Call, For, Func, Module, Op, Print, Value
+from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Print, Value
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import ArrayType
 from allo_rtl.schedule import independent
 from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.loops import Place
 from allo_rtl.schedule.private import private_arrays
 from allo_rtl.schedule.reductions import INEXACT, reductions
 
@@ -29,7 +31,7 @@ class Violation:
 
 def find_violation(
     module: Module,
-    func: Func,
+    place: Place,
     loops: Sequence[For],
     condition: Condition,
     any_order_sums: bool,
@@ -38,7 +40,7 @@ def find_violation(
     """The first dependence between iterations that satisfy a condition.
 
     Args:
-        module, func: where the loops are.
+        module, place: where the loops are: the place is one of them.
         loops: a perfect nest, or one loop; outermost first.
         condition: which iterations (source, sink) the rewrite would put in the wrong order.
         any_order_sums: whether accumulations may take their terms in any order.  Sums of
@@ -54,11 +56,15 @@ def find_violation(
             loc=loops[0].loc,
             notes=[("printed here", line.loc)] if line.loc else (),
         )
+    func, band = place.func, place.nest[0]
     known = aliases(module, func)
-    found = [known.access(a) for a in accesses(func.body, module)]
+    found = [known.access(a) for a in accesses((band,), module, _numbers(func.body, band))]
     kept = {*states(module), *(known.root(v) for v in (*func.args, *func.returned))}
+    if any(a.array not in kept for a in found):
+        kept |= {known.root(v) for v in _read(_around(func.body, band))}
     private = private_arrays(found, loops, kept)
-    sums = reductions(func, known.root, known.apart) if any_order_sums else {}
+    one = replace(func, body=(band,))
+    sums = reductions(one, known.root, known.apart) if any_order_sums else {}
     inner = loops[-1].iv
     inside = [
         a for a in found if a.array not in private and any(p.iv is inner for p in a.loops)
@@ -74,6 +80,31 @@ def find_violation(
         if (hit := conflict(source, sink, loops, order)) is not None:
             return Violation(source, sink, hit, tuple(loops), kind or "")
     return None
+
+
+def _around(block: Block, band: For) -> Iterator[Op]:
+    """The operations of a function outside of one band."""
+    for op in block:
+        if op is not band:
+            yield op
+            for region in op.regions():
+                yield from _around(region, band)
+
+
+def _numbers(block: Block, band: For) -> list[Apply]:
+    """The index arithmetic outside of one band that subscripts in it may use."""
+    if any(op is band for op in block):
+        return [op for op in block if isinstance(op, Apply)]
+    return [op for op in _around(block, band) if isinstance(op, Apply)]
+
+
+def _read(ops: Iterable[Op]) -> Iterator[Value]:
+    """The arrays of which operations may read something."""
+    for op in ops:
+        if isinstance(op, Load):
+            yield op.array
+        elif isinstance(op, Call):
+            yield from (v for v in op.operands() if isinstance(v.type, ArrayType))
 
 
 def _assumed(loop: For, array: Value, root: Callable[[Value], Value]) -> bool:

@@ -155,7 +155,7 @@ def _check_order(
         return f"{before(s, d)} and {new}"
 
     found = find_violation(
-        module, place.func, loops, swapped, any_order_sums=True, reassociate=reassociate
+        module, place, loops, swapped, any_order_sums=True, reassociate=reassociate
     )
     if found:
         consequence = "iteration {sink} would run before {source}, which it must follow"

@@ -7,9 +7,10 @@ holds these three names and no IR, and stays right while other loops are rewritt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
@@ -277,7 +278,7 @@ def find_loop(module: Module, axis: Axis, replaced: Sequence[Replaced] = ()) -> 
             ``replaced`` did), or several bands have one of that name.
     """
     func, band, name = _parse(module, axis)
-    places = [p for p in _places(func) if band in ("", p.band) and p.loop.name == name]
+    places = [p for p in _places(func, name) if band in ("", p.band)]
     if len(places) == 1:
         return places[0]
     if not places:
@@ -301,7 +302,7 @@ def _parse(module: Module, axis: Axis) -> tuple[Func, str, str]:
         )
     func_name, colon, name = axis.rpartition(":")
     func = find_func(module, func_name if colon else module.top)
-    if any(loop.name == name for loop in all_loops(func.body)):
+    if any(_places(func, name)):
         return func, "", name
     for root in roots(func.body):
         if name.startswith(f"{root.attrs.band}."):
@@ -309,16 +310,30 @@ def _parse(module: Module, axis: Axis) -> tuple[Func, str, str]:
     return func, "", name
 
 
-def _places(func: Func) -> Iterator[Place]:
-    def visit(block: Block, outer: tuple[For, ...]) -> Iterator[Place]:
-        for op in block:
-            nest = (*outer, op) if isinstance(op, For) else outer
-            if isinstance(op, For):
-                yield Place(func, nest)
-            for region in op.regions():
-                yield from visit(region, nest)
+def _places(func: Func, name: str | None = None) -> Iterator[Place]:
+    """The loops of a function, of one name or all."""
+    for part in func.body:
+        for nest in _nests(part).get(name, ()):
+            yield Place(func, nest)
 
-    return visit(func.body, ())
+
+@lru_cache(maxsize=1 << 12)
+def _nests(part: Op) -> Mapping[str | None, Sequence[tuple[For, ...]]]:
+    """The loops in one operation by name, under None all: each with those around it, outermost
+    first.  Most rewrites of a function leave most of its operations as they are."""
+    found: dict[str | None, list[tuple[For, ...]]] = {}
+
+    def visit(op: Op, outer: tuple[For, ...]) -> None:
+        nest = (*outer, op) if isinstance(op, For) else outer
+        if isinstance(op, For):
+            found.setdefault(None, []).append(nest)
+            found.setdefault(op.name, []).append(nest)
+        for region in op.regions():
+            for inner in region:
+                visit(inner, nest)
+
+    visit(part, ())
+    return found
 
 
 def _no_loop(func: Func, band: str, name: str, replaced: Sequence[Replaced]) -> ScheduleError:
@@ -354,8 +369,23 @@ def _no_such(kind: str, name: str, where: str, known: Sequence[str]) -> str:
 
 def replace_loop(module: Module, func: Func, old: For, new: For) -> Module:
     """The module with one loop of a function replaced."""
-    body = map_block(func.body, lambda op: new if op is old else None)
+    body = _with_loop(func.body, old, new)
+    assert body is not None, f"{func.name} has no such loop {old.name}"
     return replace_func(module, replace(func, body=body))
+
+
+def _with_loop(block: Block, old: For, new: For) -> Block | None:
+    """The block with the loop replaced; None when it is not there.  The rest is shared."""
+    for k, op in enumerate(block):
+        if op is old:
+            return (*block[:k], new, *block[k + 1 :])
+        if old.name not in _nests(op):
+            continue
+        for name in op.REGIONS:
+            if (inside := _with_loop(getattr(op, name), old, new)) is not None:
+                part: dict[str, Any] = {name: inside}
+                return (*block[:k], replace(op, **part), *block[k + 1 :])
+    return None
 
 
 def replace_counter(body: Block, iv: Value, expr: AffineExpr) -> Block:

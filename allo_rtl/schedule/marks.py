@@ -105,8 +105,11 @@ def _check_not_unrolled(loop: For) -> None:
         )
 
 
-def check_marks(func: Func) -> None:
-    """Raise ScheduleError unless the loops of a function can be what they are marked as."""
+def check_marks(func: Func, before: Func | None = None) -> None:
+    """Raise ScheduleError unless the loops of a function can be what they are marked as.
+
+    What it shares with ``before``, an earlier version of it, has been checked already.
+    """
 
     def visit(block: Block, pipelined: For | None, counters: set[Value]) -> None:
         for op in block:
@@ -123,12 +126,13 @@ def check_marks(func: Func) -> None:
             for region in op.regions():
                 visit(region, inner, known)
 
-    visit(func.body, None, set())
+    known = set(before.body) if before else set()
+    visit(tuple(op for op in func.body if op not in known), None, set())
 
 
 def check_parallel(module: Module, place: Place, primitive: str) -> None:
     """Raise IllegalScheduleError when an iteration of the loop needs another one's result."""
-    found = find_violation(module, place.func, [place.loop], before, any_order_sums=False)
+    found = find_violation(module, place, [place.loop], before, any_order_sums=False)
     if found:
         consequence = "iterations {source} and {sink} would run at once"
         raise illegal(primitive, consequence, found)

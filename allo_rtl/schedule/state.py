@@ -165,8 +165,10 @@ class ScheduleState:
         replaced: Replaced | None = None,
     ) -> None:
         """Take the module a primitive made, unless its marks no longer fit its loops."""
+        old = {f.name: f for f in self.module.funcs}
         for func in module.funcs:
-            marks.check_marks(func)
+            if func is not old.get(func.name):
+                marks.check_marks(func, old.get(func.name))
         self._steps.append(Step(name, args, kwargs or {}, self.module, replaced))
         self.module = module
 
