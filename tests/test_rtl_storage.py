@@ -10,6 +10,8 @@ from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Global, Value
 from allo_rtl.ir.types import ArrayType, DimPartition, Memory, Partition, int16, int32
 from allo_rtl.rtl.kernel import emit_verilog
+from allo_rtl.sim import pysim
+from allo_rtl.sim.marshal import Signature, call_with_numpy
 
 
 def reverse(memory, partition=()):
@@ -80,3 +82,37 @@ def test_lanes_of_an_accumulation_need_no_clearing_and_no_time():
     assert cycles[2] < 8 * 40 + 8
     assert cycles[40] >= 8 * 2
     assert cycles[40] < 8 * 2 + 8
+
+
+@pytest.mark.parametrize("kind", [Partition.Cyclic, Partition.Block])
+def test_lanes_over_a_part_of_the_banks_do_not_get_in_each_others_way(kind):
+    """Two lanes over six banks: each is in three of them, the other lane in the other three."""
+
+    def double(A: int32[24], B: int32[24]):
+        for i in range(24):
+            B[i] = A[i] * 2
+
+    s = allo.customize(double)
+    lanes = 2
+    if kind is Partition.Cyclic:
+        s.split("i", lanes)
+        s.pipeline("i.outer")
+    else:
+        s.split("i", 24 // lanes)
+        s.reorder("i.inner", "i.outer")
+        s.pipeline("i.inner")
+    for array in ("A", "B"):
+        s.partition(array, kind, dim=1, factor=6)
+    rtl = s.build(target="rtl", device="ecp5-85", clock_mhz=50)
+    assert next(x.ii for x in rtl.report().loops if x.ii) == 1
+    taken = []
+
+    def simulated(raw):
+        results, cycles = pysim.run(rtl.component, raw)
+        taken.append(cycles)
+        return results
+
+    A, B = np.arange(24, dtype=np.int32), np.zeros(24, np.int32)
+    call_with_numpy(Signature.of(s.module.top_func), [A, B], simulated)
+    assert B.tolist() == [2 * x for x in range(24)]
+    assert taken == [rtl.predicted_cycles]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import gcd
 
 from allo_rtl.hls.forward import LastStore
 from allo_rtl.hls.graph import BIT, Graph
@@ -18,11 +19,24 @@ from allo_rtl.ir.ops import Alloc, Load, Store, Value
 from allo_rtl.ir.types import Index, IntegerType
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where an element is: its bank, one of ``banks`` (the one of number ``which``), and address.
+
+    Lanes that step over a part of the banks are each in a few of them, never the same.
+    """
+
+    bank: Node
+    address: Node
+    banks: range
+    which: Node
+
+
 @dataclass
 class _Cell:
     """A remembered access to a memory: what is known to lie at one place of it."""
 
-    place: tuple[Node, Node]
+    place: _Place
     index: tuple[AffineExpr, ...]
     content: Node
     store: int | None  # position in the list of pending stores; None for a load
@@ -32,7 +46,7 @@ class _Cell:
 
 @dataclass(frozen=True)
 class _PendingStore:
-    place: tuple[Node, Node]
+    place: _Place
     data: Node
     predicate: Node | None
     op: Store
@@ -98,13 +112,20 @@ class Accesses:
             self._registers[bank] = self.graph.const(0, element)
             self._written[bank] = op
 
-    def _place(self, op: Load | Store) -> tuple[Node, Node]:
-        bank, address = self._storage[op.array].layout.place(op.index)
-        env = self._ivs_interval
-        return (
-            self.graph.affine(bank.simplify(env), self.value),
-            self.graph.affine(address.simplify(env), self.value),
-        )
+    def _place(self, op: Load | Store) -> _Place:
+        layout, env = self._storage[op.array].layout, self._ivs_interval
+        bank, address = (e.simplify(env) for e in layout.place(op.index))
+        step = gcd(*(c for _, c in bank.terms)) or 1
+        low, high = bank.bounds(env)
+        low, high = max(low, bank.const % step), min(high, layout.banks - 1)
+        if high < low:  # guarded: never there
+            step, low, high = 1, 0, layout.banks - 1
+        terms = tuple((a, c // step) for a, c in bank.terms)
+        number = AffineExpr(terms, (bank.const - low) // step)
+        return _Place(
+            self.graph.affine(bank, self.value), self.graph.affine(address, self.value),
+            range(low, high + 1, step), self.graph.affine(number, self.value),
+        )  # fmt: skip
 
     def _ivs_interval(self, value: Value) -> Interval:
         return self.value(value).range
@@ -114,18 +135,18 @@ class Accesses:
         storage = self._storage[op.array]
         place = self._place(op)
         if storage.kind is StorageKind.REGISTERS:
-            return self._read_register(op, place[0])
+            return self._read_register(op, place)
         known = self._recall(op, place)
         if known is not None:
             return known
         node = self._read_memory(op, place, storage)
         if op.array in self._handed_on and op in self._handed_on[op.array].loads:
-            node = self._or_last_store(op, place[1], node)
+            node = self._or_last_store(op, place.address, node)
         cell = _Cell(place, op.index, node, None, None, op)
         self._cells.setdefault(op.array, []).append(cell)
         return node
 
-    def _recall(self, op: Load, place: tuple[Node, Node]) -> Node | None:
+    def _recall(self, op: Load, place: _Place) -> Node | None:
         """What is known to lie at ``place``, looking back over the accesses of the array."""
         for cell in reversed(self._cells.get(op.array, [])):
             if cell.place == place:
@@ -159,15 +180,15 @@ class Accesses:
         stored = predicate or graph.const(1, BIT)
         self._update(op, Bank(last.valid, 0), graph.make(Kind.OR, BIT, stored, before), None)
 
-    def _read_memory(self, op: Load, place: tuple[Node, Node], storage: ArrayStorage) -> Node:
-        bank, address = place
+    def _read_memory(self, op: Load, place: _Place, storage: ArrayStorage) -> Node:
+        bank, address = place.bank, place.address
         if storage.kind is StorageKind.ROM and bank.is_const and address.is_const:
             element = storage.layout.type.element
             assert isinstance(element, IntegerType)
             return self.graph.const(storage.word(bank.value, address.value), element)
-        banks = [bank.value] if bank.is_const else range(storage.layout.banks)
+        banks = [bank.value] if bank.is_const else place.banks
         reads = [self._access(Kind.READ, op, Bank(op.array, b), (address,)) for b in banks]
-        return reads[0] if len(reads) == 1 else self.graph.multiplex(bank, reads)
+        return reads[0] if len(reads) == 1 else self.graph.multiplex(place.which, reads)
 
     def _access(
         self, kind: Kind, op: Load | Store | Alloc, bank: Bank, operands: tuple[Node, ...],
@@ -192,7 +213,7 @@ class Accesses:
             predicate = None
         data, place = self.value(op.value), self._place(op)
         if self._storage[op.array].kind is StorageKind.REGISTERS:
-            self._write_register(op, place[0], data, predicate)
+            self._write_register(op, place, data, predicate)
             return
         self._forget_overwritten(op, place, predicate)
         pending = _PendingStore(place, data, predicate, op, self.next_order())
@@ -200,10 +221,10 @@ class Accesses:
         cell = _Cell(place, op.index, data, len(self._pending) - 1, predicate, op)
         self._cells.setdefault(op.array, []).append(cell)
         if op.array in self._handed_on:
-            self._keep_last(op, place[1], data, predicate)
+            self._keep_last(op, place.address, data, predicate)
 
     def _forget_overwritten(
-        self, op: Store, place: tuple[Node, Node], predicate: Node | None
+        self, op: Store, place: _Place, predicate: Node | None
     ) -> None:
         """Drop an earlier store to the same place that nothing can have read."""
         for cell in reversed(self._cells.get(op.array, [])):
@@ -215,7 +236,7 @@ class Accesses:
                 return
 
     def _write_nodes(self, pending: _PendingStore) -> list[Node]:
-        bank, address = pending.place
+        bank, address = pending.place.bank, pending.place.address
         enable = pending.predicate or self.graph.const(1, BIT)
         if enable.is_const and not enable.value:
             return []
@@ -224,7 +245,7 @@ class Accesses:
             operands = (address, pending.data, enable)
             return [self._access(Kind.WRITE, op, Bank(op.array, bank.value), operands, order)]
         nodes = []
-        for b in range(self._storage[op.array].layout.banks):
+        for b in pending.place.banks:
             chosen = self.graph.both(enable, self.graph.equals(bank, b))
             assert chosen is not None
             if chosen.is_const and not chosen.value:
@@ -239,20 +260,20 @@ class Accesses:
             self._registers[bank] = self._initial[bank] = node
         return self._registers[bank]
 
-    def _read_register(self, op: Load, bank: Node) -> Node:
-        if bank.is_const:
-            return self._content(Bank(op.array, bank.value), op)
-        banks = range(self._storage[op.array].layout.banks)
-        return self.graph.multiplex(bank, [self._content(Bank(op.array, b), op) for b in banks])
+    def _read_register(self, op: Load, place: _Place) -> Node:
+        if place.bank.is_const:
+            return self._content(Bank(op.array, place.bank.value), op)
+        choices = [self._content(Bank(op.array, b), op) for b in place.banks]
+        return self.graph.multiplex(place.which, choices)
 
     def _write_register(
-        self, op: Store, bank: Node, data: Node, predicate: Node | None
+        self, op: Store, place: _Place, data: Node, predicate: Node | None
     ) -> None:
-        if bank.is_const:
-            self._update(op, Bank(op.array, bank.value), data, predicate)
+        if place.bank.is_const:
+            self._update(op, Bank(op.array, place.bank.value), data, predicate)
             return
-        for b in range(self._storage[op.array].layout.banks):
-            chosen = self.graph.both(predicate, self.graph.equals(bank, b))
+        for b in place.banks:
+            chosen = self.graph.both(predicate, self.graph.equals(place.bank, b))
             self._update(op, Bank(op.array, b), data, chosen)
 
     def _update(self, op: Store, bank: Bank, data: Node, predicate: Node | None) -> None:
