@@ -26,12 +26,14 @@ def wrapper_verilog(interface: KernelInterface) -> str:
     ]
     # Escaped names (backslash ... space) are never taken for keywords.
     kernel = f"\\{interface.name} "
+    own = {"clk", "rst", *(f"p{n}" for n in range(len(signals)))}
+    instance = f"\\{interface.name}_ " if interface.name in own else kernel
     connections = [".clk(clk)", ".rst(rst)"] + [f".\\{s} (p{n})" for n, s in enumerate(signals)]
     return (
         "/* verilator tracing_off */\n"
         f"module {wrapper_name(interface)} (\n    " + ",\n    ".join(ports) + "\n);\n"
         "  /* verilator tracing_on */\n"
-        f"  {kernel}{kernel}(\n    " + ",\n    ".join(connections) + "\n  );\n"
+        f"  {kernel}{instance}(\n    " + ",\n    ".join(connections) + "\n  );\n"
         "endmodule\n"
     )
 

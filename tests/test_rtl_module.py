@@ -318,6 +318,11 @@ def test_names_may_be_private_or_of_any_alphabet():
     assert modules == ["flufcsse_gruf6udfer", "flufcsse"]
 
 
+@pytest.mark.parametrize("name", ["clk", "p0"])
+def test_a_kernel_may_have_the_name_of_a_port(name):
+    check(allo.customize(f"def {name}(a: int32) -> int32:\n    return a + 1\n"))
+
+
 def test_a_slow_clock_chains_many_division_steps_without_blowing_up():
     """Each step of a divider uses the one before twice: as expressions that doubled every time."""
     fast = rtl_of(shared.divisions, clock_mhz=100).verilog
