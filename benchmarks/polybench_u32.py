@@ -25,6 +25,7 @@ from allo_rtl.hls.design import Design
 from allo_rtl.hls.node import Kind
 from allo_rtl.ir.ops import For
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import Partition
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.loops import LoopWrapper
 from allo_rtl.schedule.schedule import Schedule
@@ -47,7 +48,8 @@ class Case:
         multipliers: of 32 bits in the design of Vivado HLS.
         products: multiplications in the kernel as written: the cycles of a single multiplier.
         reorder: loops to be reordered before every innermost loop is pipelined.
-        outer: loops to be pipelined instead of those inside them, which are unrolled.
+        lanes: innermost loops that make two iterations at once.
+        banks: dimensions of local arrays, such as "A2", that are spread over two banks for them.
         seed: of the data; such that no divisor is zero, which numpy does not define.
     """
 
@@ -58,7 +60,8 @@ class Case:
     piezo: int
     products: int
     reorder: tuple[tuple[str, ...], ...] = ()
-    outer: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
+    banks: tuple[str, ...] = ()
     seed: int = 1
 
     @property
@@ -68,23 +71,43 @@ class Case:
 
 
 CASES = (
-    Case("2mm", 3718, 4, 15571, 12481, 1600, (("first.k", "first.j"), ("second.k", "second.j"))),
+    Case(
+        "2mm", 3718, 4, 15571, 12481, 1600, (("first.k", "first.j"), ("second.k", "second.j")),
+        ("first.j", "second.j"), ("B2", "T2", "C2", "D2"),
+    ),
     Case(
         "3mm", 5043, 3, 17487, 8481, 1536,
         (("first.k", "first.j"), ("second.k", "second.j"), ("third.k", "third.j")),
     ),
-    Case("atax", 715, 2, 2255, 1633, 128),
+    Case(
+        "atax", 715, 2, 2255, 1633, 128, (), ("rows.j", "rows.k"), ("A2", "x1", "y1"),
+    ),
     Case("bicg", 218, 2, 1083, 801, 128),
     Case("cholesky", 1385, 2, 2514, 2751, 84),
     Case("doitgen", 14545, 1, 49479, 35985, 4096, (("s", "p1"),)),
     Case("durbin", 366, 4, 905, 943, 70, seed=40),
-    Case("gemm", 2684, 3, 9265, 7601, 1088, (("product.k", "product.j"),)),
-    Case("gemver", 1105, 6, 3719, 2738, 384, (("first.j", "first.i"), ("second.j", "second.i"))),
-    Case("gesummv", 532, 4, 2209, 1929, 144, (("products.j", "products.i"),)),
-    Case("gramschmidt", 9037, 3, 18613, 15186, 1152),
+    Case(
+        "gemm", 2684, 3, 9265, 7601, 1088, (("product.k", "product.j"),), ("product.j",),
+        ("B2", "C2"),
+    ),
+    Case(
+        "gemver", 1105, 6, 3719, 2738, 384, (("first.j", "first.i"), ("second.j", "second.i")),
+        ("first.i", "second.i"), ("A1", "A2", "x1", "w1"),
+    ),
+    Case(
+        "gesummv", 532, 4, 2209, 1929, 144, (("products.j", "products.i"),), ("products.i",),
+        ("A1", "B1", "t1", "y1"),
+    ),
+    Case(
+        "gramschmidt", 9037, 3, 18613, 15186, 1152, (),
+        ("columns.i", "columns.n", "columns.p"), ("A1", "Q1"),
+    ),
     Case("lu", 1817, 1, 3191, 3560, 140),
     Case("ludcmp", 1603, 4, 4203, 4408, 196),
-    Case("mvt", 597, 2, 1861, 1377, 128, (("first.j", "first.i"), ("second.j", "second.i"))),
+    Case(
+        "mvt", 597, 2, 1861, 1377, 128, (("first.j", "first.i"), ("second.j", "second.i")),
+        ("first.i", "second.i"), ("A1", "A2", "a1", "b1"),
+    ),
     Case("symm", 2033, 5, 9721, 7700, 1392),
     Case("syr2k", 3712, 3, 17183, 11046, 2574),
     Case("syrk", 2631, 3, 12075, 10662, 1326),
@@ -117,8 +140,10 @@ def schedule(case: Case) -> Schedule:
     s = allo.customize(getattr(polybench_kernels, case.function))
     for axes in case.reorder:
         s.reorder(*axes)
-    for axis in case.outer:
-        s.pipeline(axis)
+    for axis in case.lanes:
+        s.unroll(axis, 2)
+    for name in case.banks:
+        s.partition(name[:-1], Partition.Cyclic, dim=int(name[-1]), factor=2)
     for loop in innermost_loops(s):
         s.pipeline(loop)
     return s

@@ -128,15 +128,28 @@ def _guarded(body: Block, at: AffineExpr, limit: AffineExpr, loop: For) -> Block
 
 
 def unroll_by(loop: For, factor: int) -> For:
-    """The loop with ``factor`` consecutive iterations in each new one."""
+    """The loop with ``factor`` consecutive iterations in each new one.
+
+    With constant bounds the new loop counts from 0 in ones, so that subscripts tell in which of
+    so many banks each copy of the body accesses an array.
+    """
     iv = Value(INDEX, loop.iv.name)
     trip = loop.trip_count
     exact = trip is not None and trip % factor == 0
+    constant = loop.constant_bounds
+    start, stride = AffineExpr.of(iv), loop.step * factor
+    if constant is not None and trip is not None:
+        start = AffineExpr.of(iv) * stride + constant[0]
     body: list[Op] = []
     for k in range(factor):
-        at = AffineExpr.of(iv) + k * loop.step
+        at = start + k * loop.step
         limits = () if exact or k == 0 else loop.upper
         body.extend(_copy(loop, at, limits))
     attrs = replace(loop.attrs, unroll=None)
-    return replace(loop, iv=iv, body=tuple(body), step=loop.step * factor, attrs=attrs)
+    if constant is None or trip is None:
+        return replace(loop, iv=iv, body=tuple(body), step=stride, attrs=attrs)
+    zero, count = AffineExpr.constant(0), AffineExpr.constant(-(-trip // factor))
+    return replace(
+        loop, iv=iv, lower=(zero,), upper=(count,), body=tuple(body), step=1, attrs=attrs
+    )
 
