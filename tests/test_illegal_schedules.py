@@ -137,6 +137,7 @@ REFUSED = [
     case(k.rectangle, ("unroll", ("i",)), ("pipeline", ("i",)), reason="nothing left to pipeline"),
     case(k.by_data, ("pipeline", ("i", 1)), reason="loop 'j' depends on data"),
     case(k.by_data, ("unroll", ("j",)), reason="unroll needs a constant number of iterations"),
+    case(k.by_data, ("unroll", ("j", -2)), reason="the factor of unroll is -2"),
     # Arrays.
     case(k.rectangle, ("partition", ("A", CYCLIC, 3, 2)), reason="the dimension to partition is 3"),
     case(k.rectangle, ("partition", ("A", CYCLIC, 1, 0)), reason="the partition factor is 0"),

@@ -1,5 +1,6 @@
 """unroll and pipeline: marks on loops, and which are refused."""
 
+import agreement
 import pytest
 
 import allo_rtl as allo
@@ -138,3 +139,65 @@ def test_a_fully_unrolled_loop_has_nothing_to_pipeline():
     assert caught.value.message == (
         "loop 'k' is fully unrolled, so there is nothing left to pipeline"
     )
+
+
+def by_data(A: int32[4, 8], n: int32[4], B: int32[4]):
+    for i in range(4):
+        for j in range(n[i]):
+            B[i] += A[i, j]
+
+
+def waiting(A: int32[8], B: int32[8]):
+    k: int32 = 0
+    while k < 3:
+        for j in range(8):
+            B[j] += A[k]
+        k += 1
+
+
+def add_row(X: int32[8], Y: int32[8]):
+    for j in range(8):
+        Y[j] += X[j]
+
+
+def adding(A: int32[3, 8], B: int32[8]):
+    for i in range(3):
+        add_row(A[i], B)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "steps"),
+    [
+        (by_data, [("unroll", "j", 2)]),
+        (by_data, [("unroll", "j", 3), ("pipeline", "j")]),
+        (by_data, [("pipeline", "i")]),
+        (waiting, [("unroll", "j", 4)]),
+        (waiting, [("pipeline", "j")]),
+        (waiting, [("split", "j", 3), ("parallel", "j.outer")]),
+        (adding, [("unroll", "add_row:j")]),
+        (adding, [("pipeline", "add_row:j")]),
+        (adding, [("split", "add_row:j", 3), ("unroll", "add_row:j.outer")]),
+    ],
+    ids=str,
+)
+def test_loops_in_calls_and_while_loops_and_as_often_as_data_say(kernel, steps):
+    s = customize(kernel)
+    for name, *args in steps:
+        getattr(s, name)(*args)
+    original = customize(kernel).module
+    limits = {"n": (0, 8)}
+    agreement.check(s, original=original, limits=limits, simulator="pysim")
+
+
+def test_what_the_marks_do_to_such_loops():
+    quick = {}
+    for kernel, loop in ((waiting, "j"), (by_data, "j"), (adding, "add_row:j")):
+        s = customize(kernel)
+        s.pipeline(loop)
+        (quick[kernel],) = (p for p in s.build(target="rtl").report().loops if p.name == "j")
+    assert {p.ii for p in quick.values()} == {1}
+    s = customize(by_data)
+    s.pipeline("i")
+    outer, inner = s.build(target="rtl").report().loops
+    assert outer.limit.startswith("not pipelined: loop 'j' cannot be unrolled")
+    assert (outer.ii, inner.ii) == (None, 1)

@@ -18,10 +18,8 @@ def check_unroll(place: Place, factor: object) -> None:
     """Raise ScheduleError unless the loop can have ``factor`` copies of its body (0: all)."""
     loop, trips = place.loop, place.loop.trip_count
     if trips is None:
-        raise ScheduleError(
-            f"unroll needs a constant number of iterations, which loop {loop.name!r} has not",
-            loc=loop.loc,
-        )
+        _check_copies(loop, factor)
+        return
     if not is_count(factor) or not 0 <= factor <= trips:
         raise ScheduleError(
             f"the factor of unroll is {factor!r}, and loop {loop.name!r} has {trips} iterations",
@@ -36,6 +34,20 @@ def check_unroll(place: Place, factor: object) -> None:
             loc=loop.loc,
             allowed=f"0, {', '.join(divisors)}",
             hint=f"split the loop by {factor} and unroll the inner one",
+        )
+
+
+def _check_copies(loop: For, factor: object) -> None:
+    """Copies of a loop that runs as often as data say: each but the first has a guard."""
+    if not is_count(factor) or factor < 0:
+        raise ScheduleError(
+            f"the factor of unroll is {factor!r}", loc=loop.loc, allowed="a number of copies"
+        )
+    if factor == 0:
+        raise ScheduleError(
+            f"unroll needs a constant number of iterations, which loop {loop.name!r} has not",
+            loc=loop.loc,
+            hint="a factor makes that many copies, each of which runs if its turn comes",
         )
 
 

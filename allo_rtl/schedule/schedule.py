@@ -135,11 +135,14 @@ class Schedule(ScheduleState):
         the body; arrays need as many ports (see :meth:`partition`) to keep the copies busy.
 
         Args:
-            axis: the loop; its number of iterations is constant.
+            axis: the loop.
             factor: number of copies, a divisor of the number of iterations; 0 for all of them.
+                Of a loop that runs as often as data say, any number but 0: the last copies run
+                only if it comes to their turn.
 
         Raises:
-            ScheduleError: the number of iterations is not constant, or the factor does not fit.
+            ScheduleError: the factor does not fit the number of iterations, or is 0 and that
+                number is not constant.
         """
         place = self._find(axis)
         marks.check_unroll(place, factor)
