@@ -82,7 +82,8 @@ def ends(region: Func, funcs: Funcs, stream: Value) -> tuple[list[End], list[End
             continue
         func = funcs[call.callee]
         inside = func.args[call.args.index(stream)]
-        for side, ops in zip((writers, readers), used(func, inside), strict=True):
+        uses = used(func, inside, funcs.__getitem__)
+        for side, ops in zip((writers, readers), uses, strict=True):
             if ops:
                 side.append(End(call.callee, ops[0].loc))
     return writers, readers

@@ -143,3 +143,35 @@ def test_stream_operations_are_checked():
     text = str(caught.value)
     assert "f: MakeStream makes a stream, in a dataflow function" in text
     assert "f: the answer of Poll is int32, not uint1" in text
+
+
+def test_a_stream_connects_two_processes():
+    whole = pipe()
+    producer, consumer, top = whole.funcs
+    calls = [op for op in top.body if isinstance(op, Call)]
+    twice = (*top.body, *calls)
+    again = Func(name="top", args=top.args, results=(), body=twice, dataflow=True)
+    with pytest.raises(IRError) as caught:
+        verify_module(Module(funcs=(producer, consumer, again), top="top"))
+    text = str(caught.value)
+    assert "top: %link is written by 2 processes" in text
+    assert "top: %link is read by 2 processes" in text
+
+
+def test_a_process_may_call_a_function_with_its_stream():
+    whole = pipe(puts=7)
+    producer, consumer, top = whole.funcs
+    b, stream = Value(int32[8], "B"), Value(StreamType(int32, 2), "t")
+    between = Func(
+        name="between", args=(b, stream), results=(),
+        body=(Call(callee="consumer", args=(b, stream)),),
+    )  # fmt: skip
+    make, first, second = top.body
+    body = (make, first, Call(callee="between", args=second.args))
+    again = Func(name="top", args=top.args, results=(), body=body, dataflow=True)
+    with pytest.raises(Deadlock) as caught:
+        run(Module(funcs=(producer, consumer, between, again), top="top"),
+            np.arange(7), np.zeros(8, int))  # fmt: skip
+    assert str(caught.value) == (
+        "deadlock: between waits for a value from link, which is empty, and producer has ended"
+    )

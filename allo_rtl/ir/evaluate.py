@@ -348,7 +348,7 @@ class _Frame:
         if self.func.dataflow:
             process = self.context.processes.spawn(op.callee, frame.run, op.loc)
             for value, fifo in frame.streams.items():
-                writes, reads = used(callee, value)
+                writes, reads = used(callee, value, self.context.module.func)
                 fifo.writer = process if writes else fifo.writer
                 fifo.reader = process if reads else fifo.reader
             return

@@ -102,7 +102,7 @@ def _followers(module: Module, region: Func, calls: Sequence[Call]) -> dict[Call
         for call in calls:
             if op.result in call.args:
                 func = module.func(call.callee)
-                sides = used(func, func.args[call.args.index(op.result)])
+                sides = used(func, func.args[call.args.index(op.result)], module.func)
                 for side, ops in zip(ends, sides, strict=True):
                     side.extend([call] if ops else [])
         for writer in ends[0]:

@@ -8,10 +8,11 @@ and the depth counts elements).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from allo_rtl.ir.ops import Func, Op, Value
+from allo_rtl.ir.ops import Call, Func, Op, Value
 from allo_rtl.ir.rewrite import walk
 
 
@@ -92,10 +93,23 @@ STREAM_OPS = (Put, Get, TryPut, TryGet, Poll)
 """The classes of :data:`StreamOp`, for ``isinstance``."""
 
 
-def used(func: Func, stream: Value) -> tuple[list[StreamOp], list[StreamOp]]:
-    """What a function does with a stream as its writer, and what as its reader."""
-    ops = [op for op in walk(func.body) if isinstance(op, STREAM_OPS) and op.stream is stream]
-    return [op for op in ops if writes(op)], [op for op in ops if not writes(op)]
+def used(
+    func: Func, stream: Value, callee: Callable[[str], Func]
+) -> tuple[list[StreamOp], list[StreamOp]]:
+    """What a function does with a stream as its writer, and what as its reader.
+
+    Also in functions that it calls; ``callee`` gives these by their names.
+    """
+    found: tuple[list[StreamOp], list[StreamOp]] = ([], [])
+    for op in walk(func.body):
+        if isinstance(op, STREAM_OPS) and op.stream is stream:
+            found[0 if writes(op) else 1].append(op)
+        elif isinstance(op, Call) and stream in op.args:
+            inner = callee(op.callee)
+            for param in (p for p, a in zip(inner.args, op.args, strict=False) if a is stream):
+                for side, ops in zip(found, used(inner, param, callee), strict=True):
+                    side.extend(ops)
+    return found
 
 
 def writes(op: StreamOp) -> bool:
