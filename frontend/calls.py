@@ -19,7 +19,7 @@ from allo_rtl.frontend.infer import constant, similar
 from allo_rtl.frontend.known import raw_number
 from allo_rtl.frontend.scope import LocalKernel, Streams, Variable
 from allo_rtl.ir.ops import Func, Value
-from allo_rtl.ir.types import ArrayType, ScalarType
+from allo_rtl.ir.types import ArrayType, ScalarType, StreamType
 
 type Argument = Variable | Operand
 
@@ -256,6 +256,12 @@ def argument(cx: Context, node: ast.expr, arg: Argument, param: Value, written: 
     loc, text = cx.loc(node), ast.unparse(node)
     if isinstance(arg, Operand) and isinstance(param.type, ScalarType):
         return cx.builder.value(cx.builder.convert(arg, param.type, loc), loc)
+    if isinstance(param.type, StreamType) and isinstance(arg, Variable):
+        if arg.value.type == param.type:
+            return arg.value
+        raise KernelTypeError(
+            f"'{text}' is {arg.value.type}, the argument '{param.name}' is {param.type}", loc=loc
+        )
     if isinstance(arg, Operand) or not isinstance(param.type, ArrayType):
         found = arg.type if isinstance(arg, Operand) else arg.value.type
         raise KernelTypeError(

@@ -345,7 +345,7 @@ class Context:
         """The error for a name of the kernel around this one."""
         kind, hint = "variable", f"pass it as an argument of '{self.kernel.name}'"
         if isinstance(around, Streams):
-            kind, hint = "stream", "put and get in a kernel of the region itself: @df.kernel(...)"
+            kind, hint = "stream", f"pass it as an argument: {name}: Stream[...]"
         elif self.kernel.pe and isinstance(around, Scalar):
             kind, hint = "scalar", f"copy it to a variable of your own: x: int32 = {name}"
         elif self.kernel.pe:

@@ -28,6 +28,7 @@ from allo_rtl.ir.types import (
     ArrayType,
     IntegerType,
     ScalarType,
+    StreamType,
     Struct,
     Type,
     UInt,
@@ -548,4 +549,6 @@ def call(cx: Context, node: ast.Call, names: tuple[str, ...] = ()) -> tuple[Valu
 def _argument(cx: Context, node: ast.expr, type_: Type) -> Variable | Operand:
     if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
         return scalar_as(cx, node, type_)
+    if isinstance(type_, StreamType):
+        return Variable(streams.channel(cx, node).value, cx.loc(node))
     return arrays.argument(cx, node, type_)

@@ -21,13 +21,13 @@ from allo_rtl.frontend.context import Context, Program
 from allo_rtl.frontend.infer import result_types
 from allo_rtl.frontend.jumps import flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.markers import is_region
-from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Variable
+from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Streams, Variable
 from allo_rtl.frontend.statements import block, changed_names
 from allo_rtl.frontend.tensors import ArrayValue
 from allo_rtl.frontend.typing_rules import RULE_SETS
 from allo_rtl.frontend.views import View
 from allo_rtl.ir.ops import Alloc, Call, Func, Module, Return, Value
-from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Type
+from allo_rtl.ir.types import ArrayType, Refined, ScalarType, Stream, StreamType, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,12 @@ def lower(
     if errors := list(found.values()):
         raise errors[0] if len(errors) == 1 else KernelErrors(errors)
     assert top is not None
+    if (stream := next((a for a in top.args if isinstance(a.type, StreamType)), None)) is not None:
+        raise LanguageError(
+            f"'{top.name}' is given a stream, '{stream.name}'",
+            loc=top.loc,
+            hint="call it in a kernel of a region, which makes the stream",
+        )
     module = Module(
         funcs=tuple(program.funcs.values()),
         top=top.name,
@@ -194,6 +200,10 @@ def _arguments(cx: Context) -> tuple[Value, ...]:
         if (type_ := _noting(cx, lambda arg=arg: _argument_type(cx, arg))) is None:  # type: ignore[misc]
             cx.scopes.broken.add(arg.arg)
             continue
+        if isinstance(type_, Stream):
+            args.append(Value(type_.channel, arg.arg))
+            cx.scopes.declare(arg.arg, Streams(type_, (args[-1],), cx.loc(arg)))
+            continue
         args.append(Value(type_, arg.arg))
         _declare_argument(cx, arg, args[-1], arg.arg in changed)
     return tuple(args)
@@ -208,6 +218,8 @@ def _argument_type(cx: Context, arg: ast.arg) -> Type:
         )
     evaluated = cx.kernel.annotations.get(arg.arg)
     loc = cx.loc(arg.annotation)
+    if regions.is_stream(cx, arg.annotation):
+        return regions.stream_argument(cx, arg)
     if isinstance(evaluated, Type | Refined):
         said = declared_by(evaluated, loc)
     else:

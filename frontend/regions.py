@@ -42,7 +42,7 @@ def check_statement(cx: Context, node: ast.stmt) -> None:
             return
         case ast.Expr(value=ast.Constant(value=str() | types.EllipsisType())):
             return
-        case ast.AnnAssign() if is_stream(cx, node) or _is_constant(cx, node):
+        case ast.AnnAssign() if is_stream(cx, node.annotation) or _is_constant(cx, node):
             return
         case ast.Return(value=None):
             return
@@ -66,8 +66,8 @@ def _is_constant(cx: Context, node: ast.AnnAssign) -> bool:
 # --- streams --------------------------------------------------------------------------------
 
 
-def is_stream(cx: Context, node: ast.AnnAssign) -> bool:
-    """Whether a declaration is of a stream."""
+def is_stream(cx: Context, node: ast.expr) -> bool:
+    """Whether an annotation is of a stream."""
     root = _annotation(cx, node)
     while isinstance(root, ast.Subscript):
         root = root.value
@@ -75,11 +75,29 @@ def is_stream(cx: Context, node: ast.AnnAssign) -> bool:
     return found is Stream or isinstance(found, Stream)
 
 
-def _annotation(cx: Context, node: ast.AnnAssign) -> ast.expr:
-    match node.annotation:
-        case ast.Constant(value=str(text)) as quoted:
-            return inside_string(cx.kernel, quoted, text)
-    return node.annotation
+def _annotation(cx: Context, node: ast.expr) -> ast.expr:
+    match node:
+        case ast.Constant(value=str(text)):
+            return inside_string(cx.kernel, node, text)
+    return node
+
+
+def stream_argument(cx: Context, arg: ast.arg) -> Stream:
+    """The type of an argument ``s: Stream[int32, 4]`` of a kernel that processes call.
+
+    Raises:
+        LanguageError: it is an argument of a region or process, or an array of streams.
+    """
+    assert arg.annotation is not None
+    loc = cx.loc(arg)
+    if cx.is_region or cx.kernel.pe:
+        hint = "a process sees the streams of its region by their names"
+        raise LanguageError(f"the argument '{arg.arg}' is a stream", loc=loc, hint=hint)
+    type_ = _stream_type(cx, arg.annotation)
+    if type_.shape:
+        hint = "give the streams one by one"
+        raise LanguageError(f"the argument '{arg.arg}' is {type_}", loc=loc, hint=hint)
+    return type_
 
 
 def declare_stream(cx: Context, node: ast.AnnAssign) -> None:
@@ -100,7 +118,7 @@ def declare_stream(cx: Context, node: ast.AnnAssign) -> None:
         notes = [("declared here", known.loc)]
         raise LanguageError(f"the name '{name}' is in use", loc=loc, notes=notes)
     cx.need_constant(node.annotation)
-    type_ = _stream_type(cx, node)
+    type_ = _stream_type(cx, node.annotation)
     values = []
     for at in np.ndindex(*type_.shape):
         values.append(Value(type_.channel, "_".join([name, *map(str, at)])))
@@ -108,9 +126,9 @@ def declare_stream(cx: Context, node: ast.AnnAssign) -> None:
     cx.scopes.declare(name, Streams(type_, tuple(values), loc))
 
 
-def _stream_type(cx: Context, node: ast.AnnAssign) -> Stream:
+def _stream_type(cx: Context, node: ast.expr) -> Stream:
     allowed = "Stream[int32, 4], Stream[int32[8], 4] for blocks, Stream[int32, 4][2, 3]"
-    loc = cx.loc(node.annotation)
+    loc = cx.loc(node)
     try:
         made = constant(cx.kernel, _annotation(cx, node))
     except LanguageError as error:
@@ -118,7 +136,7 @@ def _stream_type(cx: Context, node: ast.AnnAssign) -> Stream:
             raise KernelTypeError(str(cause), loc=loc, allowed=allowed) from None
         raise
     if not isinstance(made, Stream):
-        raise KernelTypeError(f"'{ast.unparse(node.annotation)}' has no element type", loc=loc,
+        raise KernelTypeError(f"'{ast.unparse(node)}' has no element type", loc=loc,
                               allowed=allowed)  # fmt: skip
     return made
 

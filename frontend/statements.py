@@ -116,7 +116,7 @@ def statement(cx: Context, node: ast.stmt) -> bool:
     if cx.is_region:
         regions.check_statement(cx, node)
     match node:
-        case ast.AnnAssign() if regions.is_stream(cx, node):
+        case ast.AnnAssign() if regions.is_stream(cx, node.annotation):
             regions.declare_stream(cx, node)
         case ast.AnnAssign():
             annotated(cx, node)

@@ -107,7 +107,9 @@ def channels(cx: Context, node: ast.expr) -> list[Channel]:
     chosen = [_chosen(cx, p, n) for p, n in zip(parts, shape, strict=True)] if parts else whole
     strides = [prod(shape[d + 1 :]) for d in range(len(shape))]
     places = [sum(i * n for i, n in zip(at, strides, strict=True)) for at in product(*chosen)]
-    return [Channel(cx.captured(found.values[n]), found.type) for n in places]
+    own = cx.scopes.find(_root(node).id) is found
+    values = [found.values[n] for n in places]
+    return [Channel(v if own else cx.captured(v), found.type) for v in values]
 
 
 def _root(node: ast.expr) -> ast.Name:

@@ -5,7 +5,9 @@ import pytest
 from agreement import random_args
 from ir_writer import agree
 
+import allo_rtl as allo
 import allo_rtl.dataflow as df
+from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.types import ConstExpr, Int, Stream, UInt, float32, int8, int32
 
@@ -141,6 +143,63 @@ def test_in_hardware_too(seed):
     module = legalize(df.customize(places).module)
     args = random_args(module, seed, limits={"f": (0, 2**31 - 2**24)})
     agree(module, args)
+
+
+# --- kernels that are given streams ---------------------------------------------------------
+
+
+def send(x: int32[4], s: Stream[int32, 2]):
+    for i in range(4):
+        s.put(x[i])
+
+
+@df.region()
+def through_kernels(A: int32[4], B: int32[4]):
+    s: Stream[int32, 2]
+    t: Stream[int32, 2][2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def give(a: int32[4]):
+        send(a, s)
+        send(a, t[1])
+
+    @df.kernel(mapping=[1], args=[B])
+    def take(b: int32[4]):
+        def one(u: Stream[int32, 2]) -> int32:
+            return u.get() + 1
+
+        for i in range(4):
+            b[i] = one(s)
+        for i in range(4):
+            b[i] += one(t[1])
+
+
+def test_a_process_passes_streams_on():
+    a, b = np.arange(4, dtype=np.int32), np.zeros(4, np.int32)
+    through_kernels(a, b)
+    np.testing.assert_array_equal(b, 2 * a + 2)
+    module = legalize(df.customize(through_kernels).module)
+    agree(module, random_args(module))
+
+
+def test_the_depth_is_part_of_the_type():
+    @df.region()
+    def region(A: int32[4]):
+        s: Stream[int32, 3]
+
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: int32[4]):
+            send(a, s)
+
+    with pytest.raises(KernelTypeError) as caught:
+        df.customize(region)
+    assert caught.value.message == "'s' is Stream[int32, 3], the argument 's' is Stream[int32, 2]"
+
+
+def test_a_stream_needs_a_region():
+    with pytest.raises(LanguageError) as caught:
+        allo.customize(send)
+    assert caught.value.message == "'send' is given a stream, 's'"
 
 
 # --- declarations ---------------------------------------------------------------------------
