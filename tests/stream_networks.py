@@ -1,6 +1,6 @@
 """Random networks of processes: their loops get and put at random rates, in random order.
 
-Many of them deadlock.
+All of them read one array and write another.  Many deadlock.
 """
 
 import random
@@ -50,7 +50,7 @@ def region(args, streams, *calls, name="top"):
 
 
 class Network:
-    """One random network; ``module`` writes a sum of what each process took to ``R0``, ``R1`` ...
+    """One random network; in ``module`` each process writes the sum of what it took to ``R``.
 
     Args:
         seed: which.
@@ -80,19 +80,19 @@ class Network:
 
     def module(self):
         funcs = [self.process(p) for p in range(self.count)]
-        results = [Value(int16[1], f"R{p}") for p in range(self.count)]
+        data, results = Value(int16[8], "D"), Value(int16[self.count], "R")
         made = [s for s, *_ in self.streams]
         calls = [
-            (f, *(s for s, w, r, *_ in self.streams if p in (w, r)), results[p])
+            (f, *(s for s, w, r, *_ in self.streams if p in (w, r)), data, results)
             for p, f in enumerate(funcs)
         ]
-        return module_of(*funcs, region(results, made, *calls))
+        return module_of(*funcs, region((data, results), made, *calls))
 
     def process(self, p):
         mine = [entry for entry in self.streams if p in entry[1:3]]
         params = {entry[0]: stream(entry[0].type.depth, name=entry[0].name) for entry in mine}
-        result = Value(int16[1], "R")
-        w = ProcessWriter(*params.values(), result)
+        data, result = Value(int16[8], "D"), Value(int16[self.count], "R")
+        w = ProcessWriter(*params.values(), data, result)
         total = w.variable(w.const(p + 1), "total")
         for s, writer, _, first, *_ in mine:
             for _ in range(first if writer == p else 0):
@@ -102,6 +102,7 @@ class Network:
             self.dice.shuffle(todo)
         attrs = {"pipeline_ii": 1} if self.pipelined and self.dice.random() < 0.7 else {}
         with w.loop("i", self.trip, **attrs) as i:
+            w.store(w.binary("add", w.load(total), w.cast(w.load(data, i), int32)), total)
             for s, writer, _, _, _, sometimes in todo:
                 step = self.put if writer == p else self.take
                 if sometimes:
@@ -112,7 +113,7 @@ class Network:
         for s, _, reader, first, *_ in mine:
             for _ in range(first if reader == p else 0):
                 self.take(w, params[s], total)
-        w.store(w.cast(w.load(total), int16), result, 0)
+        w.store(w.cast(w.load(total), int16), result, p)
         return w.func(f"process{p}")
 
     def is_even(self, w, i):

@@ -12,27 +12,28 @@ from allo_rtl.sim import pysim
 from allo_rtl.sim.marshal import to_words
 
 
-def results_of(module):
-    return [np.zeros(1, int).astype(object) for _ in module.top_func.args]
+def args_of(module):
+    first, second = (v.type.size for v in module.top_func.args)
+    return [np.arange(first).astype(object), np.zeros(second, int).astype(object)]
 
 
 def compare(seed, pipelined, **options):
     """Whether the network deadlocks."""
     module = Network(seed, pipelined).module()
     try:
-        evaluate(module, results_of(module))
+        evaluate(module, args_of(module))
     except Deadlock:
         if not pipelined:
             with pytest.raises(SimulationError):
                 simulate(module, **options)
         return True
-    agree(module, results_of(module), **options)
+    agree(module, args_of(module), **options)
     return False
 
 
 def simulate(module, **options):
     types = [v.type for v in module.top_func.args]
-    raw = [to_words(a, t.element) for a, t in zip(results_of(module), types, strict=True)]
+    raw = [to_words(a, t.element) for a, t in zip(args_of(module), types, strict=True)]
     pysim.run(KernelComponent(design_of(module, **options)), raw, max_cycles=300)
 
 
@@ -47,7 +48,7 @@ def test_there_are_networks_of_both_kinds():
     for seed in range(16):
         module = Network(seed, False).module()
         try:
-            evaluate(module, results_of(module))
+            evaluate(module, args_of(module))
             found.add("ends")
         except Deadlock:
             found.add("deadlock")

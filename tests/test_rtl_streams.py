@@ -1,10 +1,13 @@
 """Streams and regions of processes in hardware: what the evaluator computes, or waits for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ir_writer import Writer, agree, design_of, module_of, random_args
 from stream_networks import ProcessWriter, region, stream
 
+from allo_rtl.errors import BuildError
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.evaluate import evaluate
@@ -279,7 +282,8 @@ def test_asking_and_trying():
     w = ProcessWriter(link, b)
     seen, at = w.variable(w.const(0), "seen"), w.variable(w.const(0, index), "at")
     with w.while_(lambda: w.compare("lt", w.load(at), w.const(n, index))):
-        with w.if_(w.binary("xor", w.poll(link, "empty"), w.const(1, bool_))):
+        some = w.binary("xor", w.poll(link, "empty"), w.const(1, bool_))
+        with w.if_(some):
             first, _ = w.try_get(link, peek=True)
             word, _ = w.try_get(link)
             w.store(w.binary("add", w.load(seen), first), seen)
@@ -402,3 +406,107 @@ def test_numbers_and_arrays_of_the_region():
         name="top", args=(x, b), results=(), body=(*w.blocks[0], *made, *calls), dataflow=True
     )
     agree(module_of(maker, taker, top), [5, zeros(n)])
+
+
+# Arrays that processes share
+
+
+def test_processes_take_turns_at_a_port():
+    """All read one array and write another; each waits until it has the port."""
+    n, count = 8, 3
+    funcs = []
+    for p in range(count):
+        a, b = Value(int32[n], "A"), Value(int32[n * count], "B")
+        w = Writer(a, b)
+        with w.loop("i", n, pipeline_ii=1) as i:
+            w.store(square(w, w.load(a, i)), b, AffineExpr.of(i) * count + p)
+        funcs.append(w.func(f"process{p}"))
+    a, b = Value(int32[n], "A"), Value(int32[n * count], "B")
+    top = region((a, b), (), *((f, a, b) for f in funcs))
+    cycles = agree(module_of(*funcs, top), [numbers(n), zeros(n * count)])
+    assert n * count <= cycles < n * count + 12
+
+
+def test_processes_take_turns_through_a_region_inside():
+    """Two regions of two processes each; all four read one array."""
+    n = 6
+    a, out = Value(int32[n], "A"), stream(2, name="out")
+    w = ProcessWriter(out, a)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        w.put(out, w.load(a, i))
+    give = w.func("give")
+    a, b, into = Value(int32[n], "A"), Value(int32[n], "B"), stream(2, name="into")
+    w = ProcessWriter(into, a, b)
+    with w.loop("i", n, pipeline_ii=1) as i:
+        w.store(w.binary("mul", w.get(into), w.load(a, AffineExpr.of(i) * -1 + n - 1)), b, i)
+    times = w.func("times")
+    a, b, link = Value(int32[n], "A"), Value(int32[n], "B"), stream(2, name="link")
+    inner = region((a, b), (link,), (give, link, a), (times, link, a, b), name="inner")
+    a, b, c = (Value(int32[n], x) for x in "ABC")
+    top = region((a, b, c), (), (inner, a, b), (inner, a, c))
+    agree(module_of(give, times, inner, top), [numbers(n), zeros(n), zeros(n)])
+
+
+def test_a_store_before_a_put_is_done_before_the_value_is_there():
+    """Both store to one element; the token that goes between them says who is last."""
+    a, b, token = Value(int32[2], "A"), Value(int32[1], "B"), stream(2, name="token")
+    w = ProcessWriter(a, b, token)
+    w.store(square(w, w.load(a, 0)), b, 0)
+    w.put(token, w.const(1))
+    first = w.func("first")
+    a, b, token = Value(int32[2], "A"), Value(int32[1], "B"), stream(2, name="token")
+    w = ProcessWriter(a, b, token)
+    word = w.load(a, 1)
+    w.get(token)
+    w.store(word, b, 0)
+    second = w.func("second")
+    a, b, token = Value(int32[2], "A"), Value(int32[1], "B"), stream(2, name="token")
+    top = region((a, b), (token,), (first, a, b, token), (second, a, b, token))
+    agree(module_of(first, second, top), [numbers(2), zeros(1)], clock_mhz=250)
+
+
+def errors_of(*funcs):
+    with pytest.raises(BuildError) as caught:
+        design_of(module_of(*funcs))
+    return caught.value
+
+
+def test_one_writes_what_another_reads():
+    """Nothing would say which comes first."""
+    first, last = source(4), sink(4)
+    a, link = Value(int32[4], "A"), stream(2, name="link")
+    top = region((a,), (link,), (first, a, link), (last, link, a))
+    error = errors_of(first, last, top)
+    assert error.message == "A is written by sink, and read by source; they run at once"
+    assert error.hint == (
+        "partition the array so that each process has banks of its own, or let one process use "
+        "it and pass words on through streams"
+    )
+
+
+def test_each_end_of_a_stream_has_one_process():
+    first, last = source(4), sink(4)
+    a, b, link = Value(int32[4], "A"), Value(int32[4], "B"), stream(2, name="link")
+    top = region((a, b), (link,), (first, a, link), (first, a, link), (last, link, b))
+    error = errors_of(first, last, top)
+    assert error.message == "stream link is written by source and source; they run at once"
+
+
+def test_a_region_computes_nothing_besides():
+    first, last = source(4), sink(4)
+    a, b, link = Value(int32[4], "A"), Value(int32[4], "B"), stream(2, name="link")
+    top = region((a, b), (link,), (first, a, link), (last, link, b))
+    w = Writer()
+    with w.loop("i", 4) as i:
+        w.store(w.const(0), a, i)
+    top = replace(top, body=(*w.blocks[0], *top.body))
+    assert errors_of(first, last, top).message == (
+        "there is a loop or a condition in the region 'top'"
+    )
+
+
+def test_streams_are_inside():
+    error = errors_of(sink(4))
+    assert error.message == (
+        "into is a stream, and the top function's arguments are numbers and arrays"
+    )

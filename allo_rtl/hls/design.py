@@ -30,7 +30,14 @@ from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.hls.operators import Operators, Product
 from allo_rtl.hls.prepare import prepare
-from allo_rtl.hls.processes import Uses, check_regions, check_sharing, find_uses
+from allo_rtl.hls.processes import (
+    BankEnd,
+    Uses,
+    check_regions,
+    check_sharing,
+    find_shared,
+    find_uses,
+)
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.sharing import SharedUnit, assign, sharers
 from allo_rtl.hls.widths import shapes
@@ -114,6 +121,11 @@ class Design:
     def uses(self) -> Mapping[str, Uses]:
         """What each function uses of banks and streams."""
         return find_uses([f.control for f in self.functions])
+
+    @cached_property
+    def shared(self) -> Mapping[str, frozenset[BankEnd]]:
+        """The ports of each function's arguments that others use at the same time."""
+        return find_shared([f.control for f in self.functions], self.uses)
 
     @property
     def top(self) -> FunctionDesign:

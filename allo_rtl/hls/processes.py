@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,6 +107,71 @@ def given(
     return banks, streams
 
 
+# Shared ports
+
+
+@dataclass(frozen=True, slots=True)
+class BankEnd:
+    """Reading or writing one bank."""
+
+    bank: Bank
+    end: End
+
+
+def find_shared(
+    functions: Sequence[FunctionControl], found: Mapping[str, Uses]
+) -> dict[str, frozenset[BankEnd]]:
+    """Of each function, by name: the ports of its arguments that others use at the same time.
+
+    Callees come before callers; a function is one module, wherever it is called.
+    """
+    funcs = {c.func.name: c.func for c in functions}
+    shared: dict[str, set[BankEnd]] = {name: set() for name in funcs}
+    for control in reversed(functions):
+        mine = shared[control.func.name]
+        for part in flatten(control.body):
+            calls = _calls(part)
+            users = Counter(
+                BankEnd(bank, end)
+                for call in calls
+                for bank, ends in given(call, funcs[call.callee], found[call.callee])[0].items()
+                for end in ends
+            )
+            for call in calls:
+                for outer, param in _array_pairs(call, funcs[call.callee]):
+                    for index in range(Layout(param.array).banks):
+                        for end in End:
+                            port = BankEnd(Bank(outer, index), end)
+                            if users[port] > 1 or port in mine:
+                                shared[call.callee].add(BankEnd(Bank(param, index), end))
+
+    def is_used(name: str, port: BankEnd) -> bool:
+        return port.end in found[name].of_bank(port.bank.array, port.bank.index)
+
+    return {n: frozenset(p for p in ports if is_used(n, p)) for n, ports in shared.items()}
+
+
+def _array_pairs(call: Call, callee: Func) -> list[tuple[Value, Value]]:
+    pairs = [*zip(call.args, callee.args, strict=True),
+             *zip(call.outs, callee.returned, strict=True)]
+    return [(a, b) for a, b in pairs if isinstance(b.type, ArrayType)]
+
+
+def own_ports(control: FunctionControl) -> set[BankEnd]:
+    """The ports that a function uses itself, not by what it calls."""
+    found = {
+        BankEnd(node.bank, _USES[node.kind])
+        for piece in regions(control.body)
+        for node in piece.region.nodes()
+        if node.bank is not None
+    }
+    for part in flatten(control.body):
+        if isinstance(part, Clear):
+            banks = range(Layout(part.array.array).banks)
+            found |= {BankEnd(Bank(part.array, b), End.WRITE) for b in banks}
+    return found
+
+
 # FIFOs
 
 
@@ -206,14 +272,15 @@ def _check_streams(calls: Sequence[Call], used: Sequence[Mapping[Value, set[End]
 
 
 def _check_banks(calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]]) -> None:
+    """Refuse a bank that one process writes and another reads: nothing orders the two."""
     first: dict[tuple[Bank, End], Call] = {}
     for call, banks in zip(calls, used, strict=True):
         for bank, end in ((b, end) for b, ends in banks.items() for end in ends):
-            for other in End:
-                before = first.get((bank, other))
-                if before is not None and before is not call:
-                    raise _shared(_bank_name(bank), end, before, call, other)
-            first[bank, end] = call
+            other = End.WRITE if end is End.READ else End.READ
+            before = first.get((bank, other))
+            if before is not None and before is not call:
+                raise _shared(_bank_name(bank), end, before, call, other)
+            first.setdefault((bank, end), call)
 
 
 def _bank_name(bank: Bank) -> str:

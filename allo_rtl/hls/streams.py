@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from itertools import pairwise
+from itertools import pairwise, product
 
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import STREAMS, Kind, Node
@@ -120,13 +120,30 @@ def _stream(node: Node) -> Value:
 def stream_edges(nodes: Sequence[Node], pipelined: bool) -> list[Edge]:
     """The order of stream operations: the blocking ones in that of the text.
 
-    Operations on one stream have cycles of their own; others may share one.
+    Operations on one stream have cycles of their own; others may share one.  What is stored
+    before a put is in the memory when the value is there for others, and what is stored after
+    a get is stored after it.
     """
     first = set(leading(nodes)) if pipelined else set()
     rest = [n for n in stream_nodes(nodes) if n not in first]
     edges = _chain([n for n in rest if n.kind in (Kind.GET, Kind.PUT)], 0, pipelined)
     for stream in dict.fromkeys(map(_stream, rest)):
         edges += _chain([n for n in rest if _stream(n) is stream], 1, pipelined)
+    return edges + _memory_edges([n for n in nodes if n.kind is Kind.WRITE], rest, pipelined)
+
+
+def _memory_edges(
+    writes: Sequence[Node], ops: Sequence[Node], pipelined: bool
+) -> list[Edge]:
+    edges = []
+    for write, op in product(writes, ops):
+        if op.kind not in (Kind.GET, Kind.PUT):
+            continue
+        src, dst, delay = (write, op, 1) if op.kind is Kind.PUT else (op, write, 0)
+        if src.order < dst.order:
+            edges.append(Edge(src, dst, delay))
+        elif pipelined:
+            edges.append(Edge(src, dst, delay, distance=1))
     return edges
 
 

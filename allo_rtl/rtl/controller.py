@@ -51,8 +51,9 @@ class Callee(Protocol):
     ready: Signal
 
 
-type Instantiate = Callable[[Call, Value], Callee]
-"""Make the instance of a call; the value says when its scalar arguments are there."""
+type Instantiate = Callable[[Call, object], Callee]
+"""Make the instance of a call: as the process of a region, that is told apart from others, or
+(None) as what runs alone."""
 
 
 class Controller:
@@ -290,7 +291,7 @@ class Controller:
     def _invoke(self, call: Call, enter: Value) -> Value:
         m = self._m
         go = self._token(f"{call.callee}_go", enter)
-        callee = self._instantiate(call, go)
+        callee = self._instantiate(call, None)
         m.d.comb += callee.start.eq(go)
         busy = Signal(name=self._names(f"{call.callee}_busy"))
         leave = self._wire(f"{call.callee}_exit", busy & callee.ready)
@@ -304,7 +305,7 @@ class Controller:
         """Processes: they start together in one cycle, and all have to end."""
         m = self._m
         go = self._token("processes_go", enter)
-        callees = [self._instantiate(call, go) for call in calls]
+        callees = [self._instantiate(call, k) for k, call in enumerate(calls)]
         m.d.comb += [callee.start.eq(go) for callee in callees]
         busy = Signal(name=self._names("processes_busy"))
         all_over = reduce(and_, (callee.ready for callee in callees), Const(1, 1))

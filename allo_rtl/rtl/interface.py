@@ -71,13 +71,19 @@ class ScalarPort:
 
 @dataclass(frozen=True, slots=True)
 class BankPort:
-    """The port group of one bank: signals ``<name>_raddr`` ... ``<name>_wdata``."""
+    """The port group of one bank: signals ``<name>_raddr`` ... ``<name>_wdata``.
+
+    In ``shared`` are "r" and "w" for reading and writing that others do at the same time, inside
+    a region: the process asks by ``_rreq`` (``_wreq``), and holds until it has ``_rgnt``
+    (``_wgnt``) in the same cycle; only then ``_ren`` (``_wen``) is 1.
+    """
 
     name: str
     width: int
     depth: int
     read: bool
     write: bool
+    shared: frozenset[str] = frozenset()
 
     @property
     def address_bits(self) -> int:
@@ -97,6 +103,9 @@ class BankPort:
                 found[f"{self.name}_waddr"] = ("output", self.address_bits)
             found[f"{self.name}_wen"] = ("output", 1)
             found[f"{self.name}_wdata"] = ("output", self.width)
+        for way in sorted(self.shared):
+            found[f"{self.name}_{way}req"] = ("output", 1)
+            found[f"{self.name}_{way}gnt"] = ("input", 1)
         return found
 
 
@@ -106,18 +115,20 @@ class ArrayPort:
 
     ``banks[b]`` is bank ``b`` of ``Layout(type)``; the groups are called ``<name>`` when there is
     one bank and ``<name>_<b>`` otherwise.  ``used`` says how each bank is, where that is known to
-    be less than ``direction``.
+    be less than ``direction``, and ``shared`` which of them others use at the same time.
     """
 
     name: str
     type: ArrayType
     direction: Direction
     used: tuple[Direction, ...] | None = None
+    shared: tuple[frozenset[str], ...] | None = None
 
     @property
     def banks(self) -> tuple[BankPort, ...]:
         """Port groups in bank order."""
         layout = Layout(self.type)
+        shared = self.shared or (frozenset[str](),) * layout.banks
         used = self.used or (self.direction,) * layout.banks
         return tuple(
             BankPort(
@@ -125,6 +136,7 @@ class ArrayPort:
                 self.type.element.bits, layout.depth,
                 use in (Direction.READ, Direction.READ_WRITE),
                 use in (Direction.WRITE, Direction.READ_WRITE),
+                shared[b],
             )
             for b, use in enumerate(used)
         )

@@ -29,7 +29,7 @@ from amaranth.lib.wiring import In, Out
 from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Bank
-from allo_rtl.hls.processes import FifoShape, Uses, fifo_shape, made_streams
+from allo_rtl.hls.processes import BankEnd, FifoShape, Uses, fifo_shape, made_streams, own_ports
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call, Func, Load, Op, Store
@@ -51,7 +51,7 @@ from allo_rtl.rtl.interface import (
     StreamPort,
     is_signed,
 )
-from allo_rtl.rtl.memory import BankSignals, Memories
+from allo_rtl.rtl.memory import BankSignals, Claim, Memories
 from allo_rtl.rtl.shared import Multipliers
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.verilog import to_verilog
@@ -72,7 +72,8 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     if function is design.top:
         types = [_user_type(t, u) for t, u in zip(types, design.user_types, strict=True)]
     ports = [
-        _port(v, t, usage[func.name].get(v), taken, result=n >= len(args), uses=uses)
+        _port(v, t, usage[func.name].get(v), taken, result=n >= len(args), uses=uses,
+              shared=design.shared[func.name])
         for n, (v, t) in enumerate(zip(values, types, strict=True))
     ]
     stateful = any(s.stateful for s in function.control.storage.values())
@@ -108,13 +109,13 @@ def _user_type(made: Type, user: Type) -> Type:
 
 def _port(
     value: IrValue, type: Type, usage: set[str] | None, taken: set[str], result: bool,
-    uses: Uses | None,
+    uses: Uses | None, shared: frozenset[BankEnd],
 ) -> Port:
     """The port of an argument or result; its name grows underscores until its signals are new."""
     name = _plain_name(value.name or "", "result" if result else "arg")
     if result and not isinstance(type, ArrayType):
         name = "result"
-    port = _named_port(value, type, name, usage or set(), uses)
+    port = _named_port(value, type, name, usage or set(), uses, shared)
     while (signals := _signals_of(port)) & taken:
         name += "_"
         port = replace(port, name=name)
@@ -132,18 +133,23 @@ def _ascii(name: str) -> str:
 
 
 def _named_port(
-    value: IrValue, type: Type, name: str, usage: set[str], uses: Uses | None
+    value: IrValue, type: Type, name: str, usage: set[str], uses: Uses | None,
+    shared: frozenset[BankEnd],
 ) -> Port:
     """The port of a value; with ``uses`` only the banks that the function uses have signals."""
     if isinstance(type, ArrayType):
         banks = range(Layout(type).banks)
         used = tuple(_direction(uses.of_bank(value, b)) for b in banks) if uses else None
-        return ArrayPort(name, type, _direction({End(_ENDS[u]) for u in usage}), used)
+        others = tuple(
+            frozenset(_WAYS[e] for e in End if BankEnd(Bank(value, b), e) in shared) for b in banks
+        )
+        return ArrayPort(name, type, _direction({_ENDS[u] for u in usage}), used, others)
     assert isinstance(type, ScalarType)
     return ScalarPort(name, type)
 
 
 _ENDS = {"read": End.READ, "write": End.WRITE}
+_WAYS = {End.READ: "r", End.WRITE: "w"}
 
 
 def _direction(ends: set[End]) -> Direction:
@@ -233,7 +239,7 @@ class KernelComponent(wiring.Component):
         names = _reserved_names(self.interface)
         fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
         streams = Streams(self._stream_ends(func, fifos))
-        island = Island(m, streams, names) if self._is_island() else None
+        island = Island(m, streams, names, self._shares()) if self._is_island() else None
         advance = Const(1, 1) if island is None else island.advance
         storage = dict(self.function.control.storage)
         memories = Memories(storage, self._outside(func), advance if island else None)
@@ -243,8 +249,10 @@ class KernelComponent(wiring.Component):
         begin, leaving = self._handshake(m, memories.restore(m), advance)
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
-            m, self.function.schedules, values, memories, multipliers, events,
-            names, lambda call, go: self._instantiate(m, call, values, memories, streams, names),
+            m, self.function.schedules, values, memories, multipliers, events, names,
+            lambda call, process: self._instantiate(
+                m, call, process, values, memories, streams, names
+            ),
             island,
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
@@ -255,13 +263,18 @@ class KernelComponent(wiring.Component):
         streams.build(m)
         if island is None:
             return m
-        island.finish()
+        island.finish(memories.granted)
         return DomainRenamer({FREE: "sync"})(EnableInserter({"sync": advance})(m))
 
     def _is_island(self) -> bool:
-        """Whether the function uses streams itself, and so may have to hold."""
+        """Whether the function itself uses streams or shared ports, and so may have to hold."""
         pieces = regions(self.function.control.body)
-        return any(piece.region.uses_streams for piece in pieces)
+        return self._shares() or any(piece.region.uses_streams for piece in pieces)
+
+    def _shares(self) -> bool:
+        """Whether the function itself uses memory ports that others use at the same time."""
+        shared = self.design.shared[self.function.name]
+        return bool(shared & own_ports(self.function.control))
 
     def _fifo(self, m: Module, stream: IrValue, names: Names) -> Any:  # noqa: ANN401
         """The FIFO of a stream of this region, or the signals of its instance."""
@@ -342,7 +355,9 @@ class KernelComponent(wiring.Component):
 
     def _bank_signals(self, bank: BankPort) -> BankSignals:
         have = bank.signals()
-        parts = ("raddr", "ren", "rdata", "waddr", "wen", "wdata")
+        parts = (
+            "raddr", "ren", "rdata", "waddr", "wen", "wdata", "rreq", "rgnt", "wreq", "wgnt"
+        )
         return BankSignals(*(
             self._signal(f"{bank.name}_{part}") if f"{bank.name}_{part}" in have else None
             for part in parts
@@ -355,8 +370,8 @@ class KernelComponent(wiring.Component):
                 m.d.sync += self._signal(port.name).eq(controller.leaving[value])
 
     def _instantiate(
-        self, m: Module, call: Call, values: dict[IrValue, Value], memories: Memories,
-        streams: Streams, names: Names,
+        self, m: Module, call: Call, process: object, values: dict[IrValue, Value],
+        memories: Memories, streams: Streams, names: Names,
     ) -> Any:  # noqa: ANN401 - a component or the signals of an instance
         function = self.design.function(call.callee)
         ports, name = interface(self.design, function), names(f"call_{call.callee}")
@@ -371,7 +386,7 @@ class KernelComponent(wiring.Component):
         for outer, port in [*zip(args, ports.args, strict=True),
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):
-                _connect_array(m, outer, port, callee, memories)
+                _connect_array(m, outer, port, callee, memories, process)
             elif port in ports.args:
                 m.d.comb += getattr(callee, port.name).eq(values[outer])
             else:
@@ -405,7 +420,8 @@ class _Signals:
 
 
 def _connect_array(
-    m: Module, outer: IrValue, port: ArrayPort, callee: Any, memories: Memories  # noqa: ANN401
+    m: Module, outer: IrValue, port: ArrayPort, callee: Any, memories: Memories,  # noqa: ANN401
+    process: object,
 ) -> None:
     """Let a callee's port group be one more user of the caller's memory."""
     for index, group in enumerate(port.banks):
@@ -416,11 +432,19 @@ def _connect_array(
             full = f"{group.name}_{name}"
             return getattr(callee, full) if full in have else Signal(1, name=full)
 
+        def claim(way: str, enable: Value, group: BankPort = group) -> Claim:
+            if way not in group.shared:
+                return Claim(process, enable)
+            req, gnt = (getattr(callee, f"{group.name}_{way}{x}") for x in ("req", "gnt"))
+            return Claim(process, req, gnt)
+
         if group.read:
-            data = memories.read(bank, part("ren"), part("raddr"))
+            ren = part("ren")
+            data = memories.read(bank, ren, part("raddr"), claim("r", ren))
             m.d.comb += part("rdata").eq(data)
         if group.write:
-            memories.write(bank, part("wen"), part("waddr"), part("wdata"))
+            wen = part("wen")
+            memories.write(bank, wen, part("waddr"), part("wdata"), claim("w", wen))
 
 
 def _connect_stream(

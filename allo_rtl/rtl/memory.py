@@ -18,13 +18,40 @@ from amaranth.lib.memory import Memory
 from allo_rtl.hls.node import Bank
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value as IrValue
+from allo_rtl.rtl.arbiter import round_robin
+
+
+@dataclass(frozen=True)
+class Claim:
+    """How a process uses a port that others use at the same time.
+
+    Attributes:
+        user: which of the processes; None for the function itself and what it calls in turn.
+        want: whether it asks for the port in this cycle.
+        grant: told that it has it; without, it does not use it.
+    """
+
+    user: object = None
+    want: Value | None = None
+    grant: Signal | None = None
 
 
 @dataclass
 class _Port:
-    """Requests on one port: (condition, address, data)."""
+    """Requests on one port: (condition, address, data), and those that make them."""
 
     requests: list[tuple[Value, Value, Value]] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+
+    def wants(self, *users: object) -> Value:
+        """Whether any of some users asks for the port in this cycle."""
+        mine = (c.want for c in self.claims if c.user in users and c.want is not None)
+        return reduce(or_, mine, Const(0, 1))
+
+    @property
+    def processes(self) -> list[object]:
+        """The processes that use it, in order."""
+        return list(dict.fromkeys(c.user for c in self.claims if c.user is not None))
 
     def enable(self) -> Value:
         """Whether any request is made in this cycle."""
@@ -47,6 +74,10 @@ class BankSignals:
     waddr: Signal | None
     wen: Signal | None
     wdata: Signal | None
+    rreq: Signal | None = None
+    rgnt: Signal | None = None
+    wreq: Signal | None = None
+    wgnt: Signal | None = None
 
 
 class Memories:
@@ -71,6 +102,9 @@ class Memories:
         self._writes: dict[Bank, _Port] = {}
         self._rdata: dict[Bank, Signal] = {}
         self._registers: dict[Bank, Signal] = {}
+        self._words: dict[tuple[Bank, object], Signal] = {}
+        self.granted: list[Value] = []
+        """After :meth:`build`: 1 when the function has a shared port, or does not ask for it."""
 
     def name(self, bank: Bank) -> str:
         """The signal name of a bank."""
@@ -92,7 +126,9 @@ class Memories:
             )
         return self._registers[bank]
 
-    def read(self, bank: Bank, condition: Value, address: Value) -> Signal:
+    def read(
+        self, bank: Bank, condition: Value, address: Value, claim: Claim | None = None
+    ) -> Signal:
         """Ask for a word; it is on the answered signal from the next cycle on."""
         if bank not in self._rdata:
             outside = self._outside.get(bank)
@@ -100,12 +136,25 @@ class Memories:
             self._rdata[bank] = known if known is not None else Signal(
                 self._bits(bank), name=f"{self.name(bank)}_rdata"
             )
-        self._reads.setdefault(bank, _Port()).requests.append((condition, address, Const(0)))
-        return self._rdata[bank]
+        port, claim = self._reads.setdefault(bank, _Port()), claim or Claim(want=condition)
+        port.requests.append((condition, address, Const(0)))
+        port.claims.append(claim)
+        if claim.user is None:
+            return self._rdata[bank]
+        key = (bank, claim.user)
+        if key not in self._words:
+            name = f"{self.name(bank)}_word_{len(port.processes) - 1}"
+            self._words[key] = Signal(self._bits(bank), name=name)
+        return self._words[key]
 
-    def write(self, bank: Bank, condition: Value, address: Value, data: Value) -> None:
+    def write(
+        self, bank: Bank, condition: Value, address: Value, data: Value,
+        claim: Claim | None = None,
+    ) -> None:
         """Write a word (or a register) at the end of this cycle when the condition holds."""
-        self._writes.setdefault(bank, _Port()).requests.append((condition, address, data))
+        port = self._writes.setdefault(bank, _Port())
+        port.requests.append((condition, address, data))
+        port.claims.append(claim or Claim(want=condition))
 
     def restore(self, m: Module) -> Value:
         """Bring the first contents of stateful RAMs back after a reset; 1 while that goes on.
@@ -158,7 +207,49 @@ class Memories:
                     self._build_port(m, bank)
                 case _:
                     self._build_memory(m, bank)
+        for bank, port in self._reads.items():
+            outside = self._outside.get(bank)
+            shared = (outside.rreq, outside.rgnt) if outside else (None, None)
+            self._grant(m, port, f"{self.name(bank)}_read", *shared)
+            self._give(m, bank, port)
+        for bank, port in self._writes.items():
+            outside = self._outside.get(bank)
+            shared = (outside.wreq, outside.wgnt) if outside else (None, None)
+            self._grant(m, port, f"{self.name(bank)}_write", *shared)
         self._tie_off(m)
+
+    def _grant(
+        self, m: Module, port: _Port, name: str, ask: Signal | None, granted: Signal | None
+    ) -> None:
+        """Let the processes that share a port have it in turn; ask for it where it is outside."""
+        processes = port.processes
+        have: Value = Const(1, 1) if granted is None else granted
+        mine = dict.fromkeys([None, *processes], have)
+        if len(processes) > 1:
+            turns = round_robin(m, [port.wants(p) for p in processes], name)
+            mine |= {p: have & turn for p, turn in zip(processes, turns, strict=True)}
+        for claim in port.claims:
+            if claim.grant is not None:
+                m.d.comb += claim.grant.eq(mine[claim.user])
+        if ask is not None:
+            m.d.comb += ask.eq(port.wants(None, *processes))
+            own = [c.want for c in port.claims if c.grant is None and c.want is not None]
+            self.granted.append(~reduce(or_, own, Const(0, 1)) | have)
+
+    def _give(self, m: Module, bank: Bank, port: _Port) -> None:
+        """Each process keeps the word that it read, also when another reads the next."""
+        processes = port.processes
+        for process in processes:
+            word, answer = self._words[bank, process], self._rdata[bank]
+            if len(processes) == 1:
+                m.d.comb += word.eq(answer)
+                continue
+            pairs = zip(port.requests, port.claims, strict=True)
+            mine = reduce(or_, (r[0] for r, c in pairs if c.user is process))
+            fresh = Signal(name=f"{word.name}_fresh")
+            kept = Signal(len(word), name=f"{word.name}_kept", reset_less=True)
+            m.d.comb += word.eq(Mux(fresh, answer, kept))
+            m.d.sync += [fresh.eq(mine), kept.eq(word)]
 
     def _build_register(self, m: Module, bank: Bank) -> None:
         register = self.register(bank)
@@ -184,6 +275,10 @@ class Memories:
                 m.d.comb += outside.ren.eq(0)
             if bank not in self._writes and outside.wen is not None:
                 m.d.comb += outside.wen.eq(0)
+            if bank not in self._reads and outside.rreq is not None:
+                m.d.comb += outside.rreq.eq(0)
+            if bank not in self._writes and outside.wreq is not None:
+                m.d.comb += outside.wreq.eq(0)
 
     def _drive(
         self, m: Module, port: _Port, enable: Signal | None, address: Signal | None,

@@ -93,11 +93,15 @@ class Island:
 
     ``advance`` is 0 in the cycles in which everything in the module keeps its state, but for what
     is in the domain :data:`FREE`.
+
+    Attributes:
+        shares: whether it also holds until it is granted memory ports that others share.
     """
 
     m: Module
     streams: Streams
     names: Callable[[str], str]
+    shares: bool = False
     advance: Signal = field(default_factory=lambda: Signal(name="advance"))
     _steps: dict[Node, _Step] = field(default_factory=dict)
     _over: list[Value] = field(default_factory=list)
@@ -107,7 +111,7 @@ class Island:
         for group in groups:
             reached = Const(1, 1)
             for node in group:
-                step = self._step(node, is_last=node is group[-1])
+                step = self._step(node, is_last=node is group[-1] and not self.shares)
                 self.m.d.comb += step.reached.eq(reached)
                 reached = step.reached & step.done
             self._over.append(reached)
@@ -194,9 +198,9 @@ class Island:
         m.d.comb += issue.eq(here & slot)
         return words, issue
 
-    def finish(self) -> None:
-        """Drive ``advance``."""
-        self.m.d.comb += self.advance.eq(reduce(and_, self._over, Const(1, 1)))
+    def finish(self, granted: Sequence[Value]) -> None:
+        """Drive ``advance``; ``granted`` are further conditions of it."""
+        self.m.d.comb += self.advance.eq(reduce(and_, [*self._over, *granted], Const(1, 1)))
 
 
 def _stream(node: Node) -> IrValue:
