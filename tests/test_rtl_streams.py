@@ -1,5 +1,6 @@
 """Streams and regions of processes in hardware: what the evaluator computes, or waits for."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Apply, Binary, BinaryKind, Call, Func, Value
 from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import UInt, bool_, float32, index, int8, int32
-from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.rtl.kernel import KernelComponent, emit_verilog
 from allo_rtl.sim import pysim
 from allo_rtl.sim.marshal import from_words, to_words
 
@@ -510,3 +511,47 @@ def test_streams_are_inside():
     assert error.message == (
         "into is a stream, and the top function's arguments are numbers and arrays"
     )
+
+
+def test_a_shared_port_is_asked_for_when_the_word_is_there():
+    """What is taken and stored in one cycle: the port is free before the word comes."""
+    n = 4
+    feeder = source(2 * n, 1, pipelined=False)
+    a, b = Value(int32[2 * n], "A"), Value(int32[2 * n], "B")
+    one, two = stream(1, name="one"), stream(1, name="two")
+    w = ProcessWriter(one, two, b)
+    with w.loop("i", n) as i:
+        w.put(two, w.get(one))
+        w.store(w.get(one), b, i)
+    passing = w.func("passing")
+    b, two = Value(int32[2 * n], "B"), stream(1, name="two")
+    w = ProcessWriter(two, b)
+    with w.loop("i", n) as i:
+        w.store(w.get(two), b, AffineExpr.of(i) + n)
+    last = w.func("last")
+    b = Value(int32[2 * n], "B")
+    one, two = stream(1, name="one"), stream(1, name="two")
+    top = region((a, b), (one, two), (feeder, a, one), (passing, one, two, b), (last, two, b))
+    agree(module_of(feeder, passing, last, top), [numbers(2 * n), zeros(2 * n)])
+
+
+def test_the_report_lists_streams():
+    work = mapped(8, triple, (1, 100), element=int8)
+    report = build_report(design_of(chain(8, [work], (1, 100), int8)))
+    assert [(s.name, s.func, s.depth, s.width, s.storage) for s in report.streams] == [
+        ("link0", "top", 1, 8, "registers"), ("link1", "top", 100, 8, "block RAM")
+    ]  # fmt: skip
+    assert report.latency is None
+    text = str(report)
+    assert "link0: 1 value of 8 bits, registers" in text
+    assert "link1: 100 values of 8 bits, block RAM" in text
+
+
+def test_names_in_verilog():
+    """One module for each function, and one for all FIFOs of one kind."""
+    text = emit_verilog(design_of(chain(8, [mapped(8, triple)], (2, 2))))
+    modules = re.findall(r"^module (\w+)", text, re.MULTILINE)
+    assert modules == ["top_fifo_32x2", "top_source", "top_work", "top_sink", "top"]
+    assert text.count("top_fifo_32x2 link") == 2
+    for name in ("into_data", "into_valid", "into_ready", "out_data", "out_valid", "out_ready"):
+        assert re.search(rf"put.* {name};$", text, re.MULTILINE)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
+from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
 
 WIDTH = 100
 """Columns that a plain-text report keeps to."""
@@ -115,6 +115,8 @@ def _totals(report: KernelReport, measured: int | None) -> Table:
     table.add_row("longest chain", f"{report.critical_ns:.2f} ns of {1e3 / report.clock_mhz:.2f}")
     for number, memory in enumerate(report.memories):
         table.add_row("" if number else "memories", _memory(memory))
+    for number, stream in enumerate(report.streams):
+        table.add_row("" if number else "streams", _stream(stream))
     for number, (unit, count) in enumerate(report.units):
         table.add_row("" if number else "units", f"{count} × {unit}")
     return table
@@ -129,6 +131,11 @@ def _time(microseconds: float) -> str:
 def _memory(memory: MemoryReport) -> str:
     banks = f"{memory.banks} × " if memory.banks > 1 else ""
     return f"{memory.name}: {banks}{memory.depth:,} words of {memory.width} bits, {memory.storage}"
+
+
+def _stream(stream: StreamReport) -> str:
+    values = f"{stream.depth:,} value{'s' if stream.depth > 1 else ''}"
+    return f"{stream.name}: {values} of {stream.width} bits, {stream.storage}"
 
 
 def rich_boards(rows: Sequence[BoardRow]) -> Table:
@@ -173,6 +180,7 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
         "critical_ns": report.critical_ns,
         "loops": [_loop_data(loop) for loop in report.loops],
         "memories": [_memory_data(memory) for memory in report.memories],
+        "streams": [_stream_data(stream) for stream in report.streams],
         "units": dict(report.units),
         "notes": list(report.notes),
     }
@@ -205,6 +213,16 @@ def _row_data(row: ChartRow) -> dict[str, Any]:
         "start": row.start,
         "end": row.end,
         "loc": _place(row.loc),
+    }
+
+
+def _stream_data(stream: StreamReport) -> dict[str, Any]:
+    return {
+        "name": stream.name,
+        "func": stream.func,
+        "storage": stream.storage,
+        "depth": stream.depth,
+        "width": stream.width,
     }
 
 

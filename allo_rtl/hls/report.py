@@ -70,6 +70,20 @@ class MemoryReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReport:
+    """One stream: a FIFO of ``depth`` values of ``width`` bits, made in the region ``func``.
+
+    ``storage`` is "registers", "LUT RAM" or "block RAM".
+    """
+
+    name: str
+    func: str
+    storage: str
+    depth: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
 class KernelReport:
     """Everything known of a kernel after compilation.
 
@@ -87,6 +101,7 @@ class KernelReport:
     memories: tuple[MemoryReport, ...]
     units: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
+    streams: tuple[StreamReport, ...] = ()
 
     def __str__(self) -> str:
         from allo_rtl.hls.render import render_table

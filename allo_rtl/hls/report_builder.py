@@ -9,7 +9,8 @@ from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Repeat, Sequ
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
+from allo_rtl.hls.processes import fifo_shape, made_streams
+from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.rewrite import loops
@@ -51,7 +52,18 @@ def build_report(design: Design) -> KernelReport:
         memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),
         units=_units(design),
         notes=tuple(notes),
+        streams=tuple(_streams(design)),
     )
+
+
+def _streams(design: Design) -> Iterator[StreamReport]:
+    for function in reversed(design.functions):
+        for stream in made_streams(function.control.func):
+            shape = fifo_shape(stream, design.device)
+            yield StreamReport(
+                stream.name or "stream", function.name, shape.storage.value, shape.depth,
+                shape.width,
+            )  # fmt: skip
 
 
 def _loops(

@@ -241,8 +241,9 @@ class KernelComponent(wiring.Component):
         streams = Streams(self._stream_ends(func, fifos))
         island = Island(m, streams, names, self._shares()) if self._is_island() else None
         advance = Const(1, 1) if island is None else island.advance
+        holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
-        memories = Memories(storage, self._outside(func), advance if island else None)
+        memories = Memories(storage, self._outside(func), *holds)
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
         multipliers = Multipliers(m, self.function.shared, names)

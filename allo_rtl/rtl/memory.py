@@ -19,6 +19,7 @@ from allo_rtl.hls.node import Bank
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.arbiter import round_robin
+from allo_rtl.rtl.streams import FREE
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,15 @@ class Memories:
         outside: signals of each bank of the arrays that are ports.
         advance: 1 when the function does not hold (see :class:`~allo_rtl.rtl.streams.Island`);
             None when it never does.
+        settled: 1 when what the function takes from streams in this cycle is there.
     """
 
     def __init__(
         self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals],
-        advance: Value | None = None,
+        advance: Value | None = None, settled: Value | None = None,
     ) -> None:
         self._advance = advance
+        self._settled = settled if settled is not None else Const(1, 1)
         self._storage = storage
         self._outside = outside
         self._names = _unique_names(storage)
@@ -104,7 +107,7 @@ class Memories:
         self._registers: dict[Bank, Signal] = {}
         self._words: dict[tuple[Bank, object], Signal] = {}
         self.granted: list[Value] = []
-        """After :meth:`build`: 1 when the function has a shared port, or does not ask for it."""
+        """After :meth:`build`, for each shared port: 1 unless the function has to wait for it."""
 
     def name(self, bank: Bank) -> str:
         """The signal name of a bank."""
@@ -132,7 +135,8 @@ class Memories:
         """Ask for a word; it is on the answered signal from the next cycle on."""
         if bank not in self._rdata:
             outside = self._outside.get(bank)
-            known = outside.rdata if outside else None
+            # Of a shared port the function sees the word that it read when it goes on.
+            known = outside.rdata if outside and outside.rreq is None else None
             self._rdata[bank] = known if known is not None else Signal(
                 self._bits(bank), name=f"{self.name(bank)}_rdata"
             )
@@ -209,19 +213,15 @@ class Memories:
                     self._build_memory(m, bank)
         for bank, port in self._reads.items():
             outside = self._outside.get(bank)
-            shared = (outside.rreq, outside.rgnt) if outside else (None, None)
-            self._grant(m, port, f"{self.name(bank)}_read", *shared)
+            self._grant(m, port, f"{self.name(bank)}_read", outside.rgnt if outside else None)
             self._give(m, bank, port)
         for bank, port in self._writes.items():
             outside = self._outside.get(bank)
-            shared = (outside.wreq, outside.wgnt) if outside else (None, None)
-            self._grant(m, port, f"{self.name(bank)}_write", *shared)
+            self._grant(m, port, f"{self.name(bank)}_write", outside.wgnt if outside else None)
         self._tie_off(m)
 
-    def _grant(
-        self, m: Module, port: _Port, name: str, ask: Signal | None, granted: Signal | None
-    ) -> None:
-        """Let the processes that share a port have it in turn; ask for it where it is outside."""
+    def _grant(self, m: Module, port: _Port, name: str, granted: Signal | None) -> None:
+        """Let the processes that share a port have it in turn, when it is ``granted`` itself."""
         processes = port.processes
         have: Value = Const(1, 1) if granted is None else granted
         mine = dict.fromkeys([None, *processes], have)
@@ -231,10 +231,6 @@ class Memories:
         for claim in port.claims:
             if claim.grant is not None:
                 m.d.comb += claim.grant.eq(mine[claim.user])
-        if ask is not None:
-            m.d.comb += ask.eq(port.wants(None, *processes))
-            own = [c.want for c in port.claims if c.grant is None and c.want is not None]
-            self.granted.append(~reduce(or_, own, Const(0, 1)) | have)
 
     def _give(self, m: Module, bank: Bank, port: _Port) -> None:
         """Each process keeps the word that it read, also when another reads the next."""
@@ -263,10 +259,50 @@ class Memories:
     def _build_port(self, m: Module, bank: Bank) -> None:
         outside = self._outside[bank]
         if bank in self._reads:
-            self._drive(m, self._reads[bank], outside.ren, outside.raddr, None, self._advance)
+            port, allowed = self._reads[bank], self._advance
+            if outside.rreq is not None and outside.rgnt is not None:
+                allowed, past = self._ask(m, port, outside.rreq, outside.rgnt)
+                self._keep(m, bank, allowed, past)
+            self._drive(m, port, outside.ren, outside.raddr, None, allowed)
         if bank in self._writes:
-            port = self._writes[bank]
-            self._drive(m, port, outside.wen, outside.waddr, outside.wdata, self._advance)
+            port, allowed = self._writes[bank], self._advance
+            if outside.wreq is not None and outside.wgnt is not None:
+                allowed, _ = self._ask(m, port, outside.wreq, outside.wgnt)
+            self._drive(m, port, outside.wen, outside.waddr, outside.wdata, allowed)
+
+    def _ask(
+        self, m: Module, port: _Port, request: Signal, granted: Signal
+    ) -> tuple[Value, Signal]:
+        """Use a port that others share: (whether it may be used, whether it was before).
+
+        The function holds until it is granted.  When it holds on for another port it has used
+        this one, and remembers that.  It asks when addresses and data are there, which a get of
+        the same cycle may decide.
+        """
+        name = request.name.removesuffix("req")
+        past, done = Signal(name=f"{name}past"), Signal(name=f"{name}done")
+        own = [c.want for c in port.claims if c.grant is None and c.want is not None]
+        want, now = reduce(or_, own, Const(0, 1)), granted & self._settled
+        called = reduce(or_, (c.want for c in port.claims if c.grant is not None), Const(0, 1))
+        m.d.comb += [request.eq((want & self._settled & ~past) | called)]
+        m.d.comb += done.eq(~want | past | now)
+        if own:
+            assert self._advance is not None
+            m.d[FREE] += past.eq((past | (want & now)) & ~self._advance)
+            self.granted.append(done)
+        return (now & ~past) | called, past
+
+    def _keep(self, m: Module, bank: Bank, used: Value, past: Signal) -> None:
+        """Show the word of the read before until the function goes on."""
+        word, answer = self._rdata[bank], self._outside[bank].rdata
+        assert answer is not None
+        if self._advance is None:  # only what it calls reads, and keeps its words itself
+            m.d.comb += word.eq(answer)
+            return
+        old = Signal(len(word), name=f"{word.name}_old", reset_less=True)
+        m.d.comb += word.eq(Mux(past, old, answer))
+        with m.If(used & ~past):
+            m.d[FREE] += old.eq(answer)
 
     def _tie_off(self, m: Module) -> None:
         """Port groups that are declared but not used stay idle."""

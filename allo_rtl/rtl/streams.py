@@ -95,6 +95,7 @@ class Island:
     is in the domain :data:`FREE`.
 
     Attributes:
+        settled: 1 when the stream operations of this cycle are done.
         shares: whether it also holds until it is granted memory ports that others share.
     """
 
@@ -103,6 +104,7 @@ class Island:
     names: Callable[[str], str]
     shares: bool = False
     advance: Signal = field(default_factory=lambda: Signal(name="advance"))
+    settled: Signal = field(default_factory=lambda: Signal(name="settled"))
     _steps: dict[Node, _Step] = field(default_factory=dict)
     _over: list[Value] = field(default_factory=list)
 
@@ -200,7 +202,10 @@ class Island:
 
     def finish(self, granted: Sequence[Value]) -> None:
         """Drive ``advance``; ``granted`` are further conditions of it."""
-        self.m.d.comb += self.advance.eq(reduce(and_, [*self._over, *granted], Const(1, 1)))
+        self.m.d.comb += [
+            self.settled.eq(reduce(and_, self._over, Const(1, 1))),
+            self.advance.eq(reduce(and_, granted, self.settled)),
+        ]
 
 
 def _stream(node: Node) -> IrValue:
