@@ -11,6 +11,7 @@ from allo_rtl.errors import IllegalScheduleError
 from allo_rtl.sim.marshal import Signature, call_with_numpy
 from allo_rtl.sim.pysim import run
 from examples.polybench import kernels, sizes
+from examples.polybench.lanes import LANES
 from examples.polybench.published import PUBLISHED
 from examples.polybench.references import REFERENCES
 
@@ -72,6 +73,36 @@ def test_the_published_schedules_at_the_published_sizes(name, size):
     wanted = outputs(plain(name, params).build(), [a.copy() for a in args])
     for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
         assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize("size", ["TINY", "MINI", *LARGE])
+@pytest.mark.parametrize("name", NAMES)
+def test_sums_that_take_turns_are_the_same_sums(name, size):
+    params = getattr(sizes, size)[name]
+    schedule, reference = LANES[name](params, (6, 6, 3)), plain(name, params)
+    if size == "TINY":
+        assert allo.verify(reference, schedule).proved
+    args = arguments(schedule)
+    wanted = outputs(reference.build(), [a.copy() for a in args])
+    for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
+        assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    ("name", "lanes", "cycles"),
+    [
+        ("gemm", (55,), 201_000),
+        ("syr2k", (80,), 168_000),
+        pytest.param("jacobi_2d", (), 57_700, marks=pytest.mark.long),
+    ],
+)
+def test_a_medium_kernel_is_built_in_seconds(name, lanes, cycles):
+    """A start every cycle in every loop: not many cycles more than iterations."""
+    rtl = LANES[name](sizes.MEDIUM[name], lanes).build(
+        target="rtl", device="ultrascale+", clock_mhz=300
+    )
+    assert all(x.ii in (None, 1) for x in rtl.report().loops)
+    assert rtl.predicted_cycles <= cycles
 
 
 @pytest.mark.parametrize("size", ["TINY", "MINI", "SMALL", "MEDIUM"])

@@ -17,7 +17,7 @@ from . import kernels
 
 type Sizes = Sequence[int]
 
-TURNS = 12
+TURNS = 10
 """Sums that take turns, at least: cycles from the reading of a sum until it may be read again."""
 
 
@@ -63,12 +63,21 @@ def _product(s: allo.Schedule, loops: str, sizes: Sizes, lanes: int, B: str, out
     _banks(s, found, (B, 2), (out, 2))
 
 
+def _elements(s: allo.Schedule, loop: str, found: int, *arrays: tuple[str, int]) -> None:
+    """A few elements at once; their number divides the lanes of the sums, as banks have to."""
+    few = divisor(found, 5)
+    if few > 1:
+        s.split(loop, few)
+    s.pipeline(f"{loop}.outer" if few > 1 else loop)
+    _banks(s, few, *arrays)
+
+
 def two_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     P, _, R, S = sizes
     s = allo.customize(kernels.two_mm, instantiate=list(sizes))
     _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes[0], "B", "mm1:out")
     _product(s, "mm2:i mm2:j mm2:k", (P, S), lanes[-1], "C", "mm2:out")
-    s.pipeline("ele_add:j2")
+    _elements(s, "ele_add:j2", divisor(S, lanes[-1]), ("ele_add:Y", 2), ("ele_add:out", 2))
     return s
 
 
@@ -88,7 +97,7 @@ def three_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
 def gemm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     s = allo.customize(kernels.gemm, instantiate=list(sizes))
     _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes[0], "B", "out_AB")
-    s.pipeline("j2")
+    _elements(s, "j2", divisor(sizes[2], lanes[0]), ("C", 2), ("out", 2))
     return s
 
 
@@ -151,7 +160,7 @@ def symm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     _turns(s, "compute_sum:i1", "compute_sum:k1", M, N // found)
     for loop in ("compute_sum:j1", "update_sum:j"):
         _cut(s, loop, N, found)
-    s.pipeline("scale_C:j2")
+    _elements(s, "scale_C:j2", found, ("C", 2), ("out", 2))
     _banks(s, found, ("B", 2), ("B_again", 2), ("summ", 2))
     return s
 
@@ -173,8 +182,8 @@ def _rank_update(
     found = divisor(N, lanes[0])
     _turns(s, "i1", "k1", N, N // found)
     _cut(s, "j1", N, found)
-    s.pipeline("j0")
-    s.pipeline("j2")
+    _elements(s, "j0", found, ("C", 2), ("scaled", 2))
+    _elements(s, "j2", found, ("out", 2))
     _banks(s, found, ("buffer", 2), *((array, 1) for array in by_column))
     return s
 
@@ -184,8 +193,8 @@ def trmm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.trmm_rows, instantiate=[M, N])
     found = _cut(s, "j", N, min(lanes[0], max(1, N // TURNS)))
-    s.pipeline("j0")
-    s.pipeline("j1")
+    _elements(s, "j0", found)
+    _elements(s, "j1", found)
     _banks(s, found, ("B", 2), ("row", 1))
     return s
 
