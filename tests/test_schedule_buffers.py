@@ -108,6 +108,22 @@ def test_the_array_is_touched_once_an_element_in_hardware():
     assert inside[1] == {"use C_buf", "set C_buf"}
 
 
+def slopes(A: int32[5, 5, 5]):
+    for i in range(1, 5):
+        for j in range(4):
+            for k in range(5):
+                A[i, j, k] = A[i - 1, j + 1, k] + 1
+
+
+def test_the_loops_of_a_copy_have_names_of_their_own():
+    s = customize(slopes)
+    s.buffer_at("A", "j")
+    assert [n for n, _ in s.get_loops().S_i_0] == [
+        "i", "j", "A_init", "A_init_1", "k_init", "k", "A_back", "A_back_1", "k_back",
+    ]  # fmt: skip
+    unchanged(s, slopes)
+
+
 def solve(A: int32[8, 8], B: int32[8, 8]):
     for i in range(8):
         for j in range(8):

@@ -28,8 +28,8 @@ from allo_rtl.schedule.loops import (
     check_made_outside,
     counter_ranges,
     fresh_array_name,
-    fresh_name,
     replace_loop,
+    unused,
 )
 from allo_rtl.schedule.shared import check_shared
 
@@ -209,7 +209,10 @@ class _Copies:
     def nest(self, suffix: str) -> Block:
         """``init``: from the array to the buffer; ``back``: from the buffer to the array."""
         loc = self.place.loop.loc
-        ivs = [Value(index, self._name(d, suffix)) for d in self.window.kept]
+        taken = {loop.name for loop in all_loops((self.place.nest[0],))}
+        ivs = [
+            Value(index, unused(f"{self._name(d)}_{suffix}", taken)) for d in self.window.kept
+        ]
         inside = tuple(map(AffineExpr.of, ivs))
         at = list(self.window.bases)
         for d, iv in zip(self.window.kept, inside, strict=True):
@@ -245,12 +248,12 @@ class _Copies:
         upper = (full,) if high + extent <= end else (full, AffineExpr.constant(end) - base)
         return lower, upper
 
-    def _name(self, dim: int, suffix: str) -> str:
-        """After the loop that runs along the dimension, when there is one."""
+    def _name(self, dim: int) -> str:
+        """That of the loop that runs along the dimension, when there is one."""
         inner = {loop.iv: loop.name for loop in all_loops(self.place.loop.body)}
         for op in walk(self.place.loop.body):
             if isinstance(op, Load | Store) and op.array is self.array:
                 for value in sorted(op.index[dim].values, key=lambda v: v.uid):
                     if value in inner:
-                        return fresh_name(self.place.nest[0], f"{inner[value]}_{suffix}")
-        return fresh_name(self.place.nest[0], f"{self.array.name}_{suffix}")
+                        return inner[value]
+        return self.array.name
