@@ -3,6 +3,7 @@
 import pytest
 import test_fuzz_schedules as corpus
 import test_schedule_buffers as buffers
+import test_schedule_hierarchy as hierarchy
 from typer.testing import CliRunner
 
 import allo_rtl as allo
@@ -21,7 +22,8 @@ def float_rows(A: float32[4, 6]) -> float32[4]:
 
 KERNELS = [
     *corpus.KERNELS, buffers.blur, buffers.stages, buffers.strided, buffers.triangle,
-    buffers.longer, buffers.sweep, buffers.in_place, float_rows,
+    buffers.longer, buffers.sweep, buffers.in_place, buffers.slopes, float_rows,
+    hierarchy.top, hierarchy.rows, hierarchy.conditional, hierarchy.scaled,
 ]  # fmt: skip
 
 
