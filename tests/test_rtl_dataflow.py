@@ -1,0 +1,49 @@
+"""Regions as users write them, in hardware: the simulator's results, run after run."""
+
+import numpy as np
+import pytest
+import test_dataflow as designs
+from ir_writer import agree
+
+import allo_rtl.dataflow as df
+from allo_rtl.ir.legalize import legalize
+from allo_rtl.ir.types import ArrayType
+
+NAMES = (
+    "four_stages", "fork_and_join", "running_sum", "matrix_vector", "output_stationary",
+    "weight_stationary", "daisy_chain", "tiled", "convolution", "two_levels",
+)  # fmt: skip
+
+
+def small_args(module):
+    """Numbers below ten in every array."""
+    dice = np.random.default_rng(1)
+
+    def array(type_):
+        return dice.integers(0, 10, type_.shape).astype(object)
+
+    args = module.top_func.args
+    return [array(v.type) if isinstance(v.type, ArrayType) else 3 for v in args]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_regions(name, pipelined):
+    schedule = df.customize(getattr(designs, name), opt_default=pipelined)
+    module = legalize(schedule.module)
+    agree(module, small_args(module))
+
+
+def test_a_systolic_array_in_verilator():
+    """Run after run, and after a reset."""
+    rtl = df.build(df.customize(designs.output_stationary, opt_default=True), target="rtl")
+    m, n, k = designs.M, designs.N, designs.K
+    for run in range(3):
+        a = np.arange(m * k, dtype=np.int32).reshape(m, k) - 7 * run
+        b = np.arange(k * n, dtype=np.int32).reshape(k, n) + run
+        c = np.zeros((m, n), np.int32)
+        rtl(a, b, c)
+        np.testing.assert_array_equal(c, a @ b)
+        if run == 1:
+            rtl.reset()
+    assert rtl.predicted_cycles is None
