@@ -187,8 +187,14 @@ class Accesses:
             assert isinstance(element, IntegerType)
             return self.graph.const(storage.word(bank.value, address.value), element)
         banks = [bank.value] if bank.is_const else place.banks
-        reads = [self._access(Kind.READ, op, Bank(op.array, b), (address,)) for b in banks]
-        return reads[0] if len(reads) == 1 else self.graph.multiplex(place.which, reads)
+        if len(banks) == 1:
+            return self._access(Kind.READ, op, Bank(op.array, banks[0]), (address,))
+        # Only the bank that is meant is asked, so that others can ask the rest at that time.
+        reads = [
+            self._access(Kind.READ, op, Bank(op.array, b), (address, self.graph.equals(bank, b)))
+            for b in banks
+        ]
+        return self.graph.multiplex(place.which, reads)
 
     def _access(
         self, kind: Kind, op: Load | Store | Alloc, bank: Bank, operands: tuple[Node, ...],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.conflicts import turns
 from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
 from allo_rtl.ir.layout import Layout
@@ -32,7 +33,11 @@ class PipelineResult:
 def resource_bound(nodes: Sequence[Node]) -> tuple[int, Bank | Value | None, Kind | None]:
     """Cycles one iteration needs of its busiest memory port or stream, and which that is."""
     uses = Counter[tuple[Bank | Value | None, Kind]]()
-    uses.update((n.bank, n.kind) for n in nodes if n.kind in _PORT)
+    ports: dict[tuple[Bank | Value | None, Kind], list[Node]] = {}
+    for node in nodes:
+        if node.kind in _PORT:
+            ports.setdefault((node.bank, node.kind), []).append(node)
+    uses.update({port: turns(users) for port, users in ports.items()})
     uses.update((n.stream.stream, n.kind) for n in nodes if n.stream and n.kind in _STREAM)
     if not uses:
         return 1, None, None
@@ -56,7 +61,7 @@ def pipeline(problem: Problem, loop: For) -> PipelineResult:
         raise _impossible(loop, goal, _recurrence_limit(found, problem.edges), ii)
     if ii == 1:
         return PipelineResult(found, "one iteration a cycle")
-    if ii == least > goal:
+    if ii > goal and (ii == least or not any(e.distance for e in problem.edges)):
         return PipelineResult(found, _port_limit(least, bank, kind))
     if ii > goal:
         return PipelineResult(found, _recurrence_limit(found, problem.edges), recurrence=True)

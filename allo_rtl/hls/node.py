@@ -51,7 +51,7 @@ class Kind(Enum):
     SELECT = "select"  # operands: condition, if_true, if_false
     CAST = "cast"
     FLOAT = "float"  # a floating-point operation on bit patterns
-    READ = "read"  # operands: address; one bank, one cycle
+    READ = "read"  # operands: address, and where the bank varies enable; one bank, one cycle
     WRITE = "write"  # operands: address, data, enable
     REG_READ = "reg_read"
     REG_WRITE = "reg_write"  # operands: data, enable

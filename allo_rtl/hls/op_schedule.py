@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from allo_rtl.hls.conflicts import apart
 from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.widths import Shape
@@ -89,7 +90,10 @@ def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
     order = _priority_order(problem, forward)
     limit = 2 * sum(u.latency + 2 for u in problem.units.values()) + len(problem.nodes) + 8
     for _ in range(_MAX_ROUNDS):
-        placed = _place(problem, order, forward, floor, ii)
+        try:
+            placed = _place(problem, order, forward, floor, ii)
+        except PortsTaken:
+            return None
         moved = False
         for edge in back:
             assert ii is not None
@@ -145,6 +149,10 @@ def _drain(
     return order
 
 
+class PortsTaken(Exception):
+    """In this interval there is no cycle left for an access."""
+
+
 class _Placement:
     """One greedy pass: keeps the cycles found so far and the ports taken."""
 
@@ -154,7 +162,7 @@ class _Placement:
         self.start: dict[Node, int] = {}
         self.ready: dict[Node, int] = {}
         self.offset: dict[Node, float] = {}
-        self.taken: set[tuple[Bank, Kind, int]] = set()
+        self.taken: dict[tuple[Bank, Kind, int], list[Node]] = {}
         self.critical = 0.0
 
     def arrival(self, node: Node, floor: int) -> tuple[int, float]:
@@ -200,14 +208,32 @@ class _Placement:
         return model.mux(ways, bits) if node.kind is Kind.REG_WRITE else 0.0
 
     def _reserve(self, node: Node, cycle: int, offset: float) -> tuple[int, float]:
-        """The first cycle from ``cycle`` on in which the node's port is free."""
+        """The first cycle from ``cycle`` on in which the node's port is free, or shared.
+
+        Raises PortsTaken when there is none.
+        """
         assert node.bank is not None
-        first = cycle
-        while (slot := (node.bank, node.kind, cycle % self.ii if self.ii else cycle)) in self.taken:
-            cycle += 1
-            assert self.ii is None or cycle - first < self.ii, "more accesses than slots"
-        self.taken.add(slot)
-        return cycle, offset if cycle == first else 0.0
+        at = cycle
+        while self.ii is None or at - cycle < self.ii:
+            slot = at % self.ii if self.ii else at
+            users = self.taken.setdefault((node.bank, node.kind, slot), [])
+            found = self._shared(node, at, users)
+            if found is not None:
+                users.append(node)
+                return found, offset if found == cycle else 0.0
+            at += 1
+        raise PortsTaken
+
+    def _shared(self, node: Node, cycle: int, users: Sequence[Node]) -> int | None:
+        """The cycle, of those of one slot, in which the port is the node's; None for none.
+
+        Accesses that are in different banks in each iteration can share one cycle.
+        """
+        if not users:
+            return cycle
+        common = self.start[users[0]]
+        fits = common >= cycle and all(apart(node, user) for user in users)
+        return common if fits else None
 
 
 def _place(

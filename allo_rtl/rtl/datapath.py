@@ -140,9 +140,10 @@ class Datapath:
                 self._made[node] = self._memories.register(node.bank)
             case Kind.READ:
                 assert node.bank is not None
-                address = self.at(node.operands[0], start)
+                address, *enable = (self.at(o, start) for o in node.operands)
+                condition = self._active[start] & enable[0] if enable else self._active[start]
                 self._made[node] = self._signal(
-                    node, self._memories.read(node.bank, self._active[start], address)
+                    node, self._memories.read(node.bank, condition, address)
                 )
             case Kind.WRITE | Kind.REG_WRITE:
                 self._write(node, start)

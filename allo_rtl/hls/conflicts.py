@@ -1,0 +1,54 @@
+"""Accesses of one array that never meet in a bank, so that they can share a cycle of its port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from allo_rtl.hls.node import Node
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Load, Store
+from allo_rtl.ir.types import Partition
+
+
+def apart(a: Node, b: Node) -> bool:
+    """Whether two accesses of an array certainly touch different banks in each iteration.
+
+    So they do where the subscripts of a partitioned dimension differ by a constant that is no
+    multiple of a cyclic factor, is not 0 (complete), or is a block or more.  Then they can have
+    the port of one bank in the same cycle, because at most one of them asks for it.
+    """
+    if not (isinstance(a.access, Load | Store) and isinstance(b.access, Load | Store)):
+        return False
+    if a.access.array is not b.access.array:
+        return False
+    layout = Layout(a.access.array.array)
+    pairs = zip(a.access.index, b.access.index, strict=True)
+    return any(_in_two(layout, dim, x - y) for dim, (x, y) in enumerate(pairs))
+
+
+def _in_two(layout: Layout, dim: int, gap: AffineExpr) -> bool:
+    """Whether subscripts of one dimension that are ``gap`` apart lie in different banks."""
+    parts = layout.type.partition
+    part = parts[dim] if parts else None
+    if part is None or not gap.is_constant:
+        return False
+    match part.kind:
+        case Partition.Cyclic:
+            return gap.const % layout.bank_counts[dim] != 0
+        case Partition.Block:
+            return abs(gap.const) >= layout.bank_shape[dim]
+    return gap.const != 0
+
+
+def turns(nodes: Iterable[Node]) -> int:
+    """Cycles that accesses of one port take when those that never meet share one."""
+    groups: list[list[Node]] = []
+    for node in nodes:
+        fitting = (g for g in groups if all(apart(node, other) for other in g))
+        group = next(fitting, None)
+        if group is None:
+            groups.append([node])
+        else:
+            group.append(node)
+    return len(groups)
