@@ -53,6 +53,20 @@ def test_products_of_one_iteration_each_have_their_own():
     assert multipliers(agree(s)) == 2
 
 
+def test_products_of_one_cycle_do_not_share_though_another_loop_could():
+    def three(a: uint32[6], b: uint32[6], c: uint32[6]):
+        for i in range(6):
+            b[i] = a[i] * b[i]
+            c[i] = a[i] * c[i]
+        for j in range(6):
+            c[j] = b[j] * c[j]
+
+    s = allo.customize(three)
+    s.pipeline("i")
+    s.pipeline("j")
+    assert multipliers(agree(s)) == 2
+
+
 def test_products_in_turn_within_one_interval_have_one():
     def cubes(a: uint32[6], b: uint32[6]) -> uint32:
         last: uint32 = 1

@@ -62,7 +62,7 @@ def pipeline(problem: Problem, loop: For) -> PipelineResult:
     if ii == 1:
         return PipelineResult(found, "one iteration a cycle")
     if ii > goal and (ii == least or not any(e.distance for e in problem.edges)):
-        return PipelineResult(found, _port_limit(least, bank, kind))
+        return PipelineResult(found, _port_limit(ii, bank, kind))
     if ii > goal:
         return PipelineResult(found, _recurrence_limit(found, problem.edges), recurrence=True)
     return PipelineResult(found, "as asked")

@@ -92,8 +92,11 @@ def schedule(problem: Problem, ii: int | None) -> OpSchedule | None:
     for _ in range(_MAX_ROUNDS):
         try:
             placed = _place(problem, order, forward, floor, ii)
-        except PortsTaken:
-            return None
+        except PortsTaken as taken:
+            if all(floor[user] >= taken.cycle for user in taken.users):
+                return None
+            floor |= {user: max(floor[user], taken.cycle) for user in taken.users}
+            continue
         moved = False
         for edge in back:
             assert ii is not None
@@ -150,7 +153,12 @@ def _drain(
 
 
 class PortsTaken(Exception):
-    """In this interval there is no cycle left for an access."""
+    """No cycle is left for an access, unless ``users`` of its port come as late as ``cycle``."""
+
+    def __init__(self, users: Sequence[Node], cycle: int) -> None:
+        super().__init__()
+        self.users = users
+        self.cycle = cycle
 
 
 class _Placement:
@@ -213,7 +221,7 @@ class _Placement:
         Raises PortsTaken when there is none.
         """
         assert node.bank is not None
-        at = cycle
+        at, early = cycle, PortsTaken((), cycle)
         while self.ii is None or at - cycle < self.ii:
             slot = at % self.ii if self.ii else at
             users = self.taken.setdefault((node.bank, node.kind, slot), [])
@@ -221,8 +229,10 @@ class _Placement:
             if found is not None:
                 users.append(node)
                 return found, offset if found == cycle else 0.0
+            if not early.users and all(apart(node, user) for user in users):
+                early = PortsTaken(users, at)
             at += 1
-        raise PortsTaken
+        raise early
 
     def _shared(self, node: Node, cycle: int, users: Sequence[Node]) -> int | None:
         """The cycle, of those of one slot, in which the port is the node's; None for none.
