@@ -178,7 +178,7 @@ def adding(A: int32[3, 8], B: int32[8]):
         (adding, [("pipeline", "add_row:j")]),
         (adding, [("split", "add_row:j", 3), ("unroll", "add_row:j.outer")]),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_loops_in_calls_and_while_loops_and_as_often_as_data_say(kernel, steps):
     s = customize(kernel)
