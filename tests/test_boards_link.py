@@ -157,9 +157,15 @@ def test_run_that_does_not_end_is_reported_and_stopped_by_the_next_call():
     ("to_board", "to_host"),
     [
         (flip(40), clean), (flip(60), clean), (clean, flip(27)), (clean, flip(12)),
-        (drop(50), clean), (clean, drop(30)), (extra(32, 0x5A), clean), (extra(70, 0), clean),
-        (clean, extra(25, 0xA5)), (clean, extra(28, 0xA5)), (drop(60, 30), clean),
-        (clean, drop(28, 12)),
+        *(
+            # These wait until the board gives a frame up, in the time of a simulated board.
+            pytest.param(*faults, marks=pytest.mark.long)
+            for faults in (
+                (drop(50), clean), (clean, drop(30)), (extra(32, 0x5A), clean),
+                (extra(70, 0), clean), (clean, extra(25, 0xA5)), (clean, extra(28, 0xA5)),
+                (drop(60, 30), clean), (clean, drop(28, 12)),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_single_fault_is_repaired(add_board, to_board, to_host):
