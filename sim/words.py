@@ -166,9 +166,13 @@ def ints_of_words(words: Words, element: ScalarType) -> list[int]:
 
 
 def pattern_of(value: float | int, format_: FloatFormat) -> int:
-    """The bits of the number of a format that is nearest to ``value``; NaN is the canonical one."""
+    """The bits of the number of a format that is nearest to ``value``.
+
+    A double keeps all of its own in float64; a NaN in another format is the canonical one.
+    """
     if isinstance(value, float):
-        return floats.convert(FLOAT64, format_, int(np.float64(value).view(np.uint64)))
+        bits = int(np.float64(value).view(np.uint64))
+        return bits if format_ == FLOAT64 else floats.convert(FLOAT64, format_, bits)
     return floats.from_integer(format_, value)
 
 

@@ -1,12 +1,13 @@
 """Numpy in and out for every type: floating and fixed point, structs, wide integers."""
 
+import struct
 import warnings
 from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from allo_rtl.errors import CallError, DTypeWarning
@@ -87,6 +88,9 @@ def double_bits(x):
 doubles = st.floats(width=64, allow_subnormal=True) | st.builds(
     lambda m, e: m * 2.0**e, st.integers(-(1 << 13), 1 << 13), st.integers(-160, 130)
 )
+
+QUIET_NAN_1 = struct.unpack("<d", (0x7FF8000000000001).to_bytes(8, "little"))[0]
+"""A NaN that is not the canonical one."""
 
 # Scalars
 
@@ -200,6 +204,7 @@ def test_arrays_of_another_float_dtype_are_rounded_once(source, target, data):
 
 @given(st.sampled_from(FORMATS), st.lists(doubles, min_size=1, max_size=8))
 @settings(max_examples=300)
+@example(float64, [QUIET_NAN_1])
 def test_arrays_of_doubles_are_rounded_once(type_, numbers):
     expected = [eval_cast(type_, double_bits(x), float64) for x in numbers]
     if type_ != float64:
