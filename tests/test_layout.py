@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "frontend": {"ir"},
     "schedule": {"ir"},
     "library": {"ir", "frontend", "schedule"},
+    "primitives": {"ir", "schedule"},
     "backend": {"sim"},
     "hls": {"ir"},
     "rtl": {"ir", "hls"},
@@ -32,6 +33,7 @@ MAY_IMPORT = {
 # Schedule.build, and calling a region, hand over to the pages that join the stages; and compose
 # finds the library's own schedules.
 ALSO = {
+    "allo_rtl/primitives/unify.py": {"customize"},
     "allo_rtl/schedule/schedule.py": {"pipeline", "library", "customize"},
     "frontend/dataflow_dsl.py": {"dataflow"},
 }

@@ -1,0 +1,1 @@
+"""Transformations of whole kernels, under Allo's names."""
