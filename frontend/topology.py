@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from allo_rtl.errors import LanguageError, RaceWarning, SourceLoc
-from allo_rtl.ir.ops import Call, Func, Module, Value
+from allo_rtl.ir.ops import Call, Func, Module
 from allo_rtl.ir.races import Race, races
-from allo_rtl.ir.stream_ops import MakeStream, used
+from allo_rtl.ir.stream_ops import MakeStream, StreamOp, ends
 
 type Funcs = Mapping[str, Func]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """A process that writes to a stream, or reads from it, and where it first does."""
-
-    process: str
-    loc: SourceLoc | None
+type Ends = Sequence[tuple[Call, StreamOp]]
+"""The processes at an end of a stream, and what each first does there."""
 
 
 def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
     """What is wrong with a region, its streams first; ``funcs`` has its processes."""
     found: list[LanguageError] = []
     told: set[SourceLoc | None] = set()
+    connected = ends(region, funcs.__getitem__)
     for op in region.body:
         if not isinstance(op, MakeStream) or op.loc in told:
             continue
-        writers, readers = ends(region, funcs, op.result)
+        writers, readers = connected.get(op.result, ([], []))
         wrong = _several(op, writers, "writes to it", "writers")
         wrong += _several(op, readers, "reads it", "readers")
         found += wrong or _loose(op, writers, readers)
@@ -73,26 +69,10 @@ def _race(region: Func, race: Race) -> LanguageError:
     )
 
 
-def ends(region: Func, funcs: Funcs, stream: Value) -> tuple[list[End], list[End]]:
-    """The processes that write to a stream of a region, and those that read it."""
-    writers: list[End] = []
-    readers: list[End] = []
-    for call in region.body:
-        if not isinstance(call, Call) or stream not in call.args:
-            continue
-        func = funcs[call.callee]
-        inside = func.args[call.args.index(stream)]
-        uses = used(func, inside, funcs.__getitem__)
-        for side, ops in zip((writers, readers), uses, strict=True):
-            if ops:
-                side.append(End(call.callee, ops[0].loc))
-    return writers, readers
-
-
-def _several(op: MakeStream, found: list[End], does: str, what: str) -> list[LanguageError]:
+def _several(op: MakeStream, found: Ends, does: str, what: str) -> list[LanguageError]:
     if len(found) < 2:
         return []
-    notes = [(f"'{end.process}' {does} here", end.loc) for end in found[:2]]
+    notes = [(f"'{call.callee}' {does} here", use.loc) for call, use in found[:2]]
     return [
         LanguageError(
             f"the stream '{op.result.name}' has {len(found)} {what}",
@@ -104,10 +84,10 @@ def _several(op: MakeStream, found: list[End], does: str, what: str) -> list[Lan
     ]
 
 
-def _loose(op: MakeStream, writers: list[End], readers: list[End]) -> list[LanguageError]:
+def _loose(op: MakeStream, writers: Ends, readers: Ends) -> list[LanguageError]:
     if bool(writers) == bool(readers):
         return []
-    other, does, nobody = (
+    (call, use), does, nobody = (
         (writers[0], "writes to it", "reads it") if writers
         else (readers[0], "reads it", "writes to it")
     )  # fmt: skip
@@ -115,6 +95,6 @@ def _loose(op: MakeStream, writers: list[End], readers: list[End]) -> list[Langu
         LanguageError(
             f"nobody {nobody}: the stream '{op.result.name}' has one end",
             loc=op.loc,
-            notes=[(f"'{other.process}' {does} here", other.loc)],
+            notes=[(f"'{call.callee}' {does} here", use.loc)],
         )
     ]

@@ -347,8 +347,9 @@ class _Frame:
         frame = _Frame(self.context, callee, [self.get(a) for a in op.args])
         if self.func.dataflow:
             process = self.context.processes.spawn(op.callee, frame.run, op.loc)
+            sides = used(callee, self.context.module.func)
             for value, fifo in frame.streams.items():
-                writes, reads = used(callee, value, self.context.module.func)
+                writes, reads = sides.get(value, ([], []))
                 fifo.writer = process if writes else fifo.writer
                 fifo.reader = process if reads else fifo.reader
             return

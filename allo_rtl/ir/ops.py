@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from itertools import count
 from typing import ClassVar
 
@@ -552,10 +553,11 @@ class Module:
 
     def func(self, name: str) -> Func:
         """The function called ``name``; KeyError when there is none."""
-        for f in self.funcs:
-            if f.name == name:
-                return f
-        raise KeyError(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Func]:
+        return {f.name: f for f in reversed(self.funcs)}
 
     def global_(self, name: str) -> Global:
         """The module's array called ``name``; KeyError when there is none."""

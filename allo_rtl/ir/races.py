@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from math import inf
 
 import islpy as isl
 
@@ -18,7 +18,7 @@ from allo_rtl.ir import polyhedra
 from allo_rtl.ir.dependence import Access, accesses
 from allo_rtl.ir.ops import Call, For, Func, Module, SubView, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.stream_ops import MakeStream, used
+from allo_rtl.ir.stream_ops import ends
 from allo_rtl.ir.types import ArrayType
 
 
@@ -70,9 +70,9 @@ def races(module: Module, region: Func) -> Iterator[Race]:
         users = [(c, u) for c, u in users if u]
         if not any(use.is_store for _, uses in users for use in uses):
             continue
-        boxes = {id(c): _box(uses) for c, uses in users}
-        for (a, one), (b, other) in combinations(users, 2):
-            if b in after[a] or a in after[b] or _apart(boxes[id(a)], boxes[id(b)]):
+        for m, n in _close([_box(uses) for _, uses in users]):
+            (a, one), (b, other) = users[m], users[n]
+            if b in after[a] or a in after[b]:
                 continue
             if (found := _meet(one, other)) is not None:
                 uses, certain, cell = found
@@ -95,18 +95,9 @@ def _whole(value: Value, shares: Mapping[Value, SubView]) -> Value:
 def _followers(module: Module, region: Func, calls: Sequence[Call]) -> dict[Call, set[Call]]:
     """Which processes streams lead to, from each."""
     next_: dict[Call, set[Call]] = {c: set() for c in calls}
-    for op in region.body:
-        if not isinstance(op, MakeStream):
-            continue
-        ends: tuple[list[Call], list[Call]] = ([], [])
-        for call in calls:
-            if op.result in call.args:
-                func = module.func(call.callee)
-                sides = used(func, func.args[call.args.index(op.result)], module.func)
-                for side, ops in zip(ends, sides, strict=True):
-                    side.extend([call] if ops else [])
-        for writer in ends[0]:
-            next_[writer].update(ends[1])
+    for writers, readers in ends(region, module.func).values():
+        for writer, _ in writers:
+            next_[writer].update(reader for reader, _ in readers)
     return {c: _reached(c, next_) for c in calls}
 
 
@@ -233,6 +224,23 @@ def _box(uses: Sequence[Use]) -> _Box:
         (whole.dim_min_val(d).to_python(), whole.dim_max_val(d).to_python())
         for d in range(whole.dim(isl.dim_type.set))
     )
+
+
+def _close(boxes: Sequence[_Box]) -> list[tuple[int, int]]:
+    """The pairs of boxes that meet, in order; found by a sweep along the first dimension."""
+    found: list[tuple[int, int]] = []
+    active: list[int] = []
+    for n in sorted(range(len(boxes)), key=lambda n: _span(boxes[n])[0]):
+        start = _span(boxes[n])[0]
+        active = [m for m in active if _span(boxes[m])[1] >= start]
+        found += [(min(m, n), max(m, n)) for m in active if not _apart(boxes[m], boxes[n])]
+        active.append(n)
+    return sorted(found)
+
+
+def _span(box: _Box) -> tuple[float, float]:
+    """Where a box begins and ends along the first dimension."""
+    return box[0] if box else (-inf, inf)
 
 
 def _apart(one: _Box, other: _Box) -> bool:

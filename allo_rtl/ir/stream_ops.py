@@ -14,6 +14,7 @@ from enum import Enum
 
 from allo_rtl.ir.ops import Call, Func, Op, Value
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.types import StreamType
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,22 +94,49 @@ STREAM_OPS = (Put, Get, TryPut, TryGet, Poll)
 """The classes of :data:`StreamOp`, for ``isinstance``."""
 
 
-def used(
-    func: Func, stream: Value, callee: Callable[[str], Func]
-) -> tuple[list[StreamOp], list[StreamOp]]:
-    """What a function does with a stream as its writer, and what as its reader.
+type Sides[T] = tuple[list[T], list[T]]
+"""What the writer of a stream does, and what its reader."""
+
+
+def used(func: Func, callee: Callable[[str], Func]) -> dict[Value, Sides[StreamOp]]:
+    """What a function does with each stream, as its writer and as its reader.
 
     Also in functions that it calls; ``callee`` gives these by their names.
     """
-    found: tuple[list[StreamOp], list[StreamOp]] = ([], [])
+    found: dict[Value, Sides[StreamOp]] = {}
     for op in walk(func.body):
-        if isinstance(op, STREAM_OPS) and op.stream is stream:
-            found[0 if writes(op) else 1].append(op)
-        elif isinstance(op, Call) and stream in op.args:
-            inner = callee(op.callee)
-            for param in (p for p, a in zip(inner.args, op.args, strict=False) if a is stream):
-                for side, ops in zip(found, used(inner, param, callee), strict=True):
+        if isinstance(op, STREAM_OPS):
+            found.setdefault(op.stream, ([], []))[0 if writes(op) else 1].append(op)
+        elif isinstance(op, Call) and any(isinstance(a.type, StreamType) for a in op.args):
+            for stream, sides in passed(op, callee).items():
+                for side, ops in zip(found.setdefault(stream, ([], [])), sides, strict=True):
                     side.extend(ops)
+    return found
+
+
+def passed(call: Call, callee: Callable[[str], Func]) -> dict[Value, Sides[StreamOp]]:
+    """What a call does with each stream that it is given."""
+    func = callee(call.callee)
+    inside = used(func, callee)
+    found: dict[Value, Sides[StreamOp]] = {}
+    for param, stream in zip(func.args, call.args, strict=False):
+        if isinstance(stream.type, StreamType):
+            sides = found.setdefault(stream, ([], []))
+            for side, ops in zip(sides, inside.get(param, ([], [])), strict=True):
+                side.extend(ops)
+    return found
+
+
+def ends(
+    region: Func, callee: Callable[[str], Func]
+) -> dict[Value, Sides[tuple[Call, StreamOp]]]:
+    """The processes at the two ends of each stream of a region, with the first they do there."""
+    found: dict[Value, Sides[tuple[Call, StreamOp]]] = {}
+    for call in region.body:
+        if isinstance(call, Call):
+            for stream, sides in passed(call, callee).items():
+                for side, ops in zip(found.setdefault(stream, ([], [])), sides, strict=True):
+                    side.extend((call, op) for op in ops[:1])
     return found
 
 

@@ -49,7 +49,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, TryGet, TryPut, used
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, TryGet, TryPut, ends
 from allo_rtl.ir.types import (
     DYNAMIC,
     ArrayType,
@@ -147,6 +147,8 @@ class _FuncVerifier:
         for arg in self.func.args:
             self.define(arg)
         self.block(self.func.body, (), certain=True)
+        if self.func.dataflow:
+            self.ends()
         self.loc = self.func.loc
         for op in self.func.body[:-1]:
             self.misplaced_return(op)
@@ -368,7 +370,6 @@ class _FuncVerifier:
         if isinstance(op, MakeStream):
             if not isinstance(op.result.type, StreamType) or not self.func.dataflow:
                 self.problem("MakeStream makes a stream, in a dataflow function")
-            self.ends(op.result)
             return
         assert isinstance(op, Put | Get | TryPut | TryGet | Poll)
         type_ = op.stream.type
@@ -386,20 +387,16 @@ class _FuncVerifier:
             case TryPut(done=done) | TryGet(done=done) | Poll(result=done):
                 self.expect(f"the answer of {type(op).__name__}", done, bool_)
 
-    def ends(self, stream: Value) -> None:
-        """A stream has one process that writes to it and one that reads it, or fewer."""
-        counts = [0, 0]
-        for call in self.func.body:
-            callee = self.outer.known.get(call.callee) if isinstance(call, Call) else None
-            if callee is None or not isinstance(call, Call):
-                continue
-            params = [p for p, a in zip(callee.args, call.args, strict=False) if a is stream]
-            sides = [used(callee, p, self.function) for p in params]
-            for n in range(2):
-                counts[n] += any(side[n] for side in sides)
-        for count, what in zip(counts, ("written by", "read by"), strict=True):
-            if count > 1:
-                self.problem(f"{_show(stream)} is {what} {count} processes")
+    def ends(self) -> None:
+        """Each stream has one process that writes to it and one that reads it, or fewer."""
+        connected = ends(self.func, self.function)
+        for op in self.func.body:
+            if isinstance(op, MakeStream):
+                self.loc = op.loc or self.func.loc
+                sides = connected.get(op.result, ([], []))
+                for side, what in zip(sides, ("written by", "read by"), strict=True):
+                    if len(side) > 1:
+                        self.problem(f"{_show(op.result)} is {what} {len(side)} processes")
 
     def function(self, name: str) -> Func:
         """A function before this one, or an empty one where there is none."""

@@ -54,7 +54,7 @@ from allo_rtl.rtl.interface import (
 from allo_rtl.rtl.memory import BankSignals, Claim, Memories
 from allo_rtl.rtl.shared import Multipliers
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
-from allo_rtl.rtl.verilog import to_verilog
+from allo_rtl.rtl.verilog import all_to_verilog
 
 _RESERVED = frozenset({"clk", "rst", "start", "ready", "done", "busy"})
 
@@ -486,19 +486,15 @@ def fifo_name(design: Design, shape: FifoShape) -> str:
 
 
 def emit_verilog(design: Design) -> str:
-    """Verilog of a design: a comment, one module for each kind of FIFO and for each function.
-
-    The top is the last.
-    """
+    """Verilog of a design: a comment, one module for each kind of FIFO and for each function."""
     shapes = dict.fromkeys(
         fifo_shape(s, design.device) for f in design.functions for s in made_streams(f.control.func)
     )
-    texts = [to_verilog(Fifo(shape), fifo_name(design, shape)) for shape in shapes]
-    texts += [
-        to_verilog(
-            KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f)
-        )
+    parts: list[tuple[wiring.Component, str]] = [
+        (Fifo(shape), fifo_name(design, shape)) for shape in shapes
+    ]
+    parts += [
+        (KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f))
         for f in design.functions
     ]
-    return verilog_header(design, interface(design, design.top)) + "\n".join(texts)
-
+    return verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.lib import wiring
 
 _FOREIGN = re.compile(
@@ -48,6 +49,16 @@ def to_verilog(component: wiring.Component, name: str) -> str:
     attributes name lines of the kernel.  What only simulators do is between ``ifndef SYNTHESIS``
     and ``endif``.
     """
-    text: str = verilog.convert(component, name=name, emit_src=True, strip_internal_attrs=False)
+    return all_to_verilog([(component, name)])
+
+
+def all_to_verilog(components: Sequence[tuple[wiring.Component, str]]) -> str:
+    """One text for several components, each with the name of its top module.
+
+    The modules are in the order of their names.  Amaranth runs Yosys to write Verilog, which
+    takes half a second before it begins; so it is run once for all.
+    """
+    parts = [rtlil.convert(component, name=name, emit_src=True) for component, name in components]
+    text: str = verilog._convert_rtlil_text("\n".join(parts))
     text = _without_empty_wires(_FOREIGN.sub("", text))
     return _WRITES.sub(lambda found: f"`ifndef SYNTHESIS\n{found[0]}`endif\n", text)
