@@ -8,6 +8,7 @@
     Invoke       a call: the callee is a module of its own
     Parallel     calls that run at once, until all have ended
     Clear        zeroes every bank of a memory, a word a cycle
+    Preset       sets registers to constants as the control after it is entered, in no cycle
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from allo_rtl.hls.node import Node
+from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.storage import ArrayStorage
 from allo_rtl.ir.affine import Interval
@@ -143,7 +144,20 @@ class Clear:
     depth: int
 
 
-type Control = Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Parallel | Clear
+@dataclass(frozen=True, eq=False)
+class Preset:
+    """Sets registers to constants, in no cycle.
+
+    It is always followed, in its sequence, by what takes a cycle, so that no two of them fall
+    together.
+    """
+
+    words: Mapping[Bank, int]
+
+
+type Control = (
+    Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Parallel | Clear | Preset
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from allo_rtl.hls.control import (
     Invoke,
     Parallel,
     Pipelined,
+    Preset,
     Repeat,
     Sequential,
     Straight,
@@ -22,6 +23,7 @@ from allo_rtl.hls.control import (
 from allo_rtl.hls.forward import last_stores, register_storage
 from allo_rtl.hls.graph import BIT, INDEX, Graph
 from allo_rtl.hls.hoist import hoist
+from allo_rtl.hls.latency import least
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.region import Region, RegionBuilder
@@ -343,6 +345,19 @@ def _needs_states(op: If, dirty: frozenset[Value]) -> bool:
     )
 
 
+def _preset(region: Region) -> Preset | None:
+    """A region that does nothing but set registers to constants, as what takes no cycle."""
+    words = {}
+    for node in region.sinks:
+        if node.kind is not Kind.REG_WRITE or not all(o.is_const for o in node.operands):
+            return None
+        data, enable = node.operands
+        assert node.bank is not None
+        assert enable.value
+        words[node.bank] = data.value
+    return None if region.outputs else Preset(words)
+
+
 class _Finisher:
     """Goes backward through the drafts, collecting which values each region must put out."""
 
@@ -355,6 +370,8 @@ class _Finisher:
         done: list[Control] = []
         for item in reversed(items):
             control = self.finish(item)
+            if isinstance(control, Straight) and least(done):
+                control = _preset(control.region) or control
             if control is not None:
                 done.append(control)
         return tuple(reversed(done))

@@ -12,6 +12,7 @@ from allo_rtl.hls.control import (
     Invoke,
     Parallel,
     Pipelined,
+    Preset,
     Repeat,
     Sequential,
     Straight,
@@ -45,6 +46,8 @@ def _least(control: Control) -> int:
             return 1 if all(c.bounds.is_constant for c in counters) else 0
         case Repeat(before=before):
             return least(before)
+        case Preset():
+            return 0
 
 
 def padding(controls: Sequence[Control]) -> int:
@@ -97,6 +100,8 @@ class Latency:
                 return None
             case Clear(depth=depth):
                 return depth
+            case Preset():
+                return 0
             case Invoke(call=call):
                 inner = self._callees[call.callee]
                 return None if inner is None else inner + CALL_OVERHEAD

@@ -13,6 +13,7 @@ from allo_rtl.hls.control import (
     FunctionControl,
     Invoke,
     Parallel,
+    Preset,
     flatten,
     regions,
 )
@@ -66,6 +67,9 @@ def find_uses(functions: Iterable[FunctionControl]) -> dict[str, Uses]:
             if isinstance(part, Clear):
                 for index in range(Layout(part.array.array).banks):
                     uses.banks.setdefault(Bank(part.array, index), set()).add(End.WRITE)
+            if isinstance(part, Preset):
+                for bank in part.words:
+                    uses.banks.setdefault(bank, set()).add(End.WRITE)
             for call in _calls(part):
                 _add(uses, *given(call, funcs[call.callee], found[call.callee]))
     return found
@@ -169,6 +173,8 @@ def own_ports(control: FunctionControl) -> set[BankEnd]:
         if isinstance(part, Clear):
             banks = range(Layout(part.array.array).banks)
             found |= {BankEnd(Bank(part.array, b), End.WRITE) for b in banks}
+        elif isinstance(part, Preset):
+            found |= {BankEnd(bank, End.WRITE) for bank in part.words}
     return found
 
 

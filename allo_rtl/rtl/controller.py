@@ -23,6 +23,7 @@ from allo_rtl.hls.control import (
     Invoke,
     Parallel,
     Pipelined,
+    Preset,
     Repeat,
     Sequential,
     Straight,
@@ -123,6 +124,10 @@ class Controller:
                 return self._parallel(calls, enter)
             case Clear():
                 return self._clear(control, enter)
+            case Preset(words=words):
+                for bank, word in words.items():
+                    self._memories.preset(bank, enter, word)
+                return enter
 
     # Small parts.
 

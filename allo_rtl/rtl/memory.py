@@ -105,6 +105,7 @@ class Memories:
         self._writes: dict[Bank, _Port] = {}
         self._rdata: dict[Bank, Signal] = {}
         self._registers: dict[Bank, Signal] = {}
+        self._presets: dict[Bank, list[tuple[Value, int]]] = {}
         self._words: dict[tuple[Bank, object], Signal] = {}
         self.granted: list[Value] = []
         """After :meth:`build`, for each shared port: 1 unless the function has to wait for it."""
@@ -160,6 +161,13 @@ class Memories:
         port.requests.append((condition, address, data))
         port.claims.append(claim or Claim(want=condition))
 
+    def preset(self, bank: Bank, condition: Value, word: int) -> None:
+        """Set a register to a constant at the end of this cycle when the condition holds.
+
+        That comes after all other writes of the cycle, which belong to what ends in it.
+        """
+        self._presets.setdefault(bank, []).append((condition, word))
+
     def restore(self, m: Module) -> Value:
         """Bring the first contents of stateful RAMs back after a reset; 1 while that goes on.
 
@@ -202,7 +210,9 @@ class Memories:
 
     def build(self, m: Module) -> None:
         """Make the memories and connect every request made so far."""
-        banks = dict.fromkeys([*self._registers, *self._reads, *self._writes])
+        banks = dict.fromkeys(
+            [*self._registers, *self._reads, *self._writes, *self._presets]
+        )
         for bank in banks:
             match self._storage[bank.array].kind:
                 case StorageKind.REGISTERS:
@@ -252,6 +262,9 @@ class Memories:
         for condition, _, data in self._writes.get(bank, _Port()).requests:
             with m.If(condition):
                 m.d.sync += register.eq(data)
+        for condition, word in self._presets.get(bank, []):
+            with m.If(condition):
+                m.d.sync += register.eq(word)
         if bank in self._reads:  # a callee reads it as if it were a RAM of one word
             with m.If(self._reads[bank].enable()):
                 m.d.sync += self._rdata[bank].eq(register)
