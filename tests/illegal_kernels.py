@@ -165,6 +165,36 @@ def imperfect(A: int32[8, 8], B: int32[8]):
             B[i] += A[i, j]
 
 
+def accumulator(A: int32[4, 6], B: int32[6, 5], C: int32[4, 5]):
+    for i in range(4):
+        for j in range(5):
+            total: int32 = 0
+            for k in range(6):
+                total += A[i, k] * B[k, j]
+            C[i, j] = total
+
+
+def printing_rows(A: int32[4, 6]):
+    for i in range(4):
+        print("row", i)
+        for j in range(6):
+            print(A[i, j])
+
+
+def row_of_sums(A: int32[8, 8], B: int32[9]):
+    for i in range(8):
+        B[i] = i
+        for j in range(8):
+            B[i + 1] += A[i, j]
+
+
+def then_shifted(A: int32[8, 8], B: int32[9]):
+    for i in range(8):
+        for j in range(8):
+            B[i] += A[i, j]
+        B[i + 1] = B[i] * 3
+
+
 def rectangle(A: int32[6, 7]):
     for i, j in allo.grid(6, 7):
         A[i, j] = A[i, j] * 3

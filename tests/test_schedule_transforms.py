@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from agreement import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,7 @@ from allo_rtl.customize import customize
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.rewrite import loops as all_loops
-from allo_rtl.ir.types import int32
+from allo_rtl.ir.types import int8, int32
 from allo_rtl.ir.verify import verify_module
 
 
@@ -96,11 +97,12 @@ def test_split_twice():
     expected = run(s)
     s.split("j", 4)
     s.split("i", 4)
-    with pytest.raises(ScheduleError) as caught:
-        s.split("j.inner", 2)
-    assert caught.value.message == (
-        "split needs constant bounds, but those of loop 'j.inner' are not"
-    )
+    s.split("j.inner", 3)
+    assert s.show().splitlines()[4:6] == [
+        "        for j.inner.outer in 0..min(2, -2*j.outer + (2*j.outer) floordiv 3 + 3)",
+        "          for j.inner.inner in 0..min(3, -3*j.inner.outer + 4, "
+        "-4*j.outer - 3*j.inner.outer + 7)",
+    ]
     assert run(s) == expected
 
 
@@ -114,11 +116,35 @@ def test_split_factors_that_do_not_fit(factor):
     assert caught.value.allowed == "a number of iterations from 1 to 5"
 
 
-def test_split_needs_constant_bounds():
+def test_split_of_a_loop_whose_bounds_are_not_constant():
+    s = customize(triangle)
+    expected = run(s)
+    s.split("j", 3)
+    assert s.show().splitlines()[2:4] == [
+        "    S_j_0: for j.outer in 0..(i + 2) floordiv 3",
+        "      for j.inner in 0..min(3, i - 3*j.outer)",
+    ]
+    assert run(s) == expected
     with pytest.raises(ScheduleError) as caught:
-        customize(triangle).split("j", 2)
-    assert caught.value.message == "split needs constant bounds, but those of loop 'j' are not"
-    assert caught.value.loc.text.strip() == "for j in range(i):"
+        s.split("j.outer", 0)
+    assert caught.value.message == (
+        "the factor of split is 0, and loop 'j.outer' has as many iterations as data say"
+    )
+
+
+def data_bounds(A: int32[16], first: int8, last: int8):
+    for i in range(first, last, 2):
+        A[i] += i
+
+
+def test_split_of_a_loop_whose_bounds_are_data():
+    s = customize(data_bounds)
+    s.split("i", 3)
+    s.pipeline("i.inner")
+    with pytest.raises(ScheduleError, match=r"is inside loop 'i\.outer'"):
+        s.pipeline("i.outer")
+    original = customize(data_bounds).module
+    check(s, range(4), {"first": (0, 15), "last": (-3, 16)}, original, simulator="pysim")
 
 
 def test_split_moves_a_pipeline_inside_and_refuses_an_unrolled_loop():
@@ -156,14 +182,19 @@ def test_reorder_of_split_loops():
     )
 
 
-def test_reorder_of_loops_that_are_not_a_perfect_nest():
+def two_inside(A: int32[4, 4], B: int32[4, 4]):
+    for i in range(4):
+        for j in range(4):
+            A[i, j] += 1
+        for k in range(4):
+            B[i, k] += 1
+
+
+def test_reorder_of_loops_that_are_not_inside_each_other():
     with pytest.raises(ScheduleError) as caught:
-        customize(imperfect).reorder("j", "i")
-    assert caught.value.message == (
-        "loops 'j' and 'i' are not in one perfect nest: something stands between them, or beside "
-        "one of them"
-    )
-    assert caught.value.allowed == "loops of the nest j"
+        customize(two_inside).reorder("j", "k")
+    assert caught.value.message == "loops 'j' and 'k' are not inside each other"
+    assert caught.value.allowed == "loops of one nest, such as i, j"
 
 
 def test_reorder_needs_two_different_loops():

@@ -58,7 +58,7 @@ def find_violation(
         )
     func, band = place.func, place.nest[0]
     known = aliases(module, func)
-    found = [known.access(a) for a in accesses((band,), module, _numbers(func.body, band))]
+    found = [known.access(a) for a in accesses((band,), module, numbers_outside(func.body, band))]
     kept = {*states(module), *(known.root(v) for v in (*func.args, *func.returned))}
     if any(a.array not in kept for a in found):
         kept |= {known.root(v) for v in _read(_around(func.body, band))}
@@ -91,7 +91,7 @@ def _around(block: Block, band: For) -> Iterator[Op]:
                 yield from _around(region, band)
 
 
-def _numbers(block: Block, band: For) -> list[Apply]:
+def numbers_outside(block: Block, band: For) -> list[Apply]:
     """The index arithmetic outside of one band that subscripts in it may use."""
     if any(op is band for op in block):
         return [op for op in block if isinstance(op, Apply)]

@@ -13,11 +13,13 @@ from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, For, LoopAttrs, Module, Value
+from allo_rtl.schedule.distribute import made_perfect
 from allo_rtl.schedule.independent import of_all
 from allo_rtl.schedule.legality import find_violation, illegal
 from allo_rtl.schedule.loops import (
     Place,
     enclosing_perfect_nest,
+    find_loop,
     fresh_name,
     perfect_nest,
     replace_counter,
@@ -34,19 +36,22 @@ def check_split(place: Place, factor: object) -> None:
     """Raise ScheduleError unless the loop can be split by ``factor``."""
     loop = place.loop
     trips = loop.trip_count
-    if trips is None:
+    if len(loop.lower) > 1:
         raise ScheduleError(
-            f"split needs constant bounds, but those of loop {loop.name!r} are not", loc=loop.loc
+            f"loop {loop.name!r} starts at the largest of several numbers, and split needs one",
+            loc=loop.loc,
         )
-    if trips < 2:
+    if trips is not None and trips < 2:
         raise ScheduleError(
             f"loop {loop.name!r} has {trips} iterations: nothing to split", loc=loop.loc
         )
-    if not is_count(factor) or not 1 <= factor < trips:
+    if not is_count(factor) or factor < 1 or (trips is not None and factor >= trips):
+        has = "as many iterations as data say" if trips is None else f"{trips} iterations"
+        most = "1 up" if trips is None else f"1 to {trips - 1}"
         raise ScheduleError(
-            f"the factor of split is {factor!r}, and loop {loop.name!r} has {trips} iterations",
+            f"the factor of split is {factor!r}, and loop {loop.name!r} has {has}",
             loc=loop.loc,
-            allowed=f"a number of iterations from 1 to {trips - 1}",
+            allowed=f"a number of iterations from {most}",
         )
     if loop.attrs.unroll is not None:
         raise ScheduleError(
@@ -62,16 +67,14 @@ def is_count(thing: object) -> TypeGuard[int]:
 def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tuple[str, str]]:
     """The module with the loop split, and the names of the outer and the inner loop."""
     loop, trips = place.loop, place.loop.trip_count
-    bounds = loop.constant_bounds
-    assert trips is not None
-    assert bounds is not None
     names = tuple(fresh_name(place.nest[0], f"{loop.name}.{n}") for n in ("outer", "inner"))
     outer_iv, inner_iv = (Value(loop.iv.type, n) for n in names)
     number = AffineExpr.of(outer_iv) * factor + AffineExpr.of(inner_iv)
     upper = [AffineExpr.constant(factor)]
-    if trips % factor:
-        upper.append(AffineExpr.constant(trips) - AffineExpr.of(outer_iv) * factor)
-    body = replace_counter(loop.body, loop.iv, number * loop.step + bounds[0])
+    if trips is None or trips % factor:
+        done = AffineExpr.of(outer_iv) * factor
+        upper += [count - done for count in _iterations(loop)]
+    body = replace_counter(loop.body, loop.iv, number * loop.step + loop.lower[0])
     kept = replace(loop.attrs, band="")
     inner = replace(
         loop, iv=inner_iv, lower=(_ZERO,), upper=tuple(upper), step=1, body=body,
@@ -79,33 +82,58 @@ def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tupl
     )  # fmt: skip
     # A pipeline stays around the same work: the inner loop.
     outer_attrs = replace(loop.attrs, pipeline_ii=None, ii_required=False, rewind=False)
+    blocks = tuple((count + (factor - 1)).floordiv(factor) for count in _iterations(loop))
     outer = replace(
-        loop, iv=outer_iv, lower=(_ZERO,), upper=(AffineExpr.constant(-(-trips // factor)),),
-        step=1, body=(inner,), name=names[0], attrs=outer_attrs,
+        loop, iv=outer_iv, lower=(_ZERO,), upper=blocks, step=1, body=(inner,), name=names[0],
+        attrs=outer_attrs,
     )  # fmt: skip
     return replace_loop(module, place.func, loop, outer), (names[0], names[1])
+
+
+def _iterations(loop: For) -> tuple[AffineExpr, ...]:
+    """Expressions of which the least is the number of iterations, when that is above zero."""
+    if (trips := loop.trip_count) is not None:
+        return (AffineExpr.constant(trips),)
+    return tuple(
+        (end - loop.lower[0] + (loop.step - 1)).floordiv(loop.step) for end in loop.upper
+    )
 
 
 # --- reorder -------------------------------------------------------------------------------
 
 
-def check_reorder(
-    module: Module, places: Sequence[Place], primitive: str, reassociate: bool = False
-) -> None:
-    """Raise ScheduleError unless the loops are of one perfect nest and may be permuted."""
+def prepare_reorder(
+    module: Module, places: Sequence[Place], primitive: str
+) -> tuple[Module, list[Place]]:
+    """The module in which the loops are of one perfect nest, and where they are in it.
+
+    Raises:
+        ScheduleError: the loops are not inside each other, or cannot be made a perfect nest.
+        IllegalScheduleError: what stands beside one of them must run where it does.
+    """
     if len(places) < 2:
         raise ScheduleError("reorder needs at least 2 loops")
     _check_distinct(places, "reorder")
-    nest = enclosing_perfect_nest(places[0])
-    for place in places[1:]:
-        if all(place.loop is not loop for loop in nest):
-            names = [p.name for p in nest]
+    if all(p.loop in enclosing_perfect_nest(places[0]) for p in places):
+        return module, list(places)
+    deep = max(places, key=lambda p: len(p.nest))
+    for place in places:
+        if place.loop not in deep.nest:
             raise ScheduleError(
-                f"loops {places[0].loop.name!r} and {place.loop.name!r} are not in one perfect "
-                "nest: something stands between them, or beside one of them",
+                f"loops {deep.loop.name!r} and {place.loop.name!r} are not inside each other",
                 loc=place.loop.loc,
-                allowed=f"loops of the nest {', '.join(names)}",
+                allowed=f"loops of one nest, such as {', '.join(p.name for p in deep.nest)}",
             )
+    outer = min(places, key=lambda p: len(p.nest)).loop
+    module = made_perfect(module, deep, outer, primitive)
+    return module, [find_loop(module, p.handle) for p in places]
+
+
+def check_reorder(
+    module: Module, places: Sequence[Place], primitive: str, reassociate: bool = False
+) -> None:
+    """Raise ScheduleError unless the loops of one perfect nest may be permuted."""
+    nest = enclosing_perfect_nest(places[0])
     order = _permuted(nest, [p.loop for p in places])
     _check_bounds(order)
     _check_order(module, places[0], nest, order, primitive, reassociate)

@@ -53,12 +53,13 @@ class Schedule(ScheduleState):
         In hardware this alone costs a counter; it is there for the primitives after it.
 
         Args:
-            axis: the loop; its bounds are constants.
-            factor: iterations of the inner loop, 1 or more and less than those of the loop.
+            axis: the loop.  Its bounds may depend on loops around it, or on data.
+            factor: iterations of the inner loop, 1 or more and less than those of the loop, where
+                their number is known.
 
         Raises:
-            ScheduleError: the bounds are not constant, the factor does not fit, or the loop is
-                unrolled already.
+            ScheduleError: the factor does not fit, the loop starts at the largest of several
+                numbers, or it is unrolled already.
         """
         place = self._find(axis)
         loop_transforms.check_split(place, factor)
@@ -68,11 +69,19 @@ class Schedule(ScheduleState):
         self._commit(module, "split", (axis, factor), replaced=replaced)
 
     def reorder(self, *axes: Axis, reassociate: bool = False) -> None:
-        """Put loops of one perfect nest in another order, in the places they take together.
+        """Put loops of one nest in another order, in the places they take together.
 
             for i in range(M):            for j in range(N):
                 for j in range(N):   ->       for i in range(M):
                     body(i, j)                    body(i, j)
+
+        What stands beside one of the loops gets loops of its own, which all run before the nest
+        (``j_before``) or after it (``j_after``):
+
+            for j in range(N):            for j_before in range(N): C[j_before] = 0
+                C[j] = 0                  for k in range(K):
+                for k in range(K):   ->       for j in range(N):
+                    C[j] += A[k, j]               C[j] += A[k, j]
 
         The band's name moves to the new outermost loop.  In hardware the order decides how far
         apart in time dependent iterations are, hence the initiation interval.
@@ -82,17 +91,19 @@ class Schedule(ScheduleState):
             reassociate: floating-point sums may be rounded in another order.
 
         Raises:
-            ScheduleError: the loops are not in one perfect nest, or a bound depends on a loop
-                that would move inside.
+            ScheduleError: the loops are not inside each other, a bound depends on a loop that
+                would move inside, or a variable made in one iteration is used beside and inside
+                a loop.
             IllegalScheduleError: two iterations that depend on each other would change places.
                 Accumulations (``A[x] += e`` and the like) of integers may go in any order, of
                 floating-point numbers over loops declared with ``allo.reduction``.
         """
         places = self._find_all("reorder", axes)
         text = call_text("reorder", tuple(p.loop.name for p in places), {})
-        loop_transforms.check_reorder(self.module, places, text, reassociate)
+        module, places = loop_transforms.prepare_reorder(self.module, places, text)
+        loop_transforms.check_reorder(module, places, text, reassociate)
         kwargs = {"reassociate": True} if reassociate else {}
-        self._commit(loop_transforms.apply_reorder(self.module, places), "reorder", axes, kwargs)
+        self._commit(loop_transforms.apply_reorder(module, places), "reorder", axes, kwargs)
 
     def fuse(self, *axes: Axis) -> LoopWrapper:
         """Make one loop of loops that follow one another in a perfect nest.
