@@ -7,6 +7,7 @@ import pytest
 from allo_rtl.hls import delay
 from allo_rtl.hls.float_timing import (
     INTEGERS,
+    FloatTiming,
     balance,
     data,
     float_timing,
@@ -110,6 +111,19 @@ def test_slow_clocks_chain_units_and_fast_ones_pipeline_them() -> None:
     assert [stages(FloatKind.LT, mhz) for mhz in (25, 50, 100)] == [0, 0, 0]
     assert [stages(FloatKind.ADD, mhz) for mhz in (10, 50, 100, 150)] == [0, 3, 6, 12]
     assert [stages(FloatKind.DIV, mhz) for mhz in (2, 50, 100)] == [0, 9, 19]
+
+
+def test_published_latencies_are_taken_where_they_are_shorter() -> None:
+    model = delay.load("ultrascale+")
+
+    def timing(kind: FloatKind, mhz: float) -> FloatTiming:
+        return float_timing(FloatSpec(kind, float32), 0, model, budget(model, mhz))
+
+    for kind in (FloatKind.ADD, FloatKind.SUB, FloatKind.MUL):
+        assert timing(kind, 300) == FloatTiming(4, 0.0)  # their operands are registered
+        assert timing(kind, 301).stages > 4  # nobody built them for that
+        assert timing(kind, 100).stages < 4  # our own are as fast there
+    assert timing(FloatKind.DIV, 300).stages > 4
 
 
 def test_all_integer_widths_of_the_file_are_known() -> None:

@@ -1,7 +1,8 @@
-"""Multipliers in turn: one for all the wide products of a kernel that never happen at once.
+"""Units in turn: one for all the wide products of a kernel that never happen at once.
 
 The regions of a kernel follow each other, and so do the cycles of one region; operations on
-operands of the same widths in different ones have one multiplier.
+operands of the same widths in different ones have one multiplier.  So it is with floating-point
+sums, products, quotients and roots.
 """
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import allo_rtl as allo
-from allo_rtl.ir.types import int8, int32, uint32
+from allo_rtl.ir.types import float32, int8, int32, uint32
 
 FAST = {"device": "ecp5-85", "clock_mhz": 80}
 
@@ -129,6 +130,78 @@ def test_signed_and_unsigned_operands_are_not_mixed():
         return total
 
     assert multipliers(agree(allo.customize(mixed))) == 2
+
+
+def units(rtl, name):
+    """How many floating-point units of a name the design has."""
+    return dict(rtl.report().units).get(name, 0)
+
+
+def phases(a: float32[6], b: float32[6], c: float32[6]):
+    for i in range(6):
+        b[i] = a[i] * b[i] + 1.5
+    for j in range(6):
+        c[j] = b[j] * 0.5 - a[j]
+
+
+@pytest.mark.parametrize("target", [("ultrascale+", 300), ("ecp5-85", 30)])
+def test_loops_one_after_the_other_have_one_floating_point_unit_of_a_kind(target):
+    s = allo.customize(phases)
+    s.pipeline("i")
+    s.pipeline("j")
+    rtl = agree(s, device=target[0], clock_mhz=target[1])
+    assert (units(rtl, "float32 mul"), units(rtl, "float32 add")) == (1, 1)
+
+
+def test_floating_point_units_are_shared_in_an_interval_that_is_asked_for():
+    def cubes(a: float32[6], b: float32[6]):
+        for i in range(6):
+            b[i] = a[i] * a[i] * a[i]
+
+    s = allo.customize(cubes)
+    s.pipeline("i", initiation_interval=3)  # four cycles apart: in two of the three
+    assert units(agree(s, device="ultrascale+", clock_mhz=300), "float32 mul") == 1
+
+
+def test_sharing_costs_no_cycles():
+    """A unit whose operands could not be chosen in its first cycle is not shared."""
+    cycles = {}
+    for loops in (1, 2):
+        source = "def kernel(a: float32[6]) -> float32:\n    x: float32 = 0\n" + "".join(
+            f"    for i{n} in range(6):\n        x += a[i{n}]\n" for n in range(loops)
+        )
+        rtl = allo.customize(source + "    return x").build(
+            target="rtl", device="ecp5-85", clock_mhz=140
+        )
+        cycles[loops] = rtl.predicted_cycles
+    assert cycles[2] < 2 * cycles[1]
+
+
+def test_a_floating_point_unit_has_a_few_users_at_most():
+    lines = [f"    y{n}: float32 = y{n - 1} * x" for n in range(1, 17)]
+    source = ["def power(x: float32) -> float32:", "    y0: float32 = x", *lines, "    return y16"]
+    rtl = agree(allo.customize("\n".join(source)), device="ultrascale+", clock_mhz=300)
+    assert units(rtl, "float32 mul") == 2  # of eight each
+
+
+FLOAT_TERMS = ("a[i] * b[i]", "a[i] - x", "x * x - b[i]", "allo.sqrt(a[i]) / b[i]", "x / b[i]")
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.sampled_from(FLOAT_TERMS), st.integers(0, 3)), min_size=2, max_size=4),
+    st.sampled_from([("ecp5-85", 15), ("ecp5-85", 50), ("ultrascale+", 300)]),
+)
+def test_random_loops_of_floats(loops, target):
+    """Any sums and products in any order of loops, pipelined at some interval or not."""
+    lines = ["def kernel(a: float32[3], b: float32[3]) -> float32:", "    x: float32 = 3"]
+    for term, _ in loops:
+        lines += ["    for i in range(3):", f"        x += {term}"]
+    s = allo.customize("\n".join([*lines, "    return x"]))
+    for band, (_, interval) in zip([b for _, b in s.get_loops()], loops, strict=True):
+        if interval:
+            s.pipeline(band["i"], initiation_interval=20 * interval)
+    agree(s, device=target[0], clock_mhz=target[1])
 
 
 TERMS = (

@@ -14,7 +14,7 @@ or enable.  Every ``delay`` holds the operation's logic and the wire that leads 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -101,6 +101,9 @@ class DelayModel:
         dsp_minimum: products of narrower operands, or with fewer bits, are made of LUTs:
             (operand bits, product bits).
         mux_luts_per_bit: LUTs of a multiplexer, per bit and way beyond the first.
+        float_units: floating-point units whose latency others publish, by their names in
+            ``float_timing.json``: (cycles, the shortest period in ns they were built for).  They
+            register their operands first.
     """
 
     family: str
@@ -116,6 +119,7 @@ class DelayModel:
     areas: dict[str, tuple[Area, ...]]
     mux_delay: MuxDelay
     mux_luts_per_bit: float
+    float_units: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def delay(self, kind: str, bits: int) -> float:
         """Combinational ns of one operation of ``kind`` (see KINDS) on ``bits`` >= 1 bits.
@@ -229,4 +233,5 @@ def model(content: dict[str, Any]) -> DelayModel:
         areas={k: tuple(Area(*s) for s in v) for k, v in content["luts"].items()},
         mux_delay=MuxDelay(*content["mux"]),
         mux_luts_per_bit=content["mux_luts_per_bit"],
+        float_units={k: (n, ns) for k, (n, ns) in content.get("float_units", {}).items()},
     )

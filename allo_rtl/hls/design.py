@@ -28,7 +28,7 @@ from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
-from allo_rtl.hls.operators import Operators, Product
+from allo_rtl.hls.operators import Job, Operators
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import (
     BankEnd,
@@ -57,6 +57,7 @@ class FunctionDesign:
         schedules: the operation schedule of every region.
         limits: for each pipelined region, what keeps it from a smaller initiation interval.
         sequential: counters of loops that could not be pipelined as asked, with the reason.
+        sharers: of jobs whose units are shared, how many operations may share one.
         latency: cycles of a run, None when they depend on data.
         timing: answers the latency of parts of the tree.
     """
@@ -67,6 +68,7 @@ class FunctionDesign:
     latency: int | None
     timing: Latency
     sequential: Mapping[Value, str]
+    sharers: Mapping[Job, int]
 
     @property
     def name(self) -> str:
@@ -75,8 +77,8 @@ class FunctionDesign:
 
     @cached_property
     def shared(self) -> Mapping[Node, SharedUnit]:
-        """The multiplier of every operation that shares one."""
-        return assign(self.schedules)
+        """The unit of every operation that shares one."""
+        return assign(self.schedules, self.sharers)
 
     @property
     def cleared(self) -> tuple[Value, ...]:
@@ -188,18 +190,19 @@ def _time(
     timing = Latency(scheduler.schedules, control.defined, latencies)
     return FunctionDesign(
         replace(control, body=body), scheduler.schedules, scheduler.limits,
-        timing.body(body, {}), timing, sequential,
+        timing.body(body, {}), timing, sequential, operators.sharers,
     )
 
 
 def _sharers(
     pieces: Sequence[Straight | Pipelined], operators: Operators
-) -> Mapping[Product, int]:
+) -> Mapping[Job, int]:
     described = []
     for piece in pieces:
         nodes = piece.region.nodes()
         sizes = shapes(nodes, piece.region.outputs.values())
-        described.append((nodes, sizes, isinstance(piece, Pipelined)))
+        interval = piece.loop.attrs.pipeline_ii or 1 if isinstance(piece, Pipelined) else None
+        described.append((nodes, sizes, interval))
     return sharers(described, operators.is_costly)
 
 

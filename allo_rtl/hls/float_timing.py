@@ -3,7 +3,8 @@
 A unit is a chain of steps, and registers go between some of them (:func:`balance`).  The file
 ``float_timing.json`` has the steps of every unit with their nanoseconds, and a line through what
 place and route on an ECP5 made of them: ``scale * longest way + extra``, above all measurements.
-Other families are slower or faster by as much as their adders, shifters and multipliers are.
+Other families are slower or faster by as much as their adders, shifters and multipliers are; but
+where a family's data name the latency of published units, no more stages than those are taken.
 """
 
 from __future__ import annotations
@@ -68,11 +69,15 @@ def float_timing(
         model: delays of the device.
         budget_ns: logic that fits between two registers.
     """
-    unit = unit_timing(key_of(spec, integer_bits))
+    key = key_of(spec, integer_bits)
+    unit = unit_timing(key)
+    published, shortest_ns = model.float_units.get(key, (len(unit.steps) + 1, 0.0))
     for stages in range(len(unit.steps) + 1):
         ns = ways_ns(unit, stages, model, spec.format.width)
         if max(ns) <= budget_ns:
             return FloatTiming(stages, ns[0])
+        if stages == published and budget_ns + model.register_ns >= shortest_ns:
+            return FloatTiming(stages, 0.0)
     return FloatTiming(stages, min(ns[0], budget_ns))
 
 

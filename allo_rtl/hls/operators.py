@@ -9,7 +9,7 @@ from math import ceil, log2
 from allo_rtl.hls import delay
 from allo_rtl.hls.delay import DelayModel
 from allo_rtl.hls.float_timing import float_timing, limb_of
-from allo_rtl.hls.node import DIVISIONS, Kind, Node, disjoint
+from allo_rtl.hls.node import DIVISIONS, FloatSpec, Kind, Node, disjoint
 from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.target import Device
@@ -37,7 +37,7 @@ class Unit:
         input_register: multipliers: operands are registered before the first product.
         steps: dividers: quotient bits made in each stage.
         iterative: dividers: one stage makes all bits in turn, instead of a pipeline of them.
-        shared: multipliers: other operations may use the same one in other cycles.
+        shared: other operations may use the same one in other cycles.
     """
 
     latency: int
@@ -65,6 +65,14 @@ WIRE = Unit(0, 0.0, 0.0)
 
 type Product = tuple[Shape, Shape, int]
 """What tells multipliers apart: the shapes of both operands, and the bits of the result."""
+type Job = Product | FloatSpec
+"""What a unit does that may be shared: an integer product, or a floating-point operation."""
+
+_LARGE_FLOATS = frozenset({
+    FloatKind.ADD, FloatKind.SUB, FloatKind.MUL, FloatKind.FMA, FloatKind.DIV, FloatKind.SQRT,
+})  # fmt: skip
+_NARROW_FLOAT = 8
+"""Floating-point units of so many bits are as small as the choice of their operands."""
 
 
 def product_of(node: Node, shapes: Mapping[Node, Shape]) -> Product:
@@ -73,17 +81,27 @@ def product_of(node: Node, shapes: Mapping[Node, Shape]) -> Product:
     return shapes[a], shapes[b], shapes[node].width
 
 
+def job_of(node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
+    """What a node's unit does, if it is one that can be shared; differences are sums."""
+    if node.kind is Kind.MUL and not any(o.is_const for o in node.operands):
+        return product_of(node, shapes)
+    if node.float is not None and node.float.kind in _LARGE_FLOATS:
+        is_sub = node.float.kind is FloatKind.SUB
+        return replace(node.float, kind=FloatKind.ADD) if is_sub else node.float
+    return None
+
+
 class Operators:
     """Units for a device at a clock.
 
     Args:
         device: what we build for.
         clock_mhz: the clock the operations are chained for.
-        sharers: of products whose multipliers are shared, the number of operations that do.
+        sharers: of jobs whose units are shared, how many operations may share one.
     """
 
     def __init__(
-        self, device: Device, clock_mhz: float, sharers: Mapping[Product, int] | None = None
+        self, device: Device, clock_mhz: float, sharers: Mapping[Job, int] | None = None
     ) -> None:
         self.sharers = sharers or {}
         self.device = device
@@ -141,17 +159,23 @@ class Operators:
         """Bits of the pieces that wide factors are cut into."""
         return max(self.device.dsp_operand_bits) - 1 if self.device.dsps else 8
 
-    def is_costly(self, product: Product) -> bool:
-        """Whether a multiplier costs more than choosing its operands: several blocks."""
-        widths = [shape.width for shape in product[:2]]
+    def is_costly(self, job: Job) -> bool:
+        """Whether a unit costs more than choosing its operands: a multiplier of several blocks."""
+        if isinstance(job, FloatSpec):
+            return job.format.width > _NARROW_FLOAT
+        widths = [shape.width for shape in job[:2]]
         return max(widths) > self._limb + 1 and min(widths) > 8
 
-    def shared_by(self, sharers: Mapping[Product, int]) -> Operators:
-        """The same operators, with multipliers that are shared."""
+    def shared_by(self, sharers: Mapping[Job, int]) -> Operators:
+        """The same operators, with units that are shared."""
         return Operators(self.device, 1000.0 / self.period_ns, sharers)
 
     def _float(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
-        """A floating-point unit: its last register holds the result."""
+        """A floating-point unit: its last register holds the result.
+
+        It is shared where the choice of operands leaves its latency what it is: in a sum that is
+        added up a cycle more would be lost in every term.
+        """
         spec = node.float
         assert spec is not None
         bits = {
@@ -159,7 +183,14 @@ class Operators:
             FloatKind.TO_INT: node.type.bits,
         }.get(spec.kind, 0)
         timing = float_timing(spec, bits, self.model, self.budget_ns)
-        return Unit(timing.stages, timing.first_ns, 0.0, str(spec), limb_of(self.model))
+        job = job_of(node, shapes)
+        ways = self.sharers.get(job, 1) if job is not None else 1
+        first = timing.first_ns + self.model.mux(ways, spec.format.width)
+        shared = ways > 1 and timing.stages > 0 and first <= self.budget_ns
+        return Unit(
+            timing.stages, first if shared else timing.first_ns, 0.0, str(job if shared else spec),
+            limb_of(self.model), shared=shared,
+        )  # fmt: skip
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A restoring divider: one subtraction and choice for each quotient bit."""

@@ -1,10 +1,11 @@
-"""Multipliers that several operations of a function use in turn.
+"""Units that several operations of a function use in turn.
 
-The regions of a function never run at the same time, and a region knows in which of its cycles an
-operation takes its operands: operations on operands of the same widths in different regions, or
-in different cycles of one, can have one multiplier.  Shared multipliers have a register inside,
-so that no path leads from one user's operands to another user's results: neither loops of logic
-nor paths that are never used come about.
+The regions of a function that follow each other never run at the same time, and a region knows in
+which of its cycles an operation takes its operands: operations of one kind on operands of the same
+widths in different regions, or in different cycles of one, can have one unit.  Those are wide
+integer multipliers and the large floating-point units.  Shared units have a register inside, so
+that no path leads from one user's operands to another user's results: neither loops of logic nor
+paths that are never used come about.
 """
 
 from __future__ import annotations
@@ -14,53 +15,59 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.node import FloatSpec, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.operators import Product, Unit, product_of
+from allo_rtl.hls.operators import Job, Unit, job_of
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import Shape
+
+_MOST_FLOATS = 8
+"""Operations that share a floating-point unit: for more, choosing operands costs as much."""
 
 
 @dataclass(frozen=True)
 class SharedUnit:
-    """One multiplier: which product it makes, how it is built, and its number among equals."""
+    """One unit: what it does, how it is built, and its number among equals."""
 
-    product: Product
+    job: Job
     unit: Unit
     number: int
 
 
 def sharers(
-    pieces: Iterable[tuple[Sequence[Node], Mapping[Node, Shape], bool]],
-    is_costly: Callable[[Product], bool],
-) -> Mapping[Product, int]:
-    """For each product that several operations can share a multiplier for: how many there are.
+    pieces: Iterable[tuple[Sequence[Node], Mapping[Node, Shape], int | None]],
+    is_costly: Callable[[Job], bool],
+) -> Mapping[Job, int]:
+    """For each job that several operations can share a unit for: how many may share one.
 
     Args:
-        pieces: of each region its nodes, their shapes, and whether it is a pipelined loop, of
-            which two operations may be needed in every cycle.
-        is_costly: whether a product's multiplier is worth sharing.
+        pieces: of each region its nodes, their shapes, and of a pipelined loop the initiation
+            interval, in each cycle of which an operation may be needed; else None.
+        is_costly: whether a job's unit is worth sharing.
     """
-    operations, turns = Counter[Product](), Counter[Product]()
-    for nodes, shapes, pipelined in pieces:
-        here = Counter(product_of(n, shapes) for n in nodes if _is_product(n))
+    operations, turns = Counter[Job](), Counter[Job]()
+    for nodes, shapes, interval in pieces:
+        jobs = (job_of(n, shapes) for n in nodes)
+        here = Counter(job for job in jobs if job is not None and is_costly(job))
         operations += here
-        turns += Counter(here.keys()) if pipelined else here
-    wanted = [product for product, n in turns.items() if n > 1 and is_costly(product)]
-    return {product: operations[product] for product in wanted}
+        turns += Counter({job: min(n, interval or n) for job, n in here.items()})
+    return {
+        job: min(n, _MOST_FLOATS) if isinstance(job, FloatSpec) else operations[job]
+        for job, n in turns.items()
+        if n > 1
+    }
 
 
-def _is_product(node: Node) -> bool:
-    return node.kind is Kind.MUL and not any(o.is_const for o in node.operands)
+def assign(
+    schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]
+) -> Mapping[Node, SharedUnit]:
+    """The unit of every operation that shares one.
 
-
-def assign(schedules: Mapping[Region, OpSchedule]) -> Mapping[Node, SharedUnit]:
-    """The multiplier of every operation that shares one.
-
-    In each region an operation takes the first multiplier that no other one has in its cycle
-    (modulo the initiation interval).
+    In each region an operation takes the first unit that no other one has in its cycle (modulo
+    the initiation interval), and that has not as many users yet as ``most`` says.
     """
     found: dict[Node, SharedUnit] = {}
+    users = Counter[SharedUnit]()
     for region, schedule in schedules.items():
         taken: set[tuple[SharedUnit, int]] = set()
         for node in region.nodes():
@@ -68,8 +75,12 @@ def assign(schedules: Mapping[Region, OpSchedule]) -> Mapping[Node, SharedUnit]:
             if not unit.shared:
                 continue
             cycle = start % schedule.ii if schedule.ii else start
-            product = product_of(node, schedule.shapes)
-            choices = (SharedUnit(product, unit, number) for number in count())
-            found[node] = next(c for c in choices if (c, cycle) not in taken)
+            job = job_of(node, schedule.shapes)
+            assert job is not None
+            choices = (SharedUnit(job, unit, number) for number in count())
+            found[node] = next(
+                c for c in choices if (c, cycle) not in taken and users[c] < most[job]
+            )
             taken.add((found[node], cycle))
+            users[found[node]] += 1
     return found

@@ -40,7 +40,7 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.datapath import Datapath, Names, located
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
-from allo_rtl.rtl.shared import Multipliers
+from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import shape_of
 
@@ -74,7 +74,7 @@ class Controller:
         schedules: Mapping[Region, OpSchedule],
         values: dict[IrValue, Value],
         memories: Memories,
-        multipliers: Multipliers,
+        shared: SharedUnits,
         events: Events,
         names: Names,
         instantiate: Instantiate,
@@ -84,7 +84,7 @@ class Controller:
         self._schedules = schedules
         self._values = values
         self._memories = memories
-        self._multipliers = multipliers
+        self._shared = shared
         self._events = events
         self._names = names
         self._instantiate = instantiate
@@ -158,7 +158,7 @@ class Controller:
             tokens.append(enter)
         path = Datapath(
             self._m, control.region, schedule, tokens, self._value,
-            self._memories, self._multipliers, self._events, self._names, overlapped=False,
+            self._memories, self._shared, self._events, self._names, overlapped=False,
             island=self._island,
         )
         last = schedule.length - 1
@@ -241,7 +241,7 @@ class Controller:
             closing.append(self._token(f"{name}_final", closing[-1]))
         Datapath(
             self._m, control.region, schedule, valid, self._value,
-            self._memories, self._multipliers, self._events, self._names, overlapped=True,
+            self._memories, self._shared, self._events, self._names, overlapped=True,
             island=self._island, taken=taken,
         )
         return self._wire(f"{name}_exit", closing[-1] | skip)

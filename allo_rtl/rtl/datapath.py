@@ -21,7 +21,7 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
-from allo_rtl.rtl.shared import Multipliers
+from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
 
@@ -69,7 +69,7 @@ class Datapath:
         active: Sequence[Value],
         inputs: Callable[[IrValue], Value],
         memories: Memories,
-        multipliers: Multipliers,
+        shared: SharedUnits,
         events: Events,
         names: Names,
         overlapped: bool,
@@ -81,7 +81,7 @@ class Datapath:
         self._active = active
         self._inputs = inputs
         self._memories = memories
-        self._multipliers = multipliers
+        self._shared = shared
         self._events = events
         self._names = names
         self._overlapped = overlapped
@@ -200,13 +200,14 @@ class Datapath:
         shape, unit = self._schedule.shapes[node], self._schedule.units[node]
         if node.kind is Kind.CAST and (same := _resized(operands[0], shape)) is not None:
             return same
-        if node in self._multipliers:
+        if node in self._shared:
             begin = self._active[self._schedule.start[node]]
-            value = self._multipliers.multiply(node, begin, operands[0], operands[1])
+            value = self._shared.result(node, begin, operands)
         elif node.kind is Kind.MUL:
             value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
         elif node.kind is Kind.FLOAT:
-            value = float_unit(self._m, node, unit, operands, self._names)
+            assert node.float is not None
+            value = float_unit(self._m, node.float, node.type, unit, operands, self._names)
         elif node.kind in DIVISIONS:
             begin = self._active[self._schedule.start[node]]
             a, b = operands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal, Value
 
-from allo_rtl.hls.node import Node
+from allo_rtl.hls.node import FloatSpec, Number
 from allo_rtl.hls.operators import Unit
 from allo_rtl.ir.arithmetic import format_of
 from allo_rtl.ir.ops import FloatKind, Predicate
@@ -21,10 +21,14 @@ _BINARY = {
 }
 
 
-def float_unit(m: Module, node: Node, unit: Unit, operands: list[Value], name: Namer) -> Value:
-    """The unit of a node; its result comes ``unit.latency`` cycles after the operands."""
-    spec, stages = node.float, unit.latency
-    assert spec is not None
+def float_unit(
+    m: Module, spec: FloatSpec, type: Number, unit: Unit, operands: list[Value], name: Namer
+) -> Value:
+    """The unit of an operation; its result comes ``unit.latency`` cycles after the operands.
+
+    ``type`` is that of the result.
+    """
+    stages = unit.latency
     fmt = format_of(spec.format)
     if spec.kind is FloatKind.FROM_INT:
         return units.from_integer(
@@ -49,7 +53,7 @@ def float_unit(m: Module, node: Node, unit: Unit, operands: list[Value], name: N
             target = format_of(spec.target)
             return units.convert(m, fmt, target, args[0], stages=stages, name=name)
         case FloatKind.TO_INT:
-            whole = node.type if isinstance(node.type, IntegerType) else Int(64)
+            whole = type if isinstance(type, IntegerType) else Int(64)
             return units.to_integer(
                 m, fmt, args[0], whole, stages=stages, name=name, fraction=spec.fraction
             )

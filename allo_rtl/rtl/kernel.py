@@ -52,7 +52,7 @@ from allo_rtl.rtl.interface import (
     is_signed,
 )
 from allo_rtl.rtl.memory import BankSignals, Claim, Memories
-from allo_rtl.rtl.shared import Multipliers
+from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.verilog import all_to_verilog
 
@@ -246,11 +246,11 @@ class KernelComponent(wiring.Component):
         memories = Memories(storage, self._outside(func), *holds)
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
-        multipliers = Multipliers(m, self.function.shared, names)
+        shared = SharedUnits(m, self.function.shared, names)
         begin, leaving = self._handshake(m, memories.restore(m), advance)
         self._sample_arguments(m, func, begin, values)
         controller = Controller(
-            m, self.function.schedules, values, memories, multipliers, events, names,
+            m, self.function.schedules, values, memories, shared, events, names,
             lambda call, process: self._instantiate(
                 m, call, process, values, memories, streams, names
             ),
@@ -260,7 +260,7 @@ class KernelComponent(wiring.Component):
         self._results(m, controller, leaving)
         m.d.comb += [fifo.clear.eq(controller.processes_start) for fifo in fifos.values()]
         memories.build(m)
-        multipliers.build()
+        shared.build()
         streams.build(m)
         if island is None:
             return m

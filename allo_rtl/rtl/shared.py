@@ -1,77 +1,95 @@
-"""The shared multipliers of a function, and the choice of operands in front of each."""
+"""The shared units of a function, and the choice of operands in front of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from allo_rtl.hls.node import Node
+from allo_rtl.hls.node import FloatSpec, Node
 from allo_rtl.hls.sharing import SharedUnit
+from allo_rtl.ir.ops import FloatKind
+from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.units import Namer, multiply, shape_of
 
 
 @dataclass
-class _Multiplier:
-    """The signals of one multiplier, and who gives it operands when: (condition, a, b)."""
+class _Made:
+    """The signals of one unit, and who gives it operands when: (condition, operands)."""
 
-    a: Signal
-    b: Signal
-    product: Value
-    requests: list[tuple[Value, Value, Value]] = field(default_factory=list)
+    operands: tuple[Signal, ...]
+    result: Value
+    requests: list[tuple[Value, Sequence[Value]]] = field(default_factory=list)
 
 
-class Multipliers:
-    """Makes each multiplier once.
+class SharedUnits:
+    """Makes each unit once.
 
     Args:
         m: the module to build into.
-        assigned: the multiplier of each operation that shares one.
+        assigned: the unit of each operation that shares one.
     """
 
     def __init__(self, m: Module, assigned: Mapping[Node, SharedUnit], names: Namer) -> None:
         self._m = m
         self._assigned = assigned
         self._names = names
-        self._made: dict[SharedUnit, _Multiplier] = {}
+        self._made: dict[SharedUnit, _Made] = {}
 
     def __contains__(self, node: Node) -> bool:
         return node in self._assigned
 
-    def multiply(self, node: Node, condition: Value, a: Value, b: Value) -> Value:
-        """The product of the operands of a cycle in which ``condition`` is 1.
+    def result(self, node: Node, condition: Value, operands: Sequence[Value]) -> Value:
+        """What the unit makes of the operands of a cycle in which ``condition`` is 1.
 
         It is there as many cycles later as the unit's latency says.  The schedule guarantees
         that no other operation's condition is 1 in that cycle.
         """
         shared = self._assigned[node]
         if shared not in self._made:
-            self._made[shared] = self._make(shared)
-        self._made[shared].requests.append((condition, a, b))
-        return self._made[shared].product
+            self._made[shared] = self._make(shared, node)
+        if node.float is not None:
+            operands = [x[: node.float.format.width] for x in operands]
+            if node.float.kind is FloatKind.SUB:
+                operands = [operands[0], self._negative(operands[1], node.float.format.width)]
+        self._made[shared].requests.append((condition, operands))
+        return self._made[shared].result
 
-    def _make(self, shared: SharedUnit) -> _Multiplier:
-        left, right, width = shared.product
+    def _negative(self, pattern: Value, width: int) -> Value:
+        """The number of the other sign: a difference is the sum with it."""
+        whole = Signal(width, name=self._names("subtrahend"))
+        self._m.d.comb += whole.eq(pattern)
+        return Cat(whole[:-1], ~whole[-1])
+
+    def _make(self, shared: SharedUnit, node: Node) -> _Made:
+        if isinstance(shared.job, FloatSpec):
+            width = shared.job.format.width
+            operands = tuple(Signal(width, name=self._names("term")) for _ in node.operands)
+            made = float_unit(
+                self._m, shared.job, node.type, shared.unit, list(operands), self._names
+            )
+            return _Made(operands, made)
+        left, right, width = shared.job
         a = Signal(shape_of(left), name=self._names("multiplicand"))
         b = Signal(shape_of(right), name=self._names("multiplier"))
-        return _Multiplier(a, b, multiply(self._m, shared.unit, a, b, width, self._names))
+        return _Made((a, b), multiply(self._m, shared.unit, a, b, width, self._names))
 
     def build(self) -> None:
         """Connect every request made so far."""
         for unit in self._made.values():
-            for k, operand in ((1, unit.a), (2, unit.b)):
+            for k, operand in enumerate(unit.operands):
                 self._m.d.comb += operand.eq(_choice(unit.requests, k, operand))
 
 
 def _choice(
-    requests: list[tuple[Value, Value, Value]], part: int, like: Signal
+    requests: list[tuple[Value, Sequence[Value]]], part: int, like: Signal
 ) -> Value:
-    """The operand of the request that is made, in the shape of the multiplier's."""
+    """The operand of the request that is made, in the shape of the unit's."""
     if len(requests) == 1:
-        return requests[0][part]
+        return requests[0][1][part]
     # Each in the same shape: an OR of numbers of unlike signedness would extend them.
-    parts = [Mux(r[0], r[part], 0)[: len(like)] for r in requests]
+    parts = [Mux(condition, given[part], 0)[: len(like)] for condition, given in requests]
     return reduce(or_, parts, Const(0, len(like)))
