@@ -5,6 +5,7 @@ those in ``WRONG`` the rewrite is forced past the check: the result does change 
 refusal is not mere caution.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 import illegal_kernels as k
@@ -206,6 +207,25 @@ def test_it_is_refused_and_nothing_has_changed(case):
     assert type(error.value) is case.error
     assert s.module is before
     assert len(s.history()) == steps
+
+
+COLLISIONS = [c for c in ALL if c.error is IllegalScheduleError and "print" not in c.reason]
+SAYS = re.compile(r"(iteration \(\w.*=-?\d+\)|this) (reads|writes|calls \w+, which \w+) [\w. ]+")
+
+
+@pytest.mark.parametrize("case", COLLISIONS, ids=str)
+def test_the_refusal_names_both_statements_both_iterations_and_the_cell(case):
+    s = allo.customize(case.kernel)
+    *legal, (name, args) = case.steps
+    for step, given in legal:
+        getattr(s, step)(*given)
+    with pytest.raises(IllegalScheduleError) as error:
+        getattr(s, name)(*args)
+    texts, places = zip(*error.value.notes, strict=True)
+    assert len(texts) == 2
+    assert all(SAYS.match(text) for text in texts)
+    assert all(place.file == k.__file__ and place.text for place in places)
+    assert len({text.rsplit(" ", 1)[-1].partition("[")[0] for text in texts}) == 1
 
 
 def test_a_kernel_that_is_not_called_has_no_place_for_its_schedule():

@@ -241,12 +241,24 @@ def in_place(A: int32[10]):
             A[x] = A[x] + A[x + 1] + A[x + 2]
 
 
-def test_an_array_that_the_loop_writes_is_refused():
+def into_the_window(A: int32[10]):
+    for x in range(8):
+        A[x + 1] = A[x] + A[x + 1] + A[x + 2]
+
+
+def test_an_array_may_be_written_where_the_window_has_left():
+    s = customize(in_place)
+    s.reuse_at("A", "x")
+    unchanged(s, in_place)
     with pytest.raises(IllegalScheduleError) as caught:
-        customize(in_place).reuse_at("A", "x")
-    assert "this writes 'A' inside loop 'x', and the reuse buffer would keep the old values" in str(
-        caught.value
+        customize(into_the_window).reuse_at("A", "x")
+    assert caught.value.message == (
+        "reuse_at('A', 'x'): this writes 'A' inside loop 'x', and the reuse buffer would keep the "
+        "old values"
     )
+    assert [text for text, _ in caught.value.notes] == [
+        "iteration (x=0) writes A[1]", "iteration (x=1) reads A[1]",
+    ]  # fmt: skip
 
 
 def sweep(A: int32[10], B: int32[10]):
@@ -440,6 +452,9 @@ def test_schedules_of_callees_are_replayed():
         "partition('gemm:B', partition_type=Partition.Complete, dim=2, factor=0)",
     ]
     assert s.get_equivalent_variables("B") == {"top:B", "gemm:B"}
+    assert s.get_equivalent_variables("gemm:1") == {"top:B", "gemm:B"}
+    with pytest.raises(ScheduleError, match="there is no argument 3"):
+        s.get_equivalent_variables("gemm:3")
 
 
 def test_a_failing_replay_changes_nothing():

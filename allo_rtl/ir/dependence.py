@@ -291,7 +291,10 @@ def conflict(
     """
     if src.array is not dst.array:
         return None
-    pair = _pair(src, dst, loops) or _Pair((), (), tuple(loops))
+    pair = _pair(src, dst, loops)
+    if pair is None:
+        outer, inner = _around(src, loops)
+        pair = _Pair((), (), tuple(loops), outer, inner, _around(dst, loops)[1])
     space = _Space(pair)
     found = polyhedra.points(space.dims, [*space.constraints, condition(space.src, space.dst)])
     if found.is_empty():
@@ -306,6 +309,43 @@ def conflict(
         tuple(at[n] for n in space.dst),
         tuple(_value_at(e, space.src_names, at) for e in src.index or ()),
     )
+
+
+def meeting(src: Access, dst: Access) -> Conflict | None:
+    """The first iterations in which two accesses of different loops touch one cell, or None.
+
+    The iterations are the counters of all loops that each access is in; the accesses have none of
+    these in common.
+    """
+    if src.array is not dst.array:
+        return None
+    sides = (src, "s"), (dst, "d")
+    names = [{p.iv: f"{c}{k}" for k, p in enumerate(a.loops)} for a, c in sides]
+    inside = {v for a, _ in sides for loop in a.loops for v in _defined_in(loop)}
+    used = {v for a, _ in sides for e in (*(a.index or ()), *_bounds(a.loops)) for v in e.values}
+    symbols = sorted(used - inside, key=lambda v: v.uid)
+    for own in names:
+        own |= {v: f"p{k}" for k, v in enumerate(symbols)}
+    dims = sorted({n for own in names for n in own.values()}, key=_dim_order)
+    constraints = [*_domain(src.loops, names[0]), *_domain(dst.loops, names[1])]
+    if src.index is not None and dst.index is not None:
+        constraints += polyhedra.same_cell(src.index, names[0], dst.index, names[1])
+    found = polyhedra.points(dims, constraints)
+    if found.is_empty():
+        return None
+    point = polyhedra.sample(found.lexmin() if found.is_bounded() else found)
+    assert point is not None, "isl found no point in a set that is not empty"
+    at = dict(zip(dims, point, strict=True))
+    return Conflict(
+        tuple(at[names[0][p.iv]] for p in src.loops),
+        tuple(at[names[1][p.iv]] for p in dst.loops),
+        tuple(_value_at(e, names[0], at) for e in src.index or ()),
+    )
+
+
+def _bounds(loops: Iterable[For]) -> Iterator[AffineExpr]:
+    for loop in loops:
+        yield from (*loop.lower, *loop.upper)
 
 
 def before(a: Sequence[str], b: Sequence[str]) -> str:

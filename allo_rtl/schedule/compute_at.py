@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.dependence import Access, accesses, before, conflict
+from allo_rtl.ir.dependence import Access, accesses, before, conflict, meeting
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -28,9 +28,15 @@ from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.ir.types import ArrayType, bool_, index
-from allo_rtl.schedule.buffers import alias_root, aliases
+from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.independent import of_all
-from allo_rtl.schedule.legality import Violation, illegal, printing
+from allo_rtl.schedule.legality import (
+    Violation,
+    collision,
+    illegal,
+    numbers_outside,
+    printing,
+)
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
 from allo_rtl.schedule.shared import check_shared
 
@@ -110,17 +116,23 @@ def _check_between(module: Module, producer: Place, consumer: Place, primitive: 
             loc=producer.loop.loc,
         )
     first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
-    root = alias_root(module, producer.func)
-    moved = accesses((producer.nest[0],), module)
-    for other in accesses(body[first + 1 : last], module):
+    known = aliases(module, producer.func)
+    numbers = numbers_outside(body, producer.nest[0])
+    moved = [known.access(a) for a in accesses((producer.nest[0],), module, numbers)]
+    for other in map(known.access, accesses(body[first + 1 : last], module, numbers)):
         for one in moved:
-            if root(one.array) is root(other.array) and (one.is_store or other.is_store):
-                raise IllegalScheduleError(
-                    f"{primitive} would move loop {producer.loop.name!r} past this use of "
-                    f"{other.array.name!r}",
-                    loc=other.op.loc,
-                    notes=[("which is used here", one.op.loc)] if one.op.loc else (),
-                )
+            if one.array is other.array and (one.is_store or other.is_store):
+                _refuse_past(one, other, producer, primitive)
+
+
+def _refuse_past(one: Access, other: Access, producer: Place, primitive: str) -> None:
+    if (hit := meeting(one, other)) is not None:
+        raise IllegalScheduleError(
+            f"{primitive} would move loop {producer.loop.name!r} past this use of "
+            f"{other.array.name!r}",
+            loc=other.op.loc,
+            notes=collision(one, other, hit, one.loops, other.loops),
+        )
 
 
 def _check_order(

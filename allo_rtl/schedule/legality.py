@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from allo_rtl.errors import IllegalScheduleError
+from allo_rtl.errors import IllegalScheduleError, SourceLoc
 from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, conflict, states
 from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Print, Value
 from allo_rtl.ir.rewrite import walk
@@ -149,13 +149,9 @@ def illegal(primitive: str, consequence: str, found: Violation) -> IllegalSchedu
         consequence: what it would do to the two iterations, with ``{source}`` and ``{sink}``.
         found: the dependence.
     """
-    first = _iteration(found.loops, found.conflict.source)
-    second = _iteration(found.loops, found.conflict.sink)
+    first = iteration_text(found.loops, found.conflict.source)
+    second = iteration_text(found.loops, found.conflict.sink)
     name = found.source.array.name or "an array"
-    notes = [
-        (f"iteration {first} {_touches(found.source, found.conflict)}", found.source.op.loc),
-        (f"iteration {second} {_touches(found.sink, found.conflict)}", found.sink.op.loc),
-    ]
     hint = None
     if isinstance(found.source.op, Call) or isinstance(found.sink.op, Call):
         hint = f"a call is taken to touch all of {name}"
@@ -173,20 +169,47 @@ def illegal(primitive: str, consequence: str, found: Violation) -> IllegalSchedu
         f"{primitive} would change what the kernel computes: "
         f"{consequence.format(source=first, sink=second)}",
         loc=found.loops[0].loc,
-        notes=notes,
+        notes=collision(found.source, found.sink, found.conflict, found.loops, found.loops),
         hint=hint,
     )
 
 
-def _iteration(loops: Sequence[For], values: Sequence[int]) -> str:
+type Note = tuple[str, SourceLoc | None]
+"""A line of an error, and the place that it is about."""
+
+
+def collision(
+    source: Access,
+    sink: Access,
+    found: Conflict,
+    source_loops: Sequence[For],
+    sink_loops: Sequence[For],
+) -> list[Note]:
+    """The two statements that touch one cell, with their iterations of these loops."""
+    return [
+        touch(source, source_loops, found.source, found.cell),
+        touch(sink, sink_loops, found.sink, found.cell),
+    ]
+
+
+def touch(
+    access: Access, loops: Sequence[For], values: Sequence[int], cell: Sequence[int | None]
+) -> Note:
+    """What an access does in one iteration of some loops, and where it stands."""
+    iteration = f"iteration {iteration_text(loops, values)} " if loops else "this "
+    return f"{iteration}{_touches(access, cell)}", access.op.loc
+
+
+def iteration_text(loops: Sequence[For], values: Sequence[int]) -> str:
+    """``(i=0, j=1)``."""
     pairs = (f"{p.name}={v}" for p, v in zip(loops, values, strict=True))
     return f"({', '.join(pairs)})"
 
 
-def _touches(access: Access, found: Conflict) -> str:
+def _touches(access: Access, cell: Sequence[int | None]) -> str:
     name = access.array.name or "an array"
     verb = "writes" if access.is_store else "reads"
     if isinstance(access.op, Call):
         return f"calls {access.op.callee}, which {verb} {name}"
-    subscripts = ", ".join("?" if c is None else str(c) for c in found.cell)
+    subscripts = ", ".join("?" if c is None else str(c) for c in cell)
     return f"{verb} {name}[{subscripts}]" if subscripts else f"{verb} {name}"

@@ -209,6 +209,29 @@ def counter_ranges(place: Place) -> dict[Value, Interval]:
     return ranges
 
 
+def iterations(nest: Sequence[For], most: int = 10_000) -> Iterator[dict[Value, int]]:
+    """The counters of loops in each of their iterations, up to ``most``, in the order they run.
+
+    None where a bound depends on data.
+    """
+    found: list[dict[Value, int]] = [{}]
+    for loop in nest:
+        if not all(e.values <= found[0].keys() for e in (*loop.lower, *loop.upper)):
+            return
+        found = [
+            {**outer, loop.iv: i}
+            for outer in found
+            for i in range(
+                max(e.evaluate(outer.__getitem__) for e in loop.lower),
+                min(e.evaluate(outer.__getitem__) for e in loop.upper),
+                loop.step,
+            )
+        ][:most]
+        if not found:
+            return
+    yield from found
+
+
 def check_made_outside(loop: For, array: Value, primitive: str) -> None:
     """Raise ScheduleError when each iteration of the loop makes the array anew."""
     for op in walk(loop.body):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Interval, Mod
+from allo_rtl.ir.dependence import Access, accesses, before, conflict
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -34,7 +35,8 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition, ScalarType, bool_, index
-from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.legality import collision, numbers_outside
 from allo_rtl.schedule.loops import (
     Place,
     check_made_outside,
@@ -82,7 +84,7 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
 
     Raises:
         ScheduleError: there is no window that moves by less than its size.
-        IllegalScheduleError: the array is written inside the loop.
+        IllegalScheduleError: an iteration of the loop reads what an earlier one wrote.
     """
     loop = place.loop
     if loop.constant_bounds is None or not loop.trip_count:
@@ -112,27 +114,43 @@ def _no_pattern(place: Place, array: Value, primitive: str, op: Op) -> ScheduleE
 
 
 def _loads(module: Module, place: Place, array: Value, primitive: str) -> list[Load]:
-    root = alias_root(module, place.func)
-    found: list[Load] = []
-    for op in walk(place.loop.body):
-        if isinstance(op, Load) and op.array is array:
-            found.append(op)
-        elif isinstance(op, For):
-            continue
-        elif any(root(v) is root(array) for v in op.operands() if isinstance(v.type, ArrayType)):
-            what = f"a call of {op.callee} uses" if isinstance(op, Call) else "this writes"
-            raise IllegalScheduleError(
-                f"{primitive}: {what} {array.name!r} inside loop {place.loop.name!r}, and the "
-                "reuse buffer would keep the old values",
-                loc=op.loc,
-                notes=[("read here", found[0].loc)] if found and found[0].loc else (),
-            )
-    if not found:
+    """The loads that the buffer would serve; none of them may read what the loop has written."""
+    known = aliases(module, place.func)
+    numbers = numbers_outside(place.func.body, place.nest[0])
+    around = [known.access(a) for a in accesses((place.nest[0],), module, numbers)]
+    inside = [a for a in around if place.loop in a.loops and a.array is known.root(array)]
+    served = [a for a in inside if isinstance(a.op, Load) and a.op.array is array]
+    if not served:
         raise ScheduleError(
             f"{primitive}: loop {place.loop.name!r} does not read {array.name!r}",
             loc=place.loop.loc,
         )
-    return found
+    for write in (a for a in inside if a.is_store):
+        for read in served:
+            _check_fresh(write, read, place, array, primitive)
+    return [a.op for a in served if isinstance(a.op, Load)]
+
+
+def _check_fresh(
+    write: Access, read: Access, place: Place, array: Value, primitive: str
+) -> None:
+    """An iteration may write what none reads from then on."""
+    loops = [p for p in write.loops if p in read.loops and p not in place.nest[:-1]]
+    first = write.position < read.position
+
+    def earlier(s: Sequence[str], d: Sequence[str]) -> str:
+        same = " and ".join(f"{x} = {y}" for x, y in zip(s, d, strict=True))
+        return f"({before(s, d)} or ({same}))" if first else before(s, d)
+
+    if (hit := conflict(write, read, loops, earlier)) is not None:
+        op = write.op
+        what = f"a call of {op.callee} uses" if isinstance(op, Call) else "this writes"
+        raise IllegalScheduleError(
+            f"{primitive}: {what} {array.name!r} inside loop {place.loop.name!r}, and the "
+            "reuse buffer would keep the old values",
+            loc=op.loc,
+            notes=collision(write, read, hit, loops, loops),
+        )
 
 
 def _reads(

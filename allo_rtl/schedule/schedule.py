@@ -352,7 +352,7 @@ class Schedule(ScheduleState):
         the buffer and an inner loop for a window of both.
 
         Args:
-            target: the array; it is only read inside the loop.
+            target: the array; no iteration of the loop reads what one before it wrote.
             axis: the loop, with constant bounds; its counter is in one subscript.
 
         Returns:
@@ -360,7 +360,7 @@ class Schedule(ScheduleState):
 
         Raises:
             ScheduleError: iterations do not share elements, or the window leaves the array.
-            IllegalScheduleError: the loop writes the array.
+            IllegalScheduleError: the loop reads what it has written.
         """
         place = self._find(axis)
         array = self._array_in(place, target)
@@ -502,7 +502,18 @@ class Schedule(ScheduleState):
             raise
 
     def get_equivalent_variables(self, target: Target) -> set[str]:
-        """The names ``"function:array"`` of every array that is the same one as ``target``."""
+        """The names ``"function:array"`` of every array that is the same one as ``target``.
+
+        An argument may be told by its number too: ``"function:0"``.
+        """
+        func_name, _, name = str(target).rpartition(":")
+        if name.isdecimal():
+            args = find_func(self.module, func_name or self.module.top).args
+            if int(name) >= len(args):
+                raise ScheduleError(
+                    f"there is no argument {name}", allowed=f"0 to {len(args) - 1}"
+                )
+            target = f"{func_name or self.module.top}:{args[int(name)].name}"
         func, array = find_buffer(self.module, target)
         same = equal_arrays(self.module, func, array)
         return {f"{name}:{v.name}" for name, values in same.items() for v in values}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Interval, Mod
+from allo_rtl.ir.dependence import accesses, conflict
 from allo_rtl.ir.ops import (
     Alloc,
     Block,
@@ -22,12 +23,14 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import ArrayType, index
-from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.buffers import alias_root, aliases
+from allo_rtl.schedule.legality import Note, collision, iteration_text, numbers_outside
 from allo_rtl.schedule.loops import (
     Place,
     check_made_outside,
     counter_ranges,
     fresh_array_name,
+    iterations,
     replace_loop,
     unused,
 )
@@ -83,7 +86,7 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
     ranges = counter_ranges(place)
     inner = {loop.iv for loop in all_loops(place.loop.body)}
     boxes = [_box(op, inner, ranges, place, primitive) for op in found]
-    return _union(found, boxes, array, primitive)
+    return _union(found, boxes, array, place, primitive)
 
 
 def _accesses(
@@ -92,18 +95,37 @@ def _accesses(
     """The loads and stores of the array inside the loop; nothing else may touch it."""
     root = alias_root(module, place.func)
     found: list[Load | Store] = []
+    others: list[Op] = []
     for op in walk(place.loop.body):
         if isinstance(op, Load | Store) and op.array is array:
             found.append(op)
             continue
         touched = [] if isinstance(op, For) else op.operands()
         if any(root(v) is root(array) for v in touched if isinstance(v.type, ArrayType)):
-            what = f"a call of {op.callee}" if isinstance(op, Call) else "this"
-            raise IllegalScheduleError(
-                f"{primitive}: {what} uses {array.name!r} too, and would not see the buffer",
-                loc=op.loc,
-            )
+            others.append(op)
+    for op in others:
+        what = f"a call of {op.callee}" if isinstance(op, Call) else "this"
+        raise IllegalScheduleError(
+            f"{primitive}: {what} uses {array.name!r} too, and would not see the buffer",
+            loc=op.loc,
+            notes=_same_iteration(module, place, array, op),
+        )
     return found
+
+
+def _same_iteration(module: Module, place: Place, array: Value, other: Op) -> list[Note]:
+    """An access of the array itself that meets the other one in one iteration, if one does."""
+    known = aliases(module, place.func)
+    numbers = numbers_outside(place.func.body, place.nest[0])
+    found = [known.access(a) for a in accesses((place.nest[0],), module, numbers)]
+    loops = [place.loop]
+    for theirs in (a for a in found if a.op is other and a.array is known.root(array)):
+        for mine in (a for a in found if getattr(a.op, "array", None) is array):
+            if place.loop in mine.loops and (mine.is_store or theirs.is_store):
+                hit = conflict(mine, theirs, loops, lambda s, d: f"{s[0]} = {d[0]}")
+                if hit is not None:
+                    return collision(mine, theirs, hit, loops, loops)
+    return []
 
 
 type _Box = tuple[tuple[AffineExpr, Interval], ...]
@@ -149,7 +171,11 @@ def _separate(expr: AffineExpr, varying: set[Value]) -> tuple[AffineExpr, Affine
 
 
 def _union(
-    found: Sequence[Load | Store], boxes: Sequence[_Box], array: Value, primitive: str
+    found: Sequence[Load | Store],
+    boxes: Sequence[_Box],
+    array: Value,
+    place: Place,
+    primitive: str,
 ) -> Window:
     """The smallest window with all boxes in it."""
     bases: list[AffineExpr] = []
@@ -158,19 +184,58 @@ def _union(
         fixed = boxes[0][d][0]
         for op, box in zip(found, boxes, strict=True):
             if box[d][0] != fixed:
-                notes = [("and this access", op.loc)] if op.loc else []
                 raise IllegalScheduleError(
                     f"{primitive}: along dimension {d + 1} of {array.name!r} this access starts at "
                     f"{fixed} and another one at {box[d][0]}: a buffer would lose what is written "
                     "through the other",
                     loc=found[0].loc,
-                    notes=notes,
+                    notes=_outside(found, boxes, op, d, place),
                 )
         low = min(box[d][1][0] for box in boxes)
         high = max(box[d][1][1] for box in boxes)
         bases.append(fixed + low)
         extents.append(high - low + 1)
     return Window(tuple(bases), tuple(extents))
+
+
+def _outside(
+    found: Sequence[Load | Store],
+    boxes: Sequence[_Box],
+    other: Load | Store,
+    dim: int,
+    place: Place,
+) -> list[Note]:
+    """An iteration whose buffer, made for the first access, has no room for another one."""
+    fixed, (low, high) = boxes[0][dim]
+    same = [op for op, box in zip(found, boxes, strict=True) if box[dim] == boxes[0][dim]]
+    one = next((op for op in same if isinstance(op, Store)), same[0])
+    loops = _loops_around(place, other)
+    for at in iterations(loops):
+        try:
+            start, here = (e.evaluate(at.__getitem__) for e in (fixed, other.index[dim]))
+        except KeyError:
+            break
+        if not start + low <= here <= start + high:
+            mine = next(
+                m for m in iterations(_loops_around(place, one))
+                if all(m[p.iv] == at[p.iv] for p in place.nest)
+            )  # fmt: skip
+            return [_shown(one, mine, _loops_around(place, one)), _shown(other, at, loops)]
+    return [("the other access", other.loc)] if other.loc else []
+
+
+def _loops_around(place: Place, op: Op) -> tuple[For, ...]:
+    """The loops of a band that an operation is in."""
+    return tuple(p for p in all_loops((place.nest[0],)) if op in tuple(walk(p.body)))
+
+
+def _shown(op: Load | Store, at: Mapping[Value, int], loops: Sequence[For]) -> Note:
+    cell = [
+        str(e.evaluate(at.__getitem__)) if e.values <= at.keys() else "?" for e in op.index
+    ]
+    verb = "writes" if isinstance(op, Store) else "reads"
+    iteration = iteration_text(loops, [at[p.iv] for p in loops])
+    return f"iteration {iteration} {verb} {op.array.name}[{', '.join(cell)}]", op.loc
 
 
 def apply_buffer_at(
