@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from allo_rtl.hls.node import Node
 from allo_rtl.ir.affine import AffineExpr
@@ -41,14 +41,17 @@ def _in_two(layout: Layout, dim: int, gap: AffineExpr) -> bool:
     return gap.const != 0
 
 
-def turns(nodes: Iterable[Node]) -> int:
-    """Cycles that accesses of one port take when those that never meet share one."""
-    groups: list[list[Node]] = []
+def never_apart(nodes: Sequence[Node]) -> list[Node]:
+    """Accesses of which each may meet any other in its bank: as many as are easily found.
+
+    They need the port in as many cycles as they are.
+    """
+    return max(_mutual(nodes), _mutual(nodes[::-1])[::-1], key=len)
+
+
+def _mutual(nodes: Sequence[Node]) -> list[Node]:
+    found: list[Node] = []
     for node in nodes:
-        fitting = (g for g in groups if all(apart(node, other) for other in g))
-        group = next(fitting, None)
-        if group is None:
-            groups.append([node])
-        else:
-            group.append(node)
-    return len(groups)
+        if not any(apart(node, other) for other in found):
+            found.append(node)
+    return found

@@ -9,6 +9,7 @@ from functools import cached_property
 from math import prod
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.certificate import Certificate
 from allo_rtl.hls.control import (
     Branch,
     Clear,
@@ -25,10 +26,12 @@ from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import pipelined_edges, straight_edges
 from allo_rtl.hls.latency import Latency
+from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
-from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, schedule
+from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Job, Operators
+from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import (
     BankEnd,
@@ -55,7 +58,7 @@ class FunctionDesign:
     Attributes:
         control: its control tree and storage.
         schedules: the operation schedule of every region.
-        limits: for each pipelined region, what keeps it from a smaller initiation interval.
+        certificates: for each pipelined region, why its initiation interval is not smaller.
         sequential: counters of loops that could not be pipelined as asked, with the reason.
         sharers: of jobs whose units are shared, how many operations may share one.
         latency: cycles of a run, None when they depend on data.
@@ -64,7 +67,7 @@ class FunctionDesign:
 
     control: FunctionControl
     schedules: Mapping[Region, OpSchedule]
-    limits: Mapping[Region, str]
+    certificates: Mapping[Region, Certificate]
     latency: int | None
     timing: Latency
     sequential: Mapping[Value, str]
@@ -189,7 +192,7 @@ def _time(
     body = scheduler.sequence(control.body)
     timing = Latency(scheduler.schedules, control.defined, latencies)
     return FunctionDesign(
-        replace(control, body=body), scheduler.schedules, scheduler.limits,
+        replace(control, body=body), scheduler.schedules, scheduler.certificates,
         timing.body(body, {}), timing, sequential, operators.sharers,
     )
 
@@ -213,7 +216,7 @@ class _RegionScheduler:
         self._operators = operators
         self._inputs = inputs
         self.schedules: dict[Region, OpSchedule] = {}
-        self.limits: dict[Region, str] = {}
+        self.certificates: dict[Region, Certificate] = {}
 
     def sequence(self, controls: Sequence[Control]) -> tuple[Control, ...]:
         """The controls with their nests as flat as is best."""
@@ -223,9 +226,10 @@ class _RegionScheduler:
         match control:
             case Straight(region=region):
                 edges = straight_edges(region.nodes())
-                found = schedule(self._problem(region, edges), None)
+                problem = self._problem(region, edges)
+                found = schedule(problem, None)
                 assert found is not None
-                self.schedules[region] = found
+                self.schedules[region] = shorten(problem, found)
             case Pipelined():
                 return self._nest(control)
             case Sequential(body=body):
@@ -242,36 +246,38 @@ class _RegionScheduler:
         Flattening saves the pipeline's draining between outer iterations, but a dependence that
         an outer loop carries may then ask for a larger initiation interval.
         """
-        best: tuple[int, int, PipelineResult] | None = None
+        best: tuple[int, int, Problem, PipelineResult] | None = None
         for depth in range(len(control.counters), 0, -1):
             try:
-                result = self._pipeline(control, depth)
+                problem = self._nest_problem(control, depth)
+                result = pipeline(problem, control.loop)
             except BuildError:
                 if depth > 1:  # a smaller part of the nest may do what was asked
                     continue
                 raise
             cycles = _cycles(control.counters, depth, result.schedule)
             if best is None or cycles < best[0]:
-                best = (cycles, depth, result)
+                best = (cycles, depth, problem, result)
             if not result.recurrence:
                 break
         assert best is not None
-        _, depth, result = best
-        self.schedules[control.region] = result.schedule
-        self.limits[control.region] = result.limit
+        _, depth, problem, result = best
+        self.schedules[control.region] = shorten(problem, result.schedule)
+        self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 
-    def _pipeline(self, control: Pipelined, depth: int) -> PipelineResult:
+    def _nest_problem(self, control: Pipelined, depth: int) -> Problem:
+        """What is to be scheduled when the ``depth`` innermost loops are flattened."""
         region = control.region
         loops = [c.loop for c in control.counters]
-        edges = pipelined_edges(region.nodes(), loops[-depth:], loops[0])
-        return pipeline(self._problem(region, edges), control.loop)
+        return self._problem(region, pipelined_edges(region.nodes(), loops[-depth:], loops[0]))
 
     def _problem(self, region: Region, edges: Sequence[Edge]) -> Problem:
         nodes = region.nodes()
         sizes = shapes(nodes, region.outputs.values())
         return Problem(
-            nodes, edges, sizes, self._operators, self._inputs.__getitem__, stable_reads(nodes)
+            nodes, edges, sizes, self._operators, self._inputs.__getitem__, stable_reads(nodes),
+            frozenset(region.outputs.values()),
         )
 
 

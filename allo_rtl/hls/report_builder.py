@@ -96,7 +96,7 @@ def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> Lo
         ii=schedule.ii,
         depth=schedule.length,
         latency=function.timing.control(control, {}),
-        limit=function.limits[control.region],
+        limit=function.certificates[control.region].text,
         loc=control.loop.loc,
         chart=_chart(control.region.nodes(), schedule),
     )

@@ -1,0 +1,208 @@
+"""Why a loop's initiation interval is not smaller: the proof, as data and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.constraints import chain
+from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.op_schedule import Edge, Problem
+from allo_rtl.hls.recurrence import Recurrence
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Load, Store
+from allo_rtl.ir.types import ArrayType
+
+_PORT = {Kind.READ: "read", Kind.WRITE: "written"}
+_STREAM = {Kind.GET: "taken from", Kind.PUT: "put to"}
+_DOES = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
+
+
+class Reason(Enum):
+    """What an initiation interval is due to; the value is what JSON has."""
+
+    ONE = "one iteration a cycle"
+    ASKED = "as asked"
+    RECURRENCE = "recurrence"
+    PORT = "port"
+    SEARCH = "search"
+    OPEN = "not proved"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation of a proof.
+
+    Attributes:
+        what: the operation, such as ``"add"`` or ``"read A"``.
+        loc: where it is in the source.
+        cycles: cycles from its start to that of the next step, for accesses of a port 1.
+        ns: logic of the step, where a register ends it because a cycle has no more time; 0 else.
+        distance: iterations between it and the next step.
+    """
+
+    what: str
+    loc: SourceLoc | None
+    cycles: int
+    ns: float = 0.0
+    distance: int = 0
+
+    def __str__(self) -> str:
+        place = f" at {self.loc.short}" if self.loc else ""
+        logic = f" ({self.ns:.1f} ns of logic)" if self.ns else ""
+        later = f", {_count(self.distance, 'iteration')} later" if self.distance else ""
+        return f"{self.what}{place}: {_count(self.cycles, 'cycle')}{logic}{later}"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Why a loop cannot start an iteration more often.
+
+    Attributes:
+        reason: the kind of proof.
+        bound: no schedule has a smaller interval than so many cycles; equal to the loop's
+            interval unless ``reason`` is ASKED or OPEN.
+        text: one line.
+        steps: the recurrence, in order around the cycle, or the accesses of the busiest port.
+    """
+
+    reason: Reason
+    bound: int
+    text: str
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Saturated:
+    """Accesses of one port, or operations on one end of a stream, that need a cycle each."""
+
+    users: tuple[Node, ...]
+
+    @property
+    def interval(self) -> int:
+        """The smallest initiation interval with them, in cycles."""
+        return len(self.users)
+
+
+def of_port(port: Saturated) -> Certificate:
+    """The certificate of a loop that a port or stream keeps busy."""
+    steps = tuple(Step(operation(n), n.loc, 1) for n in port.users)
+    return Certificate(Reason.PORT, port.interval, _port_text(port), steps)
+
+
+def of_recurrence(problem: Problem, recurrence: Recurrence) -> Certificate:
+    """The certificate of a loop that waits for itself."""
+    steps = tuple(s for e in _from_the_sink(recurrence) for s in _steps(problem, e))
+    text = _recurrence_text(problem, recurrence)
+    return Certificate(Reason.RECURRENCE, recurrence.interval, text, steps)
+
+
+def of_search(ii: int, least: Certificate | None, proved: bool) -> Certificate:
+    """The certificate of a loop with an interval above what ports and recurrences ask for.
+
+    Args:
+        ii: the interval found.
+        least: what asks for the most; None when one iteration a cycle seemed possible.
+        proved: whether an exhaustive search showed that ``ii - 1`` is impossible.
+    """
+    bound, steps = (least.bound, least.steps) if least else (1, ())
+    beside = f" ({least.text})" if least else ""
+    if proved:
+        text = (
+            f"ports and dependences together: a search of all schedules shows that "
+            f"{_count(ii - 1, 'cycle')} cannot be{beside}"
+        )
+        return Certificate(Reason.SEARCH, ii, text, steps)
+    text = (
+        f"no schedule with {_count(ii - 1, 'cycle')} was found; proved is only that it takes "
+        f"{_count(bound, 'cycle')}{beside}"
+    )
+    return Certificate(Reason.OPEN, bound, text, steps)
+
+
+def operation(node: Node) -> str:
+    """What a node does, in a word or two."""
+    while node.kind is Kind.CAST:
+        node = node.operands[0]
+    if node.bank is not None:
+        return f"{_DOES[node.kind]} {node.name}"
+    if node.stream is not None:
+        return f"{node.kind.value} {node.name}"
+    return str(node.float) if node.float else node.kind.value
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def cycles(count: int) -> str:
+    """``"cycle"``, or ``"3 cycles"``: after "every"."""
+    return "cycle" if count == 1 else f"{count} cycles"
+
+
+def _port_text(port: Saturated) -> str:
+    node, count = port.users[0], port.interval
+    if node.stream is not None:
+        name = node.stream.stream.name
+        return f"{name} is {_STREAM[node.kind]} {count} times per iteration, once a cycle"
+    assert node.bank is not None
+    name = node.bank.array.name
+    fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
+    assert isinstance(node.bank.array.type, ArrayType)
+    if Layout(node.bank.array.type).banks == 1:
+        return f"{fact}; partition {name}"
+    return f"{fact} of a bank; more banks help if each access stays in one"
+
+
+def _from_the_sink(recurrence: Recurrence) -> list[Edge]:
+    """The edges around, from the sink of an edge into a later iteration on."""
+    edges = list(recurrence.edges)
+    last = max(k for k, e in enumerate(edges) if e.distance)
+    return [*edges[last + 1 :], *edges[: last + 1]]
+
+
+def _steps(problem: Problem, edge: Edge) -> Iterator[Step]:
+    """An edge's operations: that of its source, and for a chain those it runs through."""
+    if not _is_chain(problem, edge):
+        yield Step(operation(edge.src), edge.src.loc, edge.delay, 0.0, edge.distance)
+        return
+    way = [n for n in chain(problem, edge) if problem.entry_ns(n) or problem.latency(n)]
+    names = [operation(n) for n in way]
+    ns = sum(problem.entry_ns(n) for n in way[1:])
+    first = way[0] if way else edge.src
+    ns += problem.exit_ns(first) if problem.latency(first) else problem.entry_ns(first)
+    yield Step(", ".join(names), edge.src.loc, edge.delay, ns, edge.distance)
+
+
+def _is_chain(problem: Problem, edge: Edge) -> bool:
+    known = any(edge is e for e in problem.edges)
+    return not known and edge.delay > problem.latency(edge.src)
+
+
+def _recurrence_text(problem: Problem, recurrence: Recurrence) -> str:
+    back = next(e for e in reversed(_from_the_sink(recurrence)) if e.distance)
+    taken = cycles(recurrence.delay) if recurrence.delay > 1 else "1 cycle"
+    taken += _long_units(problem, [e.src for e in _from_the_sink(recurrence)])
+    if back.src.stream and back.dst.stream:
+        return f"all streams are used before the next iteration uses them; that takes {taken}"
+    place = f" at {back.src.loc.short}" if back.src.loc else ""
+    access = back.src.access
+    # The registers that hand a word on stand for the array it is stored to.
+    name = access.array.name if isinstance(access, Load | Store) else back.src.name
+    return (
+        f"recurrence: {name or 'a value'}, written{place}, is used "
+        f"{_count(recurrence.distance, 'iteration')} later; that takes {taken}"
+    )
+
+
+def _long_units(problem: Problem, nodes: Sequence[Node]) -> str:
+    """The units of several cycles among nodes."""
+    texts = [
+        f"{problem.units[n].latency} of them in {problem.units[n].name}"
+        + (f" at {n.loc.short}" if n.loc else "")
+        for n in nodes
+        if problem.units[n].latency > 1
+    ]
+    return ", " + " and ".join(texts) if texts else ""

@@ -1,0 +1,217 @@
+"""Operations where their values need fewest registers.
+
+A placed schedule says who has which port when.  What is left is a system of differences, for
+which the shortest schedule is a longest way, and the one of that length with fewest registers the
+dual of a flow of minimal cost: a register is an arc from a value's birth to its last use, of the
+value's width (Cong and Zhang, DAC 2006; Leiserson and Saxe, "Retiming synchronous circuitry",
+Algorithmica 1991; for pipelined loops Zhang and Liu, "SDC-based modulo scheduling for pipeline
+synthesis", ICCAD 2013).  The flow is OR-tools', and always the same.
+
+Operations on streams, shared multipliers of a loop that takes turns, and what a sequential region
+hands on keep their cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
+
+from allo_rtl.hls.constraints import system
+from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
+from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
+
+MAX_NODES = 5000
+"""Larger regions stay as they were placed, so that compile time grows linearly."""
+
+
+def register_bits(problem: Problem, found: OpSchedule) -> int:
+    """Bits of registers between the cycles of a schedule.
+
+    In a pipelined loop a value has a register for every cycle from its birth to its last use; in
+    a region that runs once at a time one that keeps it.
+    """
+    last = _last_uses(problem, found)
+    spans = {n: end - found.ready[n] for n, end in last.items()}
+    count = (min(s, 1) if found.ii is None else s for s in spans.values())
+    return sum(c * problem.shapes[n].width for n, c in zip(spans, count, strict=True))
+
+
+def _last_uses(problem: Problem, found: OpSchedule) -> dict[Node, int]:
+    last = {n: found.length - 1 for n in problem.outputs if not problem.is_free(n)}
+    for node in problem.nodes:
+        for operand in node.operands:
+            if not problem.is_free(operand):
+                last[operand] = max(last.get(operand, 0), found.start[node])
+    return last
+
+
+def shorten(problem: Problem, found: OpSchedule) -> OpSchedule:
+    """A schedule with the same interval that is no longer and has no more registers."""
+    if len(problem.nodes) > MAX_NODES:
+        return found
+    model = _Model(problem, found)
+    better = timed(problem, model.solve(), found.ii)
+    before = found.length, register_bits(problem, found)
+    return better if (better.length, register_bits(problem, better)) < before else found
+
+
+@dataclass
+class _Arcs:
+    """``time[head] >= time[tail] + gap``, as columns."""
+
+    tails: list[int] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
+
+    def add(self, tail: int, head: int, gap: int) -> None:
+        self.tails.append(tail)
+        self.heads.append(head)
+        self.gaps.append(gap)
+
+
+class _Model:
+    """The differences of a problem, with ports as ``found`` has them.
+
+    Times are numbered: 0 is the region's first cycle, then come the nodes, then last uses.
+    """
+
+    def __init__(self, problem: Problem, found: OpSchedule) -> None:
+        self.problem = problem
+        self.found = found
+        self.nodes = [n for n in problem.nodes if not problem.is_free(n)]
+        self.at = {n: k for k, n in enumerate(self.nodes, 1)}
+        self.arcs = _Arcs()
+        self._add_nodes()
+        for edge in system(problem):
+            if edge.src in self.at and edge.dst in self.at:
+                self._add(edge)
+        for edge in port_order(problem, found):
+            self._add(edge)
+
+    def _add(self, edge: Edge) -> None:
+        gap = edge.delay - edge.distance * (self.found.ii or 0)
+        self.arcs.add(self.at[edge.src], self.at[edge.dst], gap)
+
+    def _add_nodes(self) -> None:
+        fixed = _fixed(self.problem, self.found)
+        for node, k in self.at.items():
+            start = self.found.start[node]
+            self.arcs.add(0, k, start if node in fixed else 0)
+            if node in fixed:
+                self.arcs.add(k, 0, -start)
+
+    def solve(self) -> dict[Node, int]:
+        """The cycle of every node: shortest, then with fewest registers."""
+        times = longest_ways(len(self.nodes) + 1, self.arcs)
+        ends = {n: times[k] + self.problem.latency(n) for n, k in self.at.items()}
+        last = max(ends.values(), default=0)
+        for node, k in self.at.items():
+            self.arcs.add(k, 0, self.problem.latency(node) - last)
+        supply = self._lifetimes(last)
+        times = _potentials(self.arcs, supply)
+        start = dict.fromkeys(self.problem.nodes, 0)
+        return start | {n: times[k] for n, k in self.at.items()}
+
+    def _lifetimes(self, last: int) -> list[int]:
+        """Add the last uses; gives each time's weight in the sum to be minimized."""
+        weight = [0] * (len(self.nodes) + 1)
+        users: dict[Node, list[Node]] = {}
+        for node in self.nodes:
+            for operand in dict.fromkeys(node.operands):
+                if operand in self.at:
+                    users.setdefault(operand, []).append(node)
+        for node, k in self.at.items():
+            if node not in users and node not in self.problem.outputs:
+                continue
+            bits, end = self.problem.shapes[node].width, len(weight)
+            weight.append(bits)
+            weight[k] -= bits
+            self.arcs.add(k, end, self.problem.latency(node))
+            for user in users.get(node, ()):
+                self.arcs.add(self.at[user], end, 0)
+            if node in self.problem.outputs:
+                self.arcs.add(0, end, last)
+        weight[0] = -sum(weight[1:])
+        return weight
+
+
+def _fixed(problem: Problem, found: OpSchedule) -> set[Node]:
+    """The nodes that keep their cycles."""
+    turns = found.ii != 1
+    fixed = {
+        n for n in problem.nodes
+        if n.kind is Kind.COUNTER or n.kind in STREAMS or (turns and problem.units[n].shared)
+    }  # fmt: skip
+    return fixed if found.ii else fixed | problem.outputs
+
+
+def port_order(problem: Problem, found: OpSchedule) -> list[Edge]:
+    """Constraints that leave the accesses of each port in turn as they are.
+
+    Modulo the interval they follow each other in a circle, each at least a cycle after the one
+    before; accesses that share a cycle go on doing so.
+    """
+    ports: dict[tuple[Bank, Kind], list[Node]] = {}
+    for node in problem.nodes:
+        if node.kind in (Kind.READ, Kind.WRITE):
+            assert node.bank is not None
+            ports.setdefault((node.bank, node.kind), []).append(node)
+    return [e for users in ports.values() for e in _turns(users, found)]
+
+
+def _turns(users: Sequence[Node], found: OpSchedule) -> list[Edge]:
+    ii, start = found.ii, found.start
+    slots: dict[int, list[Node]] = {}
+    for node in users:
+        slots.setdefault(start[node] % ii if ii else start[node], []).append(node)
+    edges = []
+    for together in slots.values():
+        for a, b in pairwise(together):
+            edges += [Edge(a, b, 0), Edge(b, a, 0)]
+    firsts = [slots[slot][0] for slot in sorted(slots)]
+    circle = [*pairwise(firsts), (firsts[-1], firsts[0])] if ii else pairwise(firsts)
+    for a, b in circle if len(firsts) > 1 else ():
+        behind = 1 if not ii else 1 + (start[b] - start[a] - 1) // ii * ii
+        edges.append(Edge(a, b, behind))
+    return edges
+
+
+def longest_ways(count: int, arcs: _Arcs) -> list[int]:
+    """The earliest times of a system that has a solution; every time follows time 0."""
+    tails, heads, gaps = (np.array(c, np.int64) for c in (arcs.tails, arcs.heads, arcs.gaps))
+    times = np.full(count, -(1 << 40), np.int64)
+    times[0] = 0
+    for _ in range(count + 1):
+        later = times.copy()
+        np.maximum.at(later, heads, times[tails] + gaps)
+        if (later == times).all():
+            return [int(t) for t in times]
+        times = later
+    raise AssertionError("the differences contradict each other")
+
+
+def _potentials(arcs: _Arcs, weight: Sequence[int]) -> list[int]:
+    """Times that minimize the weighted sum.
+
+    The dual is a flow; arcs that carry any are tight, which tells the times.
+    """
+    flow = SimpleMinCostFlow()
+    most = sum(w for w in weight if w > 0)
+    tails, heads, gaps = (np.array(c, np.int64) for c in (arcs.tails, arcs.heads, arcs.gaps))
+    added = flow.add_arcs_with_capacity_and_unit_cost(
+        tails.astype(np.int32), heads.astype(np.int32), np.full(len(gaps), most), -gaps
+    )
+    flow.set_nodes_supplies(np.arange(len(weight), dtype=np.int32), -np.array(weight, np.int64))
+    status = flow.solve()
+    assert status == flow.OPTIMAL, f"a bounded system of differences was found {status}"
+    carries = flow.flows(added) > 0
+    tight = _Arcs(
+        [*arcs.tails, *heads[carries].tolist()], [*arcs.heads, *tails[carries].tolist()],
+        [*arcs.gaps, *(-gaps[carries]).tolist()],
+    )  # fmt: skip
+    return longest_ways(len(weight), tight)
+
