@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
 from allo_rtl.ir.ops import Module
 from allo_rtl.ir.verify import verify_module
@@ -73,5 +74,5 @@ def build_rtl(
     if not clock_mhz > 0:
         raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
     verify_module(module)
-    design = build_design(module, find_device(device), float(clock_mhz))
+    design = choose_depths(build_design(module, find_device(device), float(clock_mhz)))
     return RtlModule(design, trace=Path(trace) if trace is not None else None)

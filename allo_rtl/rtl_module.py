@@ -12,6 +12,7 @@ import numpy as np
 
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.chart import render_svg_report
+from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.render import render_json, render_table
 from allo_rtl.hls.report import KernelReport
@@ -62,10 +63,10 @@ class RtlModule:
         """The kernel's name: that of the Verilog top module."""
         return self.interface.name
 
-    @property
+    @cached_property
     def predicted_cycles(self) -> int | None:
-        """Cycles of a run as scheduled, None when they depend on data."""
-        return self.design.top.latency
+        """Cycles of a run as scheduled, None when they depend on data or it never ends."""
+        return run_cycles(self.design)
 
     @property
     def cycles(self) -> int | None:

@@ -122,7 +122,8 @@ def declare_stream(cx: Context, node: ast.AnnAssign) -> None:
     values = []
     for at in np.ndindex(*type_.shape):
         values.append(Value(type_.channel, "_".join([name, *map(str, at)])))
-        cx.builder.emit(MakeStream(result=values[-1], loc=loc))
+        undeclared = type_.depth is None
+        cx.builder.emit(MakeStream(result=values[-1], undeclared=undeclared, loc=loc))
     cx.scopes.declare(name, Streams(type_, tuple(values), loc))
 
 

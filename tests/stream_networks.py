@@ -56,11 +56,13 @@ class Network:
         seed: which.
         pipelined: whether processes may be pipelined; they then run ahead a little, and a network
             that deadlocks may not in hardware.
+        apart: whether each process has arrays of its own, and so no memory port to wait for.
     """
 
-    def __init__(self, seed, pipelined):
+    def __init__(self, seed, pipelined, apart=False):
         self.dice = random.Random(seed)
         self.pipelined = pipelined
+        self.apart = apart
         self.count = self.dice.randint(2, 4)
         self.trip = self.dice.randint(2, 5)
         self.streams = []
@@ -80,13 +82,18 @@ class Network:
 
     def module(self):
         funcs = [self.process(p) for p in range(self.count)]
-        data, results = Value(int16[8], "D"), Value(int16[self.count], "R")
+        arrays = [
+            (Value(int16[8], f"D{p}"), Value(int16[self.count], f"R{p}")) for p in range(self.count)
+        ]
+        if not self.apart:
+            arrays = [arrays[0]] * self.count
         made = [s for s, *_ in self.streams]
         calls = [
-            (f, *(s for s, w, r, *_ in self.streams if p in (w, r)), data, results)
+            (f, *(s for s, w, r, *_ in self.streams if p in (w, r)), *arrays[p])
             for p, f in enumerate(funcs)
         ]
-        return module_of(*funcs, region((data, results), made, *calls))
+        args = dict.fromkeys(a for pair in arrays for a in pair)
+        return module_of(*funcs, region(args, made, *calls))
 
     def process(self, p):
         mine = [entry for entry in self.streams if p in entry[1:3]]

@@ -18,10 +18,10 @@ N = 8
 def run(region):
     """The error that running a region on arrays of N numbers raises, without its places."""
     count = len(df.customize(region).top_func.args)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(Deadlock) as caught:
         df.build(region)(*(np.zeros(N, np.int32) for _ in range(count)))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
     return caught.value
 
 

@@ -9,6 +9,7 @@ from ir_writer import Writer, agree, design_of, module_of, random_args
 from stream_networks import ProcessWriter, region, stream
 
 from allo_rtl.errors import BuildError, IRError
+from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.evaluate import evaluate
@@ -537,11 +538,13 @@ def test_a_shared_port_is_asked_for_when_the_word_is_there():
 
 def test_the_report_lists_streams():
     work = mapped(8, triple, (1, 100), element=int8)
-    report = build_report(design_of(chain(8, [work], (1, 100), int8)))
+    design = design_of(chain(8, [work], (1, 100), int8))
+    report = build_report(design)
     assert [(s.name, s.func, s.depth, s.width, s.storage) for s in report.streams] == [
         ("link0", "top", 1, 8, "registers"), ("link1", "top", 100, 8, "block RAM")
     ]  # fmt: skip
-    assert report.latency is None
+    assert report.latency == run_cycles(design)
+    assert report.notes == ("7 cycles are lost to full FIFOs; none are with these depths: link0 2",)
     text = str(report)
     assert "link0: 1 value of 8 bits, registers" in text
     assert "link1: 100 values of 8 bits, block RAM" in text

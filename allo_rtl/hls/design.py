@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -35,9 +35,11 @@ from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import (
     BankEnd,
+    FifoShape,
     Uses,
     check_regions,
     check_sharing,
+    fifo_shape,
     find_shared,
     find_uses,
 )
@@ -47,7 +49,8 @@ from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType, Type
+from allo_rtl.ir.stream_ops import MakeStream
+from allo_rtl.ir.types import ArrayType, StreamType, Type
 from allo_rtl.target import Device
 
 
@@ -99,6 +102,8 @@ class Design:
         device, clock_mhz: what they were scheduled for.
         user_types: types of the kernel's arguments and results as the user wrote them, which
             have the same bits as those of ``module``.
+        depths: depths of FIFOs that are not as the module says; ``reasons`` why they are not less.
+        notes: what the report has to say about them.
     """
 
     functions: tuple[FunctionDesign, ...]
@@ -106,6 +111,24 @@ class Design:
     device: Device
     clock_mhz: float
     user_types: tuple[Type, ...]
+    depths: Mapping[Value, int] = field(default_factory=dict)
+    reasons: Mapping[Value, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def fifo(self, stream: Value) -> FifoShape:
+        """How the FIFO of a stream is built."""
+        return fifo_shape(stream, self.device, self.depth(stream))
+
+    def depth(self, stream: Value) -> int:
+        """Values that the FIFO of a stream holds."""
+        assert isinstance(stream.type, StreamType)
+        return self.depths.get(stream, stream.type.depth)
+
+    @cached_property
+    def undeclared(self) -> frozenset[Value]:
+        """The streams whose depth is not the user's."""
+        ops = (op for f in self.functions for op in walk(f.control.func.body))
+        return frozenset(op.result for op in ops if isinstance(op, MakeStream) and op.undeclared)
 
     @cached_property
     def sites(self) -> Mapping[Print | Assert, int]:

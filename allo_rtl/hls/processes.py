@@ -194,16 +194,16 @@ _SHALLOW, _SMALL = 4, 64
 """Greatest depth in registers, and greatest depth in LUT RAM."""
 
 
-def fifo_shape(stream: Value, device: Device) -> FifoShape:
+def fifo_shape(stream: Value, device: Device, depth: int) -> FifoShape:
     """How a stream is built: registers when shallow, LUT RAM, or block RAM when deep."""
     type_ = stream.type
     assert isinstance(type_, StreamType)
     storage = StorageKind.RAM
-    if type_.depth <= _SHALLOW:
+    if depth <= _SHALLOW:
         storage = StorageKind.REGISTERS
-    elif type_.depth <= _SMALL and device.lut_ram:
+    elif depth <= _SMALL and device.lut_ram:
         storage = StorageKind.LUT_RAM
-    return FifoShape(type_.element.bits, type_.depth, storage)
+    return FifoShape(type_.element.bits, depth, storage)
 
 
 def made_streams(func: Func) -> tuple[Value, ...]:

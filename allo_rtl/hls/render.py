@@ -135,7 +135,8 @@ def _memory(memory: MemoryReport) -> str:
 
 def _stream(stream: StreamReport) -> str:
     values = f"{stream.depth:,} value{'s' if stream.depth > 1 else ''}"
-    return f"{stream.name}: {values} of {stream.width} bits, {stream.storage}"
+    reason = f"; {stream.reason}" if stream.reason else ""
+    return f"{stream.name}: {values} of {stream.width} bits, {stream.storage}{reason}"
 
 
 def rich_boards(rows: Sequence[BoardRow]) -> Table:
@@ -223,6 +224,7 @@ def _stream_data(stream: StreamReport) -> dict[str, Any]:
         "storage": stream.storage,
         "depth": stream.depth,
         "width": stream.width,
+        "reason": stream.reason,
     }
 
 

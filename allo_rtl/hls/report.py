@@ -73,7 +73,8 @@ class MemoryReport:
 class StreamReport:
     """One stream: a FIFO of ``depth`` values of ``width`` bits, made in the region ``func``.
 
-    ``storage`` is "registers", "LUT RAM" or "block RAM".
+    ``storage`` is "registers", "LUT RAM" or "block RAM".  ``reason`` is why the depth that the
+    compiler found is not less, empty for one that the user gave.
     """
 
     name: str
@@ -81,6 +82,7 @@ class StreamReport:
     storage: str
     depth: int
     width: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Repeat, Sequential
+from allo_rtl.hls.depths import lost_cycles, run_cycles
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.processes import fifo_shape, made_streams
+from allo_rtl.hls.processes import made_streams
 from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value
@@ -36,6 +37,8 @@ def build_report(design: Design) -> KernelReport:
         for op in loops(f.control.func.body)
         for array in op.independent
     ]
+    notes += design.notes
+    notes += filter(None, [lost_cycles(design)])
     period = 1000.0 / design.clock_mhz
     if critical > period:
         notes.append(
@@ -46,7 +49,7 @@ def build_report(design: Design) -> KernelReport:
         kernel=design.top.name,
         device=design.device.name,
         clock_mhz=design.clock_mhz,
-        latency=design.top.latency,
+        latency=run_cycles(design),
         critical_ns=critical,
         loops=tuple(r for f in reversed(design.functions) for r in _loops(f, f.control.body, 0)),
         memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),
@@ -59,10 +62,10 @@ def build_report(design: Design) -> KernelReport:
 def _streams(design: Design) -> Iterator[StreamReport]:
     for function in reversed(design.functions):
         for stream in made_streams(function.control.func):
-            shape = fifo_shape(stream, design.device)
+            shape = design.fifo(stream)
             yield StreamReport(
                 stream.name or "stream", function.name, shape.storage.value, shape.depth,
-                shape.width,
+                shape.width, design.reasons.get(stream, ""),
             )  # fmt: skip
 
 

@@ -205,7 +205,8 @@ class _Context:
         assert isinstance(op.result.type, StreamType)
         name = op.result.name or "a stream"
         declared = op.result.type.depth
-        made = Fifo(name, None if name in self.unlimited else declared, declared)
+        depth = None if name in self.unlimited else declared
+        made = Fifo(name, depth, declared, grows=op.undeclared)
         self.fifos.append(made)
         return made
 

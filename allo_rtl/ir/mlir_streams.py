@@ -1,6 +1,7 @@
 """Streams as MLIR text: operations of the dialect ``allo``, in the generic form.
 
     %s = "allo.stream"() {name = "s"} : () -> !allo.stream<i32, 4>
+    %t = "allo.stream"() {name = "t", undeclared} : () -> !allo.stream<i32, 2>
     "allo.put"(%s, %x) : (!allo.stream<i32, 4>, i32) -> ()
     %y = "allo.get"(%s) : (!allo.stream<i32, 4>) -> i32
     %done = "allo.try_put"(%s, %x) {unsigned} : (!allo.stream<i32, 4>, i32) -> i1
@@ -26,9 +27,9 @@ from allo_rtl.ir.types import ScalarType, StreamType, bool_
 def write_stream(w: Writer, op: MakeStream | StreamOp) -> None:
     """Write an operation on a stream."""
     match op:
-        case MakeStream(result=result):
-            name = f"name = {string_text(result.name)}" if result.name else ""
-            w.own("stream", (), result, name)
+        case MakeStream(result=result, undeclared=undeclared):
+            parts = [f"name = {string_text(result.name)}"] if result.name else []
+            w.own("stream", (), result, ", ".join(parts + ["undeclared"] * undeclared))
         case Put(stream=stream, value=value):
             w.own("put", (stream, value), None)
         case Get(result=result, stream=stream):
@@ -52,7 +53,8 @@ def _make(b: Builder, raw: RawOp) -> None:
         raise b.error(raw, f"{raw.name} gives {raw.outs[0]}, not a stream")
     name = b.result_name(raw)
     result = Value(raw.outs[0], str(raw.attrs.get("name", hint(name))))
-    b.out.append(MakeStream(result=result, loc=b.loc))
+    undeclared = "undeclared" in raw.attrs
+    b.out.append(MakeStream(result=result, undeclared=undeclared, loc=b.loc))
     b.bind(name, result)
 
 

@@ -29,6 +29,7 @@ class Fifo:
     Attributes:
         depth: values it holds at most; None for any number.
         declared: its depth, also where that is not looked at.
+        grows: whether it becomes deeper when all would wait otherwise.
         most: the most it ever held.
         writer, reader: the processes that it connects, where they are known.
     """
@@ -36,6 +37,7 @@ class Fifo:
     name: str
     depth: int | None
     declared: int = 0
+    grows: bool = False
     values: deque[int] = field(default_factory=deque)
     most: int = 0
     waiting: list[Process] = field(default_factory=list)
@@ -127,11 +129,26 @@ class Processes:
                 self._block(Wait(None, False, loc))
             return
         while self._root_children:
-            if not self._ready:
+            if not self._ready and not self._grow():
                 raise self._deadlock()
             self._current = self._ready.popleft()
             self._current.coroutine.switch()
             self._current = None
+
+    def _grow(self) -> bool:
+        """Make the shallowest full FIFO twice as deep, of those that may be; whether there is one.
+
+        (Parks, "Bounded scheduling of process networks", 1995.)
+        """
+        waits = [p.wait for p in self._alive if p.wait is not None and p.wait.for_room]
+        found = [w.fifo for w in waits if w.fifo is not None and w.fifo.grows]
+        fifo = min(found, key=lambda f: f.depth or 0, default=None)
+        if fifo is None or fifo.depth is None or fifo.depth >= _MANY:
+            return False
+        fifo.depth *= 2
+        self._idle = 0
+        self._changed(fifo)
+        return True
 
     def _block(self, wait: Wait) -> None:
         """Let others run until there is reason to look again."""
@@ -162,7 +179,7 @@ class Processes:
         process = self._current
         assert process is not None, "only processes look at streams"
         self._idle += 1
-        if self._idle > _PATIENCE:
+        if self._idle > _PATIENCE and not self._grow():
             raise self._deadlock(f"{process.name} looks at streams in vain")
         self._ready.append(process)
         self._root.switch()

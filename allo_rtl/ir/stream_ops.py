@@ -19,10 +19,15 @@ from allo_rtl.ir.types import StreamType
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MakeStream(Op):
-    """A fresh, empty FIFO; ``result`` has a :class:`~allo_rtl.ir.types.StreamType`."""
+    """A fresh, empty FIFO; ``result`` has a :class:`~allo_rtl.ir.types.StreamType`.
+
+    ``undeclared``: the user gave no depth.  Hardware may then have another one than the type, and
+    the evaluator as much room as is needed.
+    """
 
     RESULTS = ("result",)
     result: Value
+    undeclared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

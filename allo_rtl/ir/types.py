@@ -431,21 +431,21 @@ class Stream(Type):
     """What a region declares a stream as.
 
     ``s: Stream[int32, 4]`` is a FIFO of 4 numbers, ``Stream[int32[8], 4]`` one of 4 blocks of 8,
-    and ``Stream[int32, 4][2, 3]`` is an array of FIFOs.
+    and ``Stream[int32, 4][2, 3]`` is an array of FIFOs.  Without a depth, the compiler finds it.
 
     Raises:
         ValueError: the depth is not 1 or more, or there is something else than this.
     """
 
     element: ScalarType | ArrayType
-    depth: int = 2
+    depth: int | None = None
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         array = isinstance(self.element, ArrayType) and not self.element.is_dynamic
         if not isinstance(self.element, ScalarType) and not array:
             raise ValueError(f"a stream carries scalars or blocks of them, not {self.element}")
-        StreamType(self.scalar, self.depth)
+        StreamType(self.scalar, 2 if self.depth is None else self.depth)
         ArrayType(self.scalar, self.shape)
 
     def __class_getitem__(cls, params: Any) -> Stream:  # noqa: ANN401 - a type, or with a depth
@@ -470,12 +470,14 @@ class Stream(Type):
 
     @property
     def channel(self) -> StreamType:
-        """The type of each FIFO; its depth counts scalars."""
-        return StreamType(self.scalar, self.depth * ArrayType(self.scalar, self.block).size)
+        """The type of each FIFO; its depth counts scalars, two (blocks) where none is declared."""
+        size = ArrayType(self.scalar, self.block).size
+        return StreamType(self.scalar, (self.depth or 2) * size)
 
     def __str__(self) -> str:
         shape = f"[{', '.join(map(str, self.shape))}]" if self.shape else ""
-        return f"Stream[{self.element}, {self.depth}]{shape}"
+        depth = "" if self.depth is None else f", {self.depth}"
+        return f"Stream[{self.element}{depth}]{shape}"
 
 
 index = Index()

@@ -29,7 +29,7 @@ from amaranth.lib.wiring import In, Out
 from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Bank
-from allo_rtl.hls.processes import BankEnd, FifoShape, Uses, fifo_shape, made_streams, own_ports
+from allo_rtl.hls.processes import BankEnd, FifoShape, Uses, made_streams, own_ports
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call, Func, Load, Op, Store
@@ -280,7 +280,7 @@ class KernelComponent(wiring.Component):
     def _fifo(self, m: Module, stream: IrValue, names: Names) -> Any:  # noqa: ANN401
         """The FIFO of a stream of this region, or the signals of its instance."""
         name = names(f"{stream.name or 'stream'}_fifo")
-        shape = fifo_shape(stream, self.design.device)
+        shape = self.design.fifo(stream)
         fifo = Fifo(shape)
         if not self._black_boxes:
             m.submodules[name] = fifo
@@ -488,7 +488,7 @@ def fifo_name(design: Design, shape: FifoShape) -> str:
 def emit_verilog(design: Design) -> str:
     """Verilog of a design: a comment, one module for each kind of FIFO and for each function."""
     shapes = dict.fromkeys(
-        fifo_shape(s, design.device) for f in design.functions for s in made_streams(f.control.func)
+        design.fifo(s) for f in design.functions for s in made_streams(f.control.func)
     )
     parts: list[tuple[wiring.Component, str]] = [
         (Fifo(shape), fifo_name(design, shape)) for shape in shapes

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
-from allo_rtl.ir.types import ArrayType, Partition
+from allo_rtl.ir.types import ArrayType, Partition, StreamType
 
 
 def show_module(module: Module) -> str:
@@ -60,8 +60,10 @@ def _block(block: Block, indent: str) -> Iterator[str]:
                 yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args})"
             case Alloc() if op.result.array.rank:
                 yield f"{indent}{op.result.name}: {show_type(op.result)}"
-            case MakeStream():
-                yield f"{indent}{op.result.name}: {op.result.type}"
+            case MakeStream(result=result, undeclared=undeclared):
+                assert isinstance(result.type, StreamType)
+                shown = f"Stream[{result.type.element}]" if undeclared else result.type
+                yield f"{indent}{result.name}: {shown}"
             case Put() | Get() | TryPut() | TryGet() | Poll():
                 yield f"{indent}{_stream(op)}"
 

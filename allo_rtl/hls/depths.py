@@ -1,0 +1,313 @@
+"""The least depths of FIFOs with which a region ends, and ends as soon as with FIFOs of any depth.
+
+Where what the processes do with their streams does not depend on data, a cycle-exact model
+(:mod:`allo_rtl.hls.depths_model`) answers how long a run takes with given depths.  The search
+deepens only FIFOs for which the last event of a run waited, directly or not, those of fewest bits
+first; what no depth of the others can replace is found before by bisection.  (The idea of following
+the events that wait for room is that of Stuijk, Geilen, Basten, "Exploring trade-offs in buffer
+requirements and throughput constraints for synchronous dataflow graphs", DAC 2006; here the whole
+run counts, not the steady state.)  At the end one place less is tried for each FIFO: what then
+happens is the proof that it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from heapq import heappop, heappush
+from itertools import count
+
+from allo_rtl.hls.depths_model import Outcome, Room, play
+from allo_rtl.hls.depths_trace import NotStaticError, Trace, trace_of
+from allo_rtl.hls.design import Design
+from allo_rtl.hls.processes import fifo_shape, made_streams
+from allo_rtl.hls.storage import StorageKind
+from allo_rtl.ir.ops import Value
+
+_WORK = 3_000_000
+"""Gets and puts that a search may play, some seconds of it."""
+
+_BRANCHES = 300
+"""Vectors of depths that are looked at before the search stops to look for the fewest bits."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What one place less in a FIFO does.
+
+    Attributes:
+        depth: the depth that is one less.
+        cycles: length of a run with it; None when that deadlocks.
+        token: number, from 0, of the first value that is put later than before, or never; None
+            when there is none (a FIFO in registers has a shorter way through than one in a RAM).
+        cycle: when it is put with the depth of the plan; ``later``: with one less, None for never.
+    """
+
+    depth: int
+    cycles: int | None
+    token: int | None = None
+    cycle: int = 0
+    later: int | None = None
+
+    def __str__(self) -> str:
+        what = "a deadlock" if self.cycles is None else f"{self.cycles:,} cycles"
+        if self.token is None:
+            return f"with {self.depth} {what}"
+        when = "never put" if self.later is None else f"put in cycle {self.later:,}"
+        return f"with {self.depth} {what}, as value {self.token} is {when}, not in {self.cycle:,}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Depths of the FIFOs of a design.
+
+    Attributes:
+        depths: the depth of each FIFO.
+        cycles: length of a run with them, None for a deadlock.
+        best: length of a run with FIFOs of any depth that take one cycle; None for a deadlock.
+        proofs: for the FIFOs that were free, what one place less does.
+        is_least: whether each of these has a proof, or a depth of 1.
+        shares_ports: whether processes share memory ports, for which they wait besides: cycles are
+            then as if each had ports of its own.
+    """
+
+    depths: Mapping[Value, int]
+    cycles: int | None
+    best: int | None
+    proofs: Mapping[Value, Proof]
+    is_least: bool
+    shares_ports: bool
+
+
+def streams_of(design: Design) -> list[Value]:
+    """All streams of a design, of outer regions first."""
+    return [s for f in reversed(design.functions) for s in made_streams(f.control.func)]
+
+
+def run_cycles(design: Design) -> int | None:
+    """Length of a run in cycles, exactly; None when it depends on data, or never ends.
+
+    It is not known either when processes share memory ports.
+    """
+    if design.top.latency is not None or not streams_of(design) or any(design.shared.values()):
+        return design.top.latency
+    try:
+        return _Model(design).run({s: design.depth(s) for s in streams_of(design)}).cycles
+    except NotStaticError:
+        return None
+
+
+def least_depths(design: Design, free: Iterable[Value]) -> Plan:
+    """The least depths of the streams ``free``; the others keep theirs.
+
+    Of several such vectors one of the fewest bits is found, where the model's times do not
+    shrink with FIFOs that shrink; where the search is too long for that, one of which no FIFO can
+    be less.
+
+    Raises:
+        NotStaticError: what the processes do depends on data, or is too much to search.
+    """
+    fixed = {s: design.depth(s) for s in streams_of(design)}
+    return _Search(_Model(design), fixed, dict.fromkeys(free, 1)).plan()
+
+
+class _Model:
+    """The model of one design, as a function of depths."""
+
+    def __init__(self, design: Design, work: int = _WORK) -> None:
+        self.design = design
+        self._left = work
+        self.trace: Trace = trace_of(design)
+        self._known: dict[tuple[int | None, ...], Outcome] = {}
+
+    def run(self, depths: Mapping[Value, int | None]) -> Outcome:
+        """A run with FIFOs of these depths; None is any number of places."""
+        key = tuple(depths.values())
+        if key not in self._known:
+            if self._left < 0:
+                raise NotStaticError("there are too many gets and puts to search")
+            rooms = {s: self._room(s, d) for s, d in depths.items()}
+            self._known[key] = found = play(self.trace, rooms)
+            self._left -= 2 * sum(map(len, found.puts.values()))
+        return self._known[key]
+
+    def _room(self, stream: Value, depth: int | None) -> Room:
+        if depth is None:
+            return Room(None)
+        storage = fifo_shape(stream, self.design.device, depth).storage
+        return Room(depth, storage is not StorageKind.REGISTERS)
+
+
+class _Search:
+    """Looks for the least depths; ``floor`` has the streams that are free and their least."""
+
+    def __init__(
+        self, model: _Model, fixed: Mapping[Value, int], floor: Mapping[Value, int]
+    ) -> None:
+        self._model = model
+        self._fixed = fixed
+        self._floor = floor
+        self._needed: dict[Value, int] = {}
+
+    def plan(self) -> Plan:
+        """The least depths."""
+        shares = any(self._model.design.shared.values())
+        best = self.ideal.cycles
+        if best is None:
+            return Plan({**self._fixed, **self._floor}, None, None, {}, False, shares)
+        depths = self._reduced(self._fewest_bits())
+        proofs = {s: p for s in self._floor if (p := self._proof(depths, s)) is not None}
+        done = all(d == self._floor[s] or s in proofs for s, d in depths.items()
+                   if s in self._floor)  # fmt: skip
+        return Plan(depths, self.run(depths).cycles, best, proofs, done, shares)
+
+    @cached_property
+    def ideal(self) -> Outcome:
+        """The run in which nobody waits for room in a FIFO that is free."""
+        return self.run(dict.fromkeys(self._floor))
+
+    def run(self, depths: Mapping[Value, int | None]) -> Outcome:
+        """A run with these depths, those that are fixed besides."""
+        return self._model.run({**self._fixed, **depths})
+
+    def _is_enough(self, found: Outcome) -> bool:
+        """Whether no deeper FIFO makes a run shorter."""
+        best = self.ideal.cycles
+        assert best is not None
+        return found.cycles is not None and (found.cycles <= best or not self._late(found))
+
+    def _late(self, found: Outcome) -> list[Value]:
+        """The FIFOs that are free and that a run waits for."""
+        return [s for s in self._floor if s in found.late]
+
+    def _bits(self, depths: Mapping[Value, int]) -> int:
+        design = self._model.design
+        return sum(d * design.fifo(s).width for s, d in depths.items() if s in self._floor)
+
+    def _fewest_bits(self) -> dict[Value, int]:
+        """Depths that are enough: those of the fewest bits, or after a while some."""
+        serial, seen = count(), set[tuple[int, ...]]()
+        heap: list[tuple[int, int, dict[Value, int]]] = []
+
+        def add(depths: dict[Value, int]) -> None:
+            if (key := tuple(depths[s] for s in self._floor)) not in seen:
+                seen.add(key)
+                heappush(heap, (self._bits(depths), next(serial), depths))
+
+        add({**self._fixed, **self._floor})
+        while True:
+            depths = heappop(heap)[2]
+            found = self.run(depths)
+            if self._is_enough(found):
+                return depths
+            late = self._late(found)
+            assert late, "a deadlock that room does not end ends in the ideal run too"
+            needed = {s: n for s in late if depths[s] < (n := self._need(s))}
+            if needed:
+                add({**depths, **needed})
+            elif len(seen) > _BRANCHES:
+                add({**depths, **{s: depths[s] + 1 for s in late}})
+                heap = heap[-1:]
+            else:
+                for stream in late:
+                    add({**depths, stream: depths[stream] + 1})
+
+    def _need(self, stream: Value) -> int:
+        """The depth that a FIFO has to have, whatever the others have."""
+        if stream not in self._needed:
+            most = max(self.ideal.most[stream], self._floor[stream])
+
+            def cycles(depth: int) -> int | None:
+                return self.run({**dict.fromkeys(self._floor), stream: depth}).cycles
+
+            goal = cycles(most)
+            self._needed[stream] = _least(
+                self._floor[stream], most, lambda depth: _reaches(cycles(depth), goal)
+            )
+        return self._needed[stream]
+
+    def _reduced(self, depths: dict[Value, int]) -> dict[Value, int]:
+        """The depths without places that can be left out one by one."""
+        goal = self.run(depths).cycles
+        for stream in self._floor:
+            while depths[stream] > self._floor[stream]:
+                less = {**depths, stream: depths[stream] - 1}
+                if not _reaches(self.run(less).cycles, goal):
+                    break
+                depths = less
+                goal = self.run(depths).cycles
+        return depths
+
+    def _proof(self, depths: Mapping[Value, int], stream: Value) -> Proof | None:
+        """What one place less does, when it does anything."""
+        if depths[stream] == 1:
+            return None
+        full, less = self.run(depths), self.run({**depths, stream: depths[stream] - 1})
+        if _reaches(less.cycles, full.cycles):
+            return None
+        before, after = full.puts[stream], less.puts[stream]
+        token = next(
+            (n for n, (a, b) in enumerate(zip(before, after, strict=False)) if b > a), len(after)
+        )
+        if token >= len(before):
+            return Proof(depths[stream] - 1, less.cycles)
+        later = after[token] if token < len(after) else None
+        return Proof(depths[stream] - 1, less.cycles, token, before[token], later)
+
+
+def _reaches(cycles: int | None, goal: int | None) -> bool:
+    return cycles is not None and goal is not None and cycles <= goal
+
+
+def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The least number for which a condition holds; it holds for ``high`` and all before it."""
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def choose_depths(design: Design) -> Design:
+    """Give the streams without a declared depth the least that is enough.
+
+    Where that cannot be found they keep 2 values, and the design's ``notes`` say why.
+    """
+    free = [s for s in streams_of(design) if s in design.undeclared]
+    if not free:
+        return design
+    try:
+        plan = least_depths(design, free)
+    except NotStaticError as reason:
+        names = ", ".join(s.name or "a stream" for s in free)
+        note = f"no depth was given for {names}, and the least is not known: {reason}; it is 2"
+        return replace(design, notes=(*design.notes, note))
+    chosen = {s: plan.depths[s] for s in free}
+    reasons = {s: str(proof) for s, proof in plan.proofs.items()}
+    return replace(design, depths=chosen, reasons=reasons)
+
+
+def lost_cycles(design: Design) -> str:
+    """What the depths that the design has cost, in a sentence; "" when nothing is lost or known."""
+    depths = {s: design.depth(s) for s in streams_of(design)}
+    if not depths:
+        return ""
+    try:
+        search = _Search(_Model(design, _WORK // 4), depths, depths)
+        now, best = search.run(depths).cycles, search.ideal.cycles
+        plan = None if now is not None and now == best else search.plan()
+    except NotStaticError:
+        return ""
+    if plan is None or now == plan.cycles is not None:
+        return ""
+    if plan.cycles is None:
+        return "the processes wait for each other at whatever depths"
+    deeper = {s.name or "a stream": d for s, d in plan.depths.items() if d > depths[s]}
+    names = ", ".join(f"{name} {depth}" for name, depth in deeper.items())
+    if now is None:
+        return f"the processes wait for each other; they would not with these depths: {names}"
+    lost = f"{now - plan.cycles:,} cycles are lost to full FIFOs"
+    return f"{lost}; none are with these depths: {names}"

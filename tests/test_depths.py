@@ -1,0 +1,284 @@
+"""Least depths of FIFOs: with them nothing is lost, with one place less something is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ir_writer import agree, design_of
+from stream_networks import Network
+
+import allo_rtl as allo
+import allo_rtl.dataflow as df
+from allo_rtl.errors import SimulationError
+from allo_rtl.hls.depths import least_depths, lost_cycles, run_cycles, streams_of
+from allo_rtl.hls.depths_trace import NotStaticError, trace_of
+from allo_rtl.hls.design import build_design
+from allo_rtl.ir.mlir_parser import parse_module
+from allo_rtl.ir.types import Int, Stream, int32
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.sim import pysim
+from allo_rtl.sim.marshal import to_words
+from allo_rtl.target import device
+
+N = 12
+DEEP = 64
+
+
+@df.region()
+def fork_and_join(B: int32[N]):
+    """``short`` has to hold what ``add`` still sums up."""
+    short: Stream[int32]
+    items: Stream[int32]
+    total: Stream[int32]
+
+    @df.kernel(mapping=[1])
+    def fork():
+        for i in range(N):
+            items.put(i)
+            short.put(i)
+
+    @df.kernel(mapping=[1])
+    def add():
+        t: int32 = 0
+        for _ in range(N):
+            t += items.get()
+        total.put(t)
+
+    @df.kernel(mapping=[1], args=[B])
+    def join(b: int32[N]):
+        t: int32 = total.get()
+        for i in range(N):
+            b[i] = short.get() + t
+
+
+@df.region()
+def bursts(A: int32[N], B: int32[N]):
+    """Four values at a time, then none for a while; the reader takes one every other cycle."""
+    s: Stream[int32]
+
+    @df.kernel(mapping=[1], args=[A])
+    def give(a: int32[N]):
+        for i in range(N // 4):
+            x: int32[4] = 0
+            for j in range(4):
+                x[j] = a[i * 4 + j]
+            for k in range(4):
+                s.put(x[k])
+
+    @df.kernel(mapping=[1], args=[B])
+    def take(b: int32[N]):
+        for i in range(N):
+            b[i] = s.get()
+
+
+@df.region()
+def around(A: int32[N], B: int32[N]):
+    """Feedback: two values go round and round."""
+    forth: Stream[int32]
+    back: Stream[int32]
+
+    @df.kernel(mapping=[1], args=[A])
+    def left(a: int32[N]):
+        forth.put(1)
+        forth.put(2)
+        for i in range(N - 2):
+            a[i] = back.get()
+            forth.put(a[i] + i)
+
+    @df.kernel(mapping=[1], args=[B])
+    def right(b: int32[N]):
+        for i in range(N):
+            x: int32 = forth.get()
+            b[i] = x
+            with allo.meta_if(True):
+                if i < N - 2:
+                    back.put(x * 3)
+
+
+REGIONS = [fork_and_join, bursts, around]
+
+
+def design(region, pipelined=True, clock_mhz=50.0):
+    schedule = df.customize(region, opt_default=pipelined)
+    return build_design(schedule.module, device("ecp5-85"), clock_mhz)
+
+
+def simulated(design):
+    """Cycles of a run in hardware; None when it does not end."""
+    types = [a.type for a in design.module.top_func.args]
+    raw = [to_words(np.zeros(t.shape, int).astype(object), t.element) for t in types]
+    try:
+        return pysim.run(KernelComponent(design), raw, max_cycles=600)[1]
+    except SimulationError:
+        return None
+
+
+def check(design):
+    """That the depths found are the least, in simulation; their number of proofs."""
+    streams = streams_of(design)
+    plan = least_depths(design, streams)
+    if plan.cycles is None:
+        assert simulated(replace(design, depths=dict.fromkeys(streams, DEEP))) is None
+        return 0
+    assert plan.is_least
+    assert simulated(replace(design, depths=plan.depths)) == plan.cycles
+    for s in streams:
+        if plan.depths[s] == 1:
+            continue
+        less = replace(design, depths={**plan.depths, s: plan.depths[s] - 1})
+        found = simulated(less)
+        assert found == plan.proofs[s].cycles
+        assert found is None or found > plan.cycles
+    return len(plan.proofs)
+
+
+@pytest.mark.parametrize("region", REGIONS, ids=lambda r: r.__name__)
+def test_one_place_less_loses_cycles_or_deadlocks(region):
+    assert check(design(region))
+
+
+def test_at_the_least_depths_nothing_is_lost():
+    """No depth makes a run shorter: at any that are deeper it is as long, but for RAMs' cycles."""
+    for region in REGIONS:
+        found = design(region)
+        plan = least_depths(found, streams_of(found))
+        assert plan.cycles == plan.best
+        deeper = {s: min(4, 2 * d) if d <= 4 else d for s, d in plan.depths.items()}
+        assert simulated(replace(found, depths=deeper)) == plan.cycles
+
+
+def test_a_stream_without_a_depth_has_the_least():
+    b = np.zeros(N, np.int32)
+    rtl = df.customize(fork_and_join, opt_default=True).build(target="rtl")
+    assert {s.name: d for s, d in rtl.design.depths.items()} == {
+        "short": N - 1, "items": 2, "total": 1
+    }  # fmt: skip
+    rtl(b)
+    assert b.tolist() == [i + sum(range(N)) for i in range(N)]
+    assert rtl.measured_cycles == rtl.predicted_cycles
+    streams = {s.name: s for s in rtl.report().streams}
+    assert streams["short"].depth == N - 1
+    assert streams["short"].reason == (
+        "with 10 a deadlock, as value 10 is never put, not in 12"
+    )
+    assert streams["total"].reason == ""
+
+
+def test_the_simulator_gives_a_stream_without_a_depth_the_room_it_needs():
+    b = np.zeros(N, np.int32)
+    df.build(fork_and_join)(b)
+    assert b.tolist() == [i + sum(range(N)) for i in range(N)]
+
+
+def test_the_text_of_a_module_says_that_no_depth_was_given():
+    module = df.customize(fork_and_join).module
+    assert 'name = "short", undeclared' in str(module)
+    assert str(parse_module(str(module))) == str(module)
+    assert "  short: Stream[int32]\n" in str(df.customize(fork_and_join))
+
+
+@pytest.mark.parametrize(("depth", "lost"), [(1, N - 1), (2, 0)])
+def test_the_report_says_what_a_depth_costs(depth, lost):
+    @df.region()
+    def copy(A: int32[N], B: int32[N]):
+        s: Stream[int32, depth]
+
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: int32[N]):
+            for i in range(N):
+                s.put(a[i])
+
+        @df.kernel(mapping=[1], args=[B])
+        def take(b: int32[N]):
+            for i in range(N):
+                b[i] = s.get()
+
+    found = design(copy)
+    notes = f"{lost} cycles are lost to full FIFOs; none are with these depths: s 2"
+    assert lost_cycles(found) == (notes if lost else "")
+    assert simulated(found) - simulated(replace(found, depths={streams_of(found)[0]: 3})) == lost
+
+
+def test_the_report_says_at_which_depths_there_is_no_deadlock():
+    found = design(fork_and_join)
+    assert lost_cycles(found) == (
+        "the processes wait for each other; they would not with these depths: "
+        f"short {N - 1}"
+    )
+    assert run_cycles(found) is None
+
+
+def test_what_depends_on_data_is_not_known():
+    @df.region()
+    def filtered(A: int32[N], B: int32[N]):
+        s: Stream[int32]
+
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: int32[N]):
+            for i in range(N):
+                if a[i] > 3:
+                    s.put(a[i])
+
+        @df.kernel(mapping=[1], args=[B])
+        def take(b: int32[N]):
+            for i in range(2):
+                b[i] = s.get()
+
+    with pytest.raises(NotStaticError, match="whether 's' is used depends on data"):
+        trace_of(design(filtered))
+    rtl = df.build(filtered, target="rtl")
+    assert rtl.design.depths == {}
+    (note,) = rtl.report().notes
+    assert note.startswith("no depth was given for s, and the least is not known: whether 's'")
+    assert note.endswith("it is 2")
+
+
+def test_blocks_are_counted_in_scalars():
+    @df.region()
+    def blocks(A: Int(8)[3, 4], B: Int(8)[3, 4]):
+        s: Stream[Int(8)[4]]
+
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: Int(8)[3, 4]):
+            for i in range(3):
+                s.put(a[i])
+
+        @df.kernel(mapping=[1], args=[B])
+        def take(b: Int(8)[3, 4]):
+            for i in range(3):
+                b[i] = s.get()
+
+    rtl = df.build(blocks, target="rtl")
+    assert [d < 8 for d in rtl.design.depths.values()] == [True]
+
+
+def network(seed, pipelined):
+    module = Network(seed, pipelined, apart=True).module()
+    return module, design_of(module, clock_mhz=50 if seed % 2 else 200)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cycles_of_random_networks_are_predicted(seed):
+    """At the depths that they have, and also whether they end."""
+    for pipelined in (False, True):
+        _, found = network(seed, pipelined)
+        assert simulated(found) == run_cycles(found)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 8])
+def test_depths_of_random_networks_are_the_least(seed):
+    check(network(seed, pipelined=True)[1])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_depths_of_a_hundred_random_networks_are_the_least(pipelined):
+    proofs = [check(network(seed, pipelined)[1]) for seed in range(100, 200)]
+    assert sum(map(bool, proofs)) > 50
+
+
+def test_results_do_not_depend_on_depths():
+    module, found = network(4, pipelined=True)
+    plan = least_depths(found, streams_of(found))
+    args = [np.arange(v.type.size).astype(object) for v in module.top_func.args]
+    agree(module, args, replace(found, depths={s: d + 3 for s, d in plan.depths.items()}))
