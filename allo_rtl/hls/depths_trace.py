@@ -15,11 +15,11 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.control import (
     Bounds,
     Branch,
-    Clear,
     Control,
     Invoke,
     Parallel,
     Pipelined,
+    Repeat,
     Sequential,
     Straight,
 )
@@ -198,11 +198,8 @@ class _Writer:
                 self._invoke(call, env)
             case Parallel(calls=calls):
                 self._fork(calls, env)
-            case Clear(depth=depth):
-                self._cycle += depth
-            case _:
-                raise NotStaticError("how often a while loop runs depends on data",
-                                     control.loop.loc)  # fmt: skip
+            case Repeat(loop=loop):
+                raise NotStaticError("how often a while loop runs depends on data", loop.loc)
 
     def _range(self, bounds: Bounds, env: Environment) -> range:
         timing = self._function.timing
