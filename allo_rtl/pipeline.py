@@ -12,11 +12,13 @@ Each step reads what the one before it made.  The verifier runs at every boundar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
+from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Module
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.rtl_module import RtlModule
@@ -59,6 +61,7 @@ def build_rtl(
     device: str = DEFAULT_DEVICE,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     trace: Path | str | None = None,
+    steps: Sequence[StepReport] = (),
 ) -> RtlModule:
     """Compile a module to RTL.
 
@@ -67,6 +70,7 @@ def build_rtl(
         device: name of a device of :mod:`allo_rtl.target`, whose delays decide what is chained.
         clock_mhz: the clock to chain operations for.
         trace: file for waveforms of every call (VCD or FST).
+        steps: what the report tells of the schedule.
 
     Raises:
         BuildError: unknown device, or a loop that cannot be built as asked.
@@ -75,4 +79,4 @@ def build_rtl(
         raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
     verify_module(module)
     design = choose_depths(build_design(module, find_device(device), float(clock_mhz)))
-    return RtlModule(design, trace=Path(trace) if trace is not None else None)
+    return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

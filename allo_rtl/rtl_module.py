@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from allo_rtl.hls.design import Design
 from allo_rtl.hls.render import render_json, render_table
 from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
+from allo_rtl.ir.history import StepReport
 from allo_rtl.rtl.interface import KernelInterface
 from allo_rtl.rtl.kernel import KernelComponent, emit_verilog, interface
 from allo_rtl.sim.bench import Case, write_bench
@@ -51,8 +53,11 @@ class RtlModule:
         trace: the waveform file being written, or None.
     """
 
-    def __init__(self, design: Design, *, trace: Path | None = None) -> None:
+    def __init__(
+        self, design: Design, *, trace: Path | None = None, steps: Sequence[StepReport] = ()
+    ) -> None:
         self.design = design
+        self._steps = tuple(steps)
         self.measured_cycles: int | None = None
         self.output: Callable[[str], None] = to_stdout
         self._trace = trace
@@ -104,8 +109,13 @@ class RtlModule:
         return self._simulation.trace
 
     def report(self) -> KernelReport:
-        """Cycles, initiation intervals, memories and units; ``print(rtl.report())`` draws it."""
-        return build_report(self.design)
+        """Cycles, initiation intervals, memories and units; ``print(rtl.report())`` draws it.
+
+        It has each primitive of the schedule with what it changed, too.
+        """
+        report = build_report(self.design)
+        notes = (*report.notes, *(note for step in self._steps for note in step.notes))
+        return replace(report, notes=notes, steps=self._steps)
 
     def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - the kernel's own signature
         """Simulate a run; see :func:`allo_rtl.sim.marshal.call_with_numpy`.

@@ -1,5 +1,6 @@
 """The Schedule object: history, undo, text, targets."""
 
+import json
 import logging
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 import allo_rtl as allo
 from allo_rtl.customize import Partition, Schedule, customize
 from allo_rtl.errors import BuildError, IRError, ScheduleError
+from allo_rtl.hls.render import render_json
 from allo_rtl.ir.ops import Func, Module, Return, Value
-from allo_rtl.ir.types import int32
+from allo_rtl.ir.types import float32, int32
 
 
 def gemm(A: int32[8, 6], B: int32[6, 10], C: int32[8, 10]):
@@ -117,3 +119,77 @@ def test_verbose_logs_the_source_and_the_loops(caplog):
 
 def test_partition_is_exported_where_users_look_for_it():
     assert [kind.value for kind in Partition] == [0, 1, 2]
+
+
+def add(C: int32[8, 10], D: int32[8, 10]):
+    for i, j in allo.grid(8, 10, name="D"):
+        D[i, j] = C[i, j] + 1
+
+
+def both(A: int32[8, 6], B: int32[6, 10], C: int32[8, 10], D: int32[8, 10]):
+    gemm(A, B, C)
+    add(C, D)
+    for i in range(8):
+        D[i, 0] = 0
+    for j in range(8):
+        D[j, 1] = 0
+
+
+def test_the_report_has_what_each_step_changed_and_only_that():
+    s = customize(both)
+    s.split("j", 4)
+    s.pipeline("add:j")
+    report = s.build(target="rtl").report()
+    assert [(step.call, step.before, step.after) for step in report.steps] == [
+        (
+            "split('j', 4)",
+            "both(A: int32[8, 6], B: int32[6, 10], C: int32[8, 10], D: int32[8, 10])\n"
+            "  S_j_1: for j in 0..8\n"
+            "    D[j, 1] = ...",
+            "both(A: int32[8, 6], B: int32[6, 10], C: int32[8, 10], D: int32[8, 10])\n"
+            "  S_j_1: for j.outer in 0..2\n"
+            "    for j.inner in 0..4\n"
+            "      D[4*j.outer + j.inner, 1] = ...",
+        ),
+        (
+            "pipeline('add:j')",
+            "add(C: int32[8, 10], D: int32[8, 10])\n"
+            "  D: for i in 0..8\n"
+            "    for j in 0..10\n"
+            "      D[i, j] = ...",
+            "add(C: int32[8, 10], D: int32[8, 10])\n"
+            "  D: for i in 0..8\n"
+            "    for j in 0..10  pipeline II=1\n"
+            "      D[i, j] = ...",
+        ),
+    ]
+    assert "split('j', 4)" in str(report)
+    assert json.loads(render_json(report))["schedule"][1]["call"] == "pipeline('add:j')"
+
+
+def sums(A: float32[4, 8], B: float32[4, 8], out: float32[2]):
+    for i, j in allo.reduction(4, 8, name="declared"):
+        out[0] += A[i, j]
+    for i, j in allo.grid(4, 8, name="asked"):
+        out[1] += B[i, j]
+    for i, j in allo.grid(4, 8, name="copy"):
+        A[i, j] = B[i, j]
+
+
+def test_the_report_states_where_floating_point_sums_changed_their_order():
+    s = customize(sums)
+    s.reorder("declared.j", "declared.i")
+    s.reorder("asked.j", "asked.i", reassociate=True)
+    s.reorder("copy.j", "copy.i", reassociate=True)
+    line = sums.__code__.co_firstlineno
+    report = s.build(target="rtl").report()
+    assert report.notes[-2:] == (
+        "reorder('j', 'i'): the floating-point sum at test_schedule_history.py:"
+        f"{line + 2} is added up in another order (its loops are declared with allo.reduction)",
+        "reorder('j', 'i'): the floating-point sum at test_schedule_history.py:"
+        f"{line + 4} is added up in another order (reassociate=True)",
+    )
+    assert s.history()[2].notes == ()
+    s.undo()
+    s.undo()
+    assert len(s.build(target="rtl").report().steps) == 1

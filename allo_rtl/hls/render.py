@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich import box
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
+from allo_rtl.ir.history import StepReport
 
 WIDTH = 100
 """Columns that a plain-text report keeps to."""
@@ -47,6 +48,8 @@ def rich_report(report: KernelReport, measured: int | None = None) -> Renderable
         f" on {report.device} at {report.clock_mhz:g} MHz",
     )
     parts: list[RenderableType] = [heading]
+    if report.steps:
+        parts.append(_steps(report.steps))
     if report.loops:
         parts.append(_loops(report.loops))
     parts.append(_totals(report, measured))
@@ -79,6 +82,13 @@ def _table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
             column, justify="right" if numeric else "left", no_wrap=numeric,
             overflow="fold", min_width=len(column),
         )
+    return table
+
+
+def _steps(steps: Sequence[StepReport]) -> Table:
+    table = _table("Schedule", "", "primitive", right=("",))
+    for number, step in enumerate(steps, 1):
+        table.add_row(str(number), step.call)
     return table
 
 
@@ -169,6 +179,7 @@ def _verdict(row: BoardRow) -> str:
 def render_json(report: KernelReport, measured: int | None = None) -> str:
     """The report as JSON, keys in a fixed order; lengths of time are in cycles.
 
+    ``schedule`` has what each primitive changed as text, before and after it.
     ``null`` stands for what depends on data (``trip``, ``latency``), is not pipelined (``ii``) or
     was not simulated (``measured``).  Places are ``"file.py:line"``.
     """
@@ -184,6 +195,7 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
         "streams": [_stream_data(stream) for stream in report.streams],
         "units": dict(report.units),
         "notes": list(report.notes),
+        "schedule": [asdict(step) for step in report.steps],
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 

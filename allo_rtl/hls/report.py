@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.ir.history import StepReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class KernelReport:
     ``latency`` is the predicted number of cycles from an accepted start to done, None when it
     depends on data.  ``units`` counts the operators by name ("mul 32x32": 8), ``clock_mhz`` is
     the clock the operations were chained for and ``critical_ns`` the longest chain so made.
+    ``steps`` are the primitives of the schedule, each with what it changed.
     """
 
     kernel: str
@@ -104,6 +106,7 @@ class KernelReport:
     units: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
     streams: tuple[StreamReport, ...] = ()
+    steps: tuple[StepReport, ...] = ()
 
     def __str__(self) -> str:
         from allo_rtl.hls.render import render_table

@@ -82,6 +82,28 @@ def find_violation(
     return None
 
 
+def reordered_sums(
+    module: Module, place: Place, loops: Sequence[For], condition: Condition
+) -> list[tuple[str, SourceLoc | None]]:
+    """The inexact accumulations of which two terms satisfy a condition, and where they are.
+
+    The arguments are those of :func:`find_violation`.
+    """
+    func, band = place.func, place.nest[0]
+    known = aliases(module, func)
+    kinds = reductions(replace(func, body=(band,)), known.root, known.apart)
+    if not any(kind in INEXACT for kind in kinds.values()):
+        return []
+    numbers = numbers_outside(func.body, band)
+    found = [known.access(a) for a in accesses((band,), module, numbers)]
+    return [
+        (kinds[a.op], a.op.loc)
+        for a in found
+        if a.is_store and kinds.get(a.op) in INEXACT and loops[-1] in a.loops
+        and conflict(a, a, loops, condition) is not None
+    ]  # fmt: skip
+
+
 def _around(block: Block, band: For) -> Iterator[Op]:
     """The operations of a function outside of one band."""
     for op in block:

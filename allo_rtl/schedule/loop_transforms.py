@@ -15,7 +15,7 @@ from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, For, LoopAttrs, Module, Value
 from allo_rtl.schedule.distribute import made_perfect
 from allo_rtl.schedule.independent import of_all
-from allo_rtl.schedule.legality import find_violation, illegal
+from allo_rtl.schedule.legality import find_violation, illegal, reordered_sums
 from allo_rtl.schedule.loops import (
     Place,
     enclosing_perfect_nest,
@@ -131,12 +131,16 @@ def prepare_reorder(
 
 def check_reorder(
     module: Module, places: Sequence[Place], primitive: str, reassociate: bool = False
-) -> None:
-    """Raise ScheduleError unless the loops of one perfect nest may be permuted."""
+) -> tuple[str, ...]:
+    """Raise ScheduleError unless the loops of one perfect nest may be permuted.
+
+    Returns:
+        Lines about the sums that are rounded in another order then.
+    """
     nest = enclosing_perfect_nest(places[0])
     order = _permuted(nest, [p.loop for p in places])
     _check_bounds(order)
-    _check_order(module, places[0], nest, order, primitive, reassociate)
+    return _check_order(module, places[0], nest, order, primitive, reassociate)
 
 
 def _check_distinct(places: Sequence[Place], primitive: str) -> None:
@@ -171,10 +175,10 @@ def _check_order(
     order: Sequence[For],
     primitive: str,
     reassociate: bool,
-) -> None:
+) -> tuple[str, ...]:
     moved = [k for k, (old, new) in enumerate(zip(nest, order, strict=True)) if old is not new]
     if not moved:
-        return
+        return ()
     loops = nest[moved[0] : moved[-1] + 1]
     slots = [loops.index(p) for p in order[moved[0] : moved[-1] + 1]]
 
@@ -188,6 +192,12 @@ def _check_order(
     if found:
         consequence = "iteration {sink} would run before {source}, which it must follow"
         raise illegal(primitive, consequence, found)
+    why = "reassociate=True" if reassociate else "its loops are declared with allo.reduction"
+    return tuple(
+        f"{primitive}: the {kind} at {loc.short if loc else 'an unknown place'} is added up in "
+        f"another order ({why})"
+        for kind, loc in reordered_sums(module, place, loops, swapped)
+    )
 
 
 def apply_reorder(module: Module, places: Sequence[Place]) -> Module:

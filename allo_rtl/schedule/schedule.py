@@ -101,9 +101,10 @@ class Schedule(ScheduleState):
         places = self._find_all("reorder", axes)
         text = call_text("reorder", tuple(p.loop.name for p in places), {})
         module, places = loop_transforms.prepare_reorder(self.module, places, text)
-        loop_transforms.check_reorder(module, places, text, reassociate)
+        notes = loop_transforms.check_reorder(module, places, text, reassociate)
         kwargs = {"reassociate": True} if reassociate else {}
-        self._commit(loop_transforms.apply_reorder(module, places), "reorder", axes, kwargs)
+        module = loop_transforms.apply_reorder(module, places)
+        self._commit(module, "reorder", axes, kwargs, notes=notes)
 
     def fuse(self, *axes: Axis) -> LoopWrapper:
         """Make one loop of loops that follow one another in a perfect nest.
@@ -544,6 +545,8 @@ class Schedule(ScheduleState):
             "simulator": pipeline.build_evaluator, "cpu": pipeline.build_cpu,
             "llvm": pipeline.build_cpu,
         }  # fmt: skip
+        if target == "rtl":
+            options["steps"] = self.step_reports()
         regions = any(f.dataflow for f in self.module.funcs)
         return builds[target or ("simulator" if regions else "cpu")](self.module, **options)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value
@@ -21,6 +22,25 @@ def show_func(func: Func) -> str:
     results = ", ".join(map(str, func.results))
     head = f"{func.name}({args})" + (f" -> {results}" if results else "")
     return "\n".join([head, *_block(func.body, "  ")])
+
+
+def show_change(before: Module, after: Module) -> tuple[str, str]:
+    """What differs between two modules: the parts of the first, and those of the second."""
+    old = {f.name: f for f in before.funcs}
+    new = {f.name: f for f in after.funcs}
+    return _only_in(old, new), _only_in(new, old)
+
+
+def _only_in(mine: dict[str, Func], others: dict[str, Func]) -> str:
+    changed = (f for name, f in mine.items() if others.get(name) is not f)
+    return "\n\n".join(_different(f, others.get(f.name)) for f in changed)
+
+
+def _different(func: Func, other: Func | None) -> str:
+    """The head of a function and the operations that another form of it has not."""
+    known = set(other.body) if other else set()
+    lines = show_func(replace(func, body=())).splitlines()
+    return "\n".join([*lines, *_block(tuple(op for op in func.body if op not in known), "  ")])
 
 
 def show_type(value: Value) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Func, Module, Value
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import marks
@@ -23,18 +24,22 @@ from allo_rtl.schedule.loops import (
     get_bands,
     with_unique_names,
 )
-from allo_rtl.schedule.show import show_module
+from allo_rtl.schedule.show import show_change, show_module
 
 
 @dataclass(frozen=True)
 class Step:
-    """One primitive that was applied: its name and arguments, and the module before it."""
+    """One primitive that was applied: its name and arguments, and the module before it.
+
+    ``notes`` say what it changed that a user should know: sums rounded in another order.
+    """
 
     name: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     before: Module = field(repr=False)
     replaced: Replaced | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return call_text(self.name, self.args, self.kwargs)
@@ -126,6 +131,14 @@ class ScheduleState:
         module ``before`` it."""
         return tuple(self._steps)
 
+    def step_reports(self) -> tuple[StepReport, ...]:
+        """Each primitive applied so far with what it changed, as the report has them."""
+        modules = [*(s.before for s in self._steps), self.module]
+        return tuple(
+            StepReport(str(step), *show_change(before, after), step.notes)
+            for step, before, after in zip(self._steps, modules, modules[1:], strict=False)
+        )
+
     @property
     def primitive_sequences(self) -> list[tuple[str, list[Any], dict[str, Any]]]:
         """(name, arguments, keyword arguments) of each primitive applied so far."""
@@ -163,13 +176,14 @@ class ScheduleState:
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None = None,
         replaced: Replaced | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Take the module a primitive made, unless its marks no longer fit its loops."""
         old = {f.name: f for f in self.module.funcs}
         for func in module.funcs:
             if func is not old.get(func.name):
                 marks.check_marks(func, old.get(func.name))
-        self._steps.append(Step(name, args, kwargs or {}, self.module, replaced))
+        self._steps.append(Step(name, args, kwargs or {}, self.module, replaced, notes))
         self.module = module
 
     def _replaced(
