@@ -554,7 +554,7 @@ def test_names_in_verilog():
     """One module for each function, and one for all FIFOs of one kind."""
     text = emit_verilog(design_of(chain(8, [mapped(8, triple)], (2, 2))))
     modules = re.findall(r"^module (\w+)", text, re.MULTILINE)
-    assert modules == ["top_fifo_32x2", "top_source", "top_work", "top_sink", "top"]
+    assert modules == ["top", "top_fifo_32x2", "top_sink", "top_source", "top_work"]
     assert text.count("top_fifo_32x2 link") == 2
     for name in ("into_data", "into_valid", "into_ready", "out_data", "out_valid", "out_ready"):
         assert re.search(rf"put.* {name};$", text, re.MULTILINE)

@@ -49,6 +49,7 @@ from allo_rtl.ir.ops import (
     Print,
     Return,
     Select,
+    SubView,
     Value,
     While,
 )
@@ -172,7 +173,7 @@ class _Builder:
                     self.branch(op, items)
                 case While():
                     self.repeat(op, items)
-                case Condition() | MakeStream():
+                case Condition() | MakeStream() | SubView():
                     pass
                 case Call():
                     self.flush(items)

@@ -28,7 +28,7 @@ from allo_rtl.hls.fold import apply
 from allo_rtl.hls.latency import CALL_OVERHEAD, padding
 from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.processes import made_streams
+from allo_rtl.hls.processes import made_streams, process_name
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.streams import blocking, leading
 from allo_rtl.ir.ops import Call, Value
@@ -292,7 +292,7 @@ class _Writer:
     def _fork(self, calls: Sequence[Call], env: Environment) -> None:
         self._cycle += CALL_OVERHEAD
         self._flush()
-        processes = (Process(c.callee, *self._callee(c, env)) for c in calls)
+        processes = (Process(process_name(c), *self._callee(c, env)) for c in calls)
         made = made_streams(self._function.control.func)
         self._parts.append(Fork(made, tuple(processes)))
 

@@ -37,6 +37,7 @@ from allo_rtl.hls.processes import (
     BankEnd,
     FifoShape,
     Uses,
+    array_uses,
     check_regions,
     check_sharing,
     fifo_shape,
@@ -45,7 +46,9 @@ from allo_rtl.hls.processes import (
 )
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.sharing import SharedUnit, assign, sharers
+from allo_rtl.hls.streams import End
 from allo_rtl.hls.widths import shapes
+from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
@@ -143,12 +146,21 @@ class Design:
 
     def function(self, name: str) -> FunctionDesign:
         """The function called ``name``."""
-        return next(f for f in self.functions if f.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, FunctionDesign]:
+        return {f.name: f for f in self.functions}
 
     @cached_property
     def uses(self) -> Mapping[str, Uses]:
         """What each function uses of banks and streams."""
         return find_uses([f.control for f in self.functions])
+
+    @cached_property
+    def array_uses(self) -> Mapping[str, Mapping[Value, set[End]]]:
+        """How the text of each function uses its arrays."""
+        return array_uses([f.control for f in self.functions])
 
     @cached_property
     def shared(self) -> Mapping[str, frozenset[BankEnd]]:
@@ -167,7 +179,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types = _types(module)
-    module = legalize(module)
+    module = legalize(merge_alike(module))
     _check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz)

@@ -21,7 +21,8 @@ from allo_rtl.hls.node import Bank, Kind
 from allo_rtl.hls.storage import StorageKind
 from allo_rtl.hls.streams import End, end_of
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Call, For, Func, If, Load, Module, Op, Store, Value, While
+from allo_rtl.ir.ops import Call, For, Func, If, Load, Module, Op, Store, SubView, Value, While
+from allo_rtl.ir.parts import root, source_bank
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, StreamType
@@ -56,6 +57,7 @@ def find_uses(functions: Iterable[FunctionControl]) -> dict[str, Uses]:
     for control in functions:
         uses = found[control.func.name] = Uses()
         funcs[control.func.name] = control.func
+        parts = parts_of(control.func)
         for piece in regions(control.body):
             for node in piece.region.nodes():
                 if node.bank is not None:
@@ -71,8 +73,24 @@ def find_uses(functions: Iterable[FunctionControl]) -> dict[str, Uses]:
                 for bank in part.words:
                     uses.banks.setdefault(bank, set()).add(End.WRITE)
             for call in _calls(part):
-                _add(uses, *given(call, funcs[call.callee], found[call.callee]))
+                _add(uses, *given(call, funcs[call.callee], found[call.callee], parts))
     return found
+
+
+type Parts = Mapping[Value, SubView]
+"""The parts of arrays that a region gives to its processes."""
+
+
+def parts_of(region: Func) -> Parts:
+    """The parts that a region makes."""
+    return {op.result: op for op in region.body if isinstance(op, SubView)}
+
+
+def bank_of(array: Value, index: int, parts: Parts) -> Bank:
+    """The bank that bank ``index`` of an array or part is."""
+    while array in parts:
+        array, index = parts[array].source, source_bank(parts[array], index)
+    return Bank(array, index)
 
 
 def _calls(control: Control) -> tuple[Call, ...]:
@@ -94,7 +112,7 @@ def _add(
 
 
 def given(
-    call: Call, callee: Func, inner: Uses
+    call: Call, callee: Func, inner: Uses, parts: Parts
 ) -> tuple[dict[Bank, set[End]], dict[Value, set[End]]]:
     """What a call uses of its caller's banks and streams."""
     banks: dict[Bank, set[End]] = {}
@@ -105,10 +123,45 @@ def given(
         if isinstance(param.type, ArrayType):
             for index in range(Layout(param.type).banks):
                 if ends := inner.of_bank(param, index):
-                    banks.setdefault(Bank(outer, index), set()).update(ends)
+                    banks.setdefault(bank_of(outer, index, parts), set()).update(ends)
         elif isinstance(param.type, StreamType):
             streams.setdefault(outer, set()).update(inner.of_stream(param))
     return banks, streams
+
+
+def process_name(call: Call) -> str:
+    """What the process that a call of a region makes is called."""
+    return call.process or call.callee
+
+
+# Arrays
+
+
+def array_uses(functions: Iterable[FunctionControl]) -> dict[str, dict[Value, set[End]]]:
+    """How the text of each function reads and writes its arrays, through calls too.
+
+    Callees come before callers.  Unlike :func:`find_uses` this is of whole arrays, and loads
+    count whose value nothing needs.
+    """
+    found: dict[str, dict[Value, set[End]]] = {}
+    funcs: dict[str, Func] = {}
+    for control in functions:
+        func = funcs[control.func.name] = control.func
+        views, uses = parts_of(func), dict[Value, set[End]]()
+        for op in walk(func.body):
+            if isinstance(op, Load | Store):
+                end = End.READ if isinstance(op, Load) else End.WRITE
+                uses.setdefault(op.array, set()).add(end)
+            elif isinstance(op, Call):
+                inner = found[op.callee]
+                for outer, param in _array_pairs(op, funcs[op.callee]):
+                    array = root(outer, views)
+                    uses.setdefault(array, set()).update(inner.get(param, ()))
+        for part in flatten(control.body):
+            if isinstance(part, Clear):
+                uses.setdefault(part.array, set()).add(End.WRITE)
+        found[func.name] = uses
+    return found
 
 
 # Shared ports
@@ -133,19 +186,20 @@ def find_shared(
     shared: dict[str, set[BankEnd]] = {name: set() for name in funcs}
     for control in reversed(functions):
         mine = shared[control.func.name]
+        views = parts_of(control.func)
         for part in flatten(control.body):
             calls = _calls(part)
             users = Counter(
                 BankEnd(bank, end)
                 for call in calls
-                for bank, ends in given(call, funcs[call.callee], found[call.callee])[0].items()
+                for bank, ends in _banks_given(call, funcs, found, views).items()
                 for end in ends
             )
             for call in calls:
                 for outer, param in _array_pairs(call, funcs[call.callee]):
                     for index in range(Layout(param.array).banks):
                         for end in End:
-                            port = BankEnd(Bank(outer, index), end)
+                            port = BankEnd(bank_of(outer, index, views), end)
                             if users[port] > 1 or port in mine:
                                 shared[call.callee].add(BankEnd(Bank(param, index), end))
 
@@ -153,6 +207,12 @@ def find_shared(
         return port.end in found[name].of_bank(port.bank.array, port.bank.index)
 
     return {n: frozenset(p for p in ports if is_used(n, p)) for n, ports in shared.items()}
+
+
+def _banks_given(
+    call: Call, funcs: Mapping[str, Func], found: Mapping[str, Uses], parts: Parts
+) -> dict[Bank, set[End]]:
+    return given(call, funcs[call.callee], found[call.callee], parts)[0]
 
 
 def _array_pairs(call: Call, callee: Func) -> list[tuple[Value, Value]]:
@@ -251,9 +311,12 @@ def check_sharing(functions: Sequence[FunctionControl]) -> None:
     funcs = {c.func.name: c.func for c in functions}
     for control in functions:
         _check_ends(control.func, found[control.func.name])
+        views = parts_of(control.func)
         for part in flatten(control.body):
             if isinstance(part, Parallel):
-                parts = [given(c, funcs[c.callee], found[c.callee]) for c in part.calls]
+                parts = [
+                    given(c, funcs[c.callee], found[c.callee], views) for c in part.calls
+                ]
                 _check_streams(part.calls, [streams for _, streams in parts])
                 _check_banks(part.calls, [banks for banks, _ in parts])
 
@@ -298,9 +361,9 @@ def _shared(
     what: str, end: End, first: Call, second: Call, other: End | None = None
 ) -> BuildError:
     if other in (None, end):
-        users = f"{first.callee} and {second.callee}"
+        users = f"{process_name(first)} and {process_name(second)}"
     else:
-        users = f"{second.callee}, and {other.value} by {first.callee}"
+        users = f"{process_name(second)}, and {other.value} by {process_name(first)}"
     is_stream = other is None
     return BuildError(
         f"{what} is {end.value} by {users}; they run at once",

@@ -489,7 +489,8 @@ class If(Op):
 class Call(Op):
     """Call of another function of the module; arrays are passed by reference.
 
-    An array result is a fresh array each time.
+    An array result is a fresh array each time.  ``process`` is the name of the process that a
+    call of a region makes, where that is not its function's.
     """
 
     RESULTS = ("outs",)
@@ -497,6 +498,7 @@ class Call(Op):
     callee: str
     args: tuple[Value, ...]
     outs: tuple[Value, ...] = ()
+    process: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

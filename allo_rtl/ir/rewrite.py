@@ -31,6 +31,15 @@ def loops(block: Block) -> Iterator[For]:
     return (op for op in walk(block) if isinstance(op, For))
 
 
+def users_of(block: Block) -> dict[Value, list[Op]]:
+    """The operations of a block itself that use each value."""
+    found: dict[Value, list[Op]] = {}
+    for op in block:
+        for value in dict.fromkeys(op.operands()):
+            found.setdefault(value, []).append(op)
+    return found
+
+
 def map_block(block: Block, visit: Callable[[Op], Op | Block | None]) -> Block:
     """Rebuild a block bottom-up: ``visit`` sees each operation with its regions already rebuilt.
 

@@ -1,5 +1,7 @@
 """Views resolved: every access names an element of an array of its own.
 
+Only parts that a region gives to its processes stay (see :mod:`allo_rtl.ir.parts`).
+
 A load or store through a :class:`~allo_rtl.ir.ops.SubView` becomes one of the array it is part
 of.  A call that passes a view calls a copy of the function which takes that array and, as index
 arguments, the offsets that are not constant.
@@ -7,7 +9,7 @@ arguments, the offsets that are not constant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from allo_rtl.ir.affine import AffineExpr
@@ -27,7 +29,8 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import clone, map_block, walk
+from allo_rtl.ir.parts import is_only_part, part_type
+from allo_rtl.ir.rewrite import clone, map_block, users_of, walk
 from allo_rtl.ir.types import ArrayType, index
 
 
@@ -85,9 +88,12 @@ class _Resolver:
     def add(self, func: Func) -> None:
         """Add a function without its views, and before it what it now calls."""
         views: dict[Value, _View] = {}
+        parts = self._parts(func) if func.dataflow else set()
 
         def visit(op: Op) -> Op | Block | None:
             match op:
+                case SubView() if op.result in parts:
+                    return None
                 case SubView():
                     views[op.result] = _view(op, views)
                     return ()
@@ -104,6 +110,24 @@ class _Resolver:
             return None
 
         self.funcs[func.name] = replace(func, body=map_block(func.body, visit))
+
+    def _parts(self, region: Func) -> set[Value]:
+        """The views of a region that stay: parts, only given to processes that take them so."""
+        views = {op.result: op for op in region.body if isinstance(op, SubView)}
+        users = users_of(region.body)
+        found: set[Value] = set()
+        for value, op in views.items():
+            if (op.source in found or op.source not in views) and part_type(op) == value.type:
+                given = [x for x in users.get(value, ()) if not isinstance(x, SubView)]
+                if all(self._takes(x, value, views) for x in given):
+                    found.add(value)
+        return found
+
+    def _takes(self, op: Op, part: Value, views: Mapping[Value, SubView]) -> bool:
+        """Whether this is a call that is given a part as what it is, and nothing else of it."""
+        if not isinstance(op, Call) or not is_only_part(op, part, views):
+            return False
+        return self.funcs[op.callee].args[op.args.index(part)].type == part.type
 
     def _call(self, op: Call, views: dict[Value, _View]) -> Block:
         """The call of a copy of the function that takes arrays where this one passes views."""

@@ -8,11 +8,9 @@ cycles.  A control that takes no cycles this time passes its enter through to it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from operator import and_
 from typing import Protocol
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from allo_rtl.hls.control import (
     Bounds,
@@ -313,7 +311,7 @@ class Controller:
         callees = [self._instantiate(call, k) for k, call in enumerate(calls)]
         m.d.comb += [callee.start.eq(go) for callee in callees]
         busy = Signal(name=self._names("processes_busy"))
-        all_over = reduce(and_, (callee.ready for callee in callees), Const(1, 1))
+        all_over = Cat(callee.ready for callee in callees).all()
         leave = self._wire("processes_exit", busy & all_over)
         with m.If(go):
             m.d.sync += busy.eq(1)

@@ -19,6 +19,19 @@ from allo_rtl.hls.storage import StorageKind
 _STYLES = {StorageKind.RAM: "block", StorageKind.LUT_RAM: "distributed"}
 
 
+def fifo_ports(shape: FifoShape) -> dict[str, tuple[str, int]]:
+    """Direction ("input" or "output") and bits of each port of a FIFO."""
+    return {
+        "clear": ("input", 1),
+        "put_data": ("input", shape.width),
+        "put_valid": ("input", 1),
+        "put_ready": ("output", 1),
+        "get_data": ("output", shape.width),
+        "get_valid": ("output", 1),
+        "get_ready": ("input", 1),
+    }
+
+
 class Fifo(wiring.Component):
     """A FIFO.  A transfer is made at each end in a cycle in which its valid and ready are 1.
 
@@ -30,10 +43,9 @@ class Fifo(wiring.Component):
     def __init__(self, shape: FifoShape) -> None:
         self.shape = shape
         super().__init__({
-            "clear": In(1),
-            "put_data": In(shape.width), "put_valid": In(1), "put_ready": Out(1),
-            "get_data": Out(shape.width), "get_valid": Out(1), "get_ready": In(1),
-        })  # fmt: skip
+            name: (In if direction == "input" else Out)(bits)
+            for name, (direction, bits) in fifo_ports(shape).items()
+        })
 
     def elaborate(self, platform: object) -> Module:
         """Build the FIFO."""

@@ -29,17 +29,26 @@ from amaranth.lib.wiring import In, Out
 from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Bank
-from allo_rtl.hls.processes import BankEnd, FifoShape, Uses, made_streams, own_ports
+from allo_rtl.hls.processes import (
+    BankEnd,
+    FifoShape,
+    Parts,
+    Uses,
+    bank_of,
+    made_streams,
+    own_ports,
+    parts_of,
+    process_name,
+)
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Call, Func, Load, Op, Store
+from allo_rtl.ir.ops import Call, Func
 from allo_rtl.ir.ops import Value as IrValue
-from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
-from allo_rtl.rtl.fifo import Fifo
+from allo_rtl.rtl.fifo import Fifo, fifo_ports
 from allo_rtl.rtl.header import verilog_header
 from allo_rtl.rtl.interface import (
     ArrayPort,
@@ -55,14 +64,15 @@ from allo_rtl.rtl.memory import BankSignals, Claim, Memories
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.verilog import all_to_verilog
+from allo_rtl.utils import no_collection
 
 _RESERVED = frozenset({"clk", "rst", "start", "ready", "done", "busy"})
 
 
 def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     """The ports of a function."""
-    usage = _usage(design)
     func = function.control.func
+    usage = design.array_uses[func.name]
     uses = None if function is design.top else design.uses[func.name]
     # Ports are attributes of the component: they may not hide those that it has.
     taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events"}
@@ -72,7 +82,7 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     if function is design.top:
         types = [_user_type(t, u) for t, u in zip(types, design.user_types, strict=True)]
     ports = [
-        _port(v, t, usage[func.name].get(v), taken, result=n >= len(args), uses=uses,
+        _port(v, t, usage.get(v), taken, result=n >= len(args), uses=uses,
               shared=design.shared[func.name])
         for n, (v, t) in enumerate(zip(values, types, strict=True))
     ]
@@ -108,7 +118,7 @@ def _user_type(made: Type, user: Type) -> Type:
 
 
 def _port(
-    value: IrValue, type: Type, usage: set[str] | None, taken: set[str], result: bool,
+    value: IrValue, type: Type, usage: set[End] | None, taken: set[str], result: bool,
     uses: Uses | None, shared: frozenset[BankEnd],
 ) -> Port:
     """The port of an argument or result; its name grows underscores until its signals are new."""
@@ -133,7 +143,7 @@ def _ascii(name: str) -> str:
 
 
 def _named_port(
-    value: IrValue, type: Type, name: str, usage: set[str], uses: Uses | None,
+    value: IrValue, type: Type, name: str, usage: set[End], uses: Uses | None,
     shared: frozenset[BankEnd],
 ) -> Port:
     """The port of a value; with ``uses`` only the banks that the function uses have signals."""
@@ -143,12 +153,11 @@ def _named_port(
         others = tuple(
             frozenset(_WAYS[e] for e in End if BankEnd(Bank(value, b), e) in shared) for b in banks
         )
-        return ArrayPort(name, type, _direction({_ENDS[u] for u in usage}), used, others)
+        return ArrayPort(name, type, _direction(usage), used, others)
     assert isinstance(type, ScalarType)
     return ScalarPort(name, type)
 
 
-_ENDS = {"read": End.READ, "write": End.WRITE}
 _WAYS = {End.READ: "r", End.WRITE: "w"}
 
 
@@ -163,37 +172,6 @@ def _signals_of(port: Port) -> set[str]:
     if isinstance(port, ScalarPort):
         return {port.name}
     return {name for bank in port.banks for name in (bank.name, *bank.signals())}
-
-
-def _usage(design: Design) -> dict[str, dict[IrValue, set[str]]]:
-    """How each function reads and writes its arrays, through calls too."""
-    found: dict[str, dict[IrValue, set[str]]] = {}
-    for function in design.functions:
-        func = function.control.func
-        uses: dict[IrValue, set[str]] = {}
-        found[func.name] = uses
-        for op in walk(func.body):
-            _note_use(op, design, found, uses)
-        for array in function.cleared:
-            uses.setdefault(array, set()).add("write")
-    return found
-
-
-def _note_use(
-    op: Op, design: Design, found: dict[str, dict[IrValue, set[str]]],
-    uses: dict[IrValue, set[str]],
-) -> None:
-    if isinstance(op, Load):
-        uses.setdefault(op.array, set()).add("read")
-    elif isinstance(op, Store):
-        uses.setdefault(op.array, set()).add("write")
-    elif isinstance(op, Call):
-        callee = design.function(op.callee).control.func
-        inner = found[op.callee]
-        pairs = [*zip(op.args, callee.args, strict=True),
-                 *zip(op.outs, callee.returned, strict=True)]
-        for outer, parameter in pairs:
-            uses.setdefault(outer, set()).update(inner.get(parameter, set()))
 
 
 class KernelComponent(wiring.Component):
@@ -226,6 +204,8 @@ class KernelComponent(wiring.Component):
         self.interface = interface(design, self.function)
         self._black_boxes = black_boxes
         self._prints = prints
+        self._parts = parts_of(self.function.control.func)
+        self._interfaces: dict[str, KernelInterface] = {}
         self.events: list[Event] = []
         super().__init__({
             name: (In if direction == "input" else Out)(bits)
@@ -281,16 +261,14 @@ class KernelComponent(wiring.Component):
         """The FIFO of a stream of this region, or the signals of its instance."""
         name = names(f"{stream.name or 'stream'}_fifo")
         shape = self.design.fifo(stream)
-        fifo = Fifo(shape)
         if not self._black_boxes:
-            m.submodules[name] = fifo
+            m.submodules[name] = fifo = Fifo(shape)
             return fifo
-        ports = {
-            port: ("i" if member.flow is In else "o", member.shape)
-            for port, member in fifo.signature.members.items()
+        box = _Signals({port: bits for port, (_, bits) in fifo_ports(shape).items()}, name)
+        connections = {
+            f"{direction[0]}_{port}": getattr(box, port)
+            for port, (direction, _) in fifo_ports(shape).items()
         }
-        box = _Signals({port: bits for port, (_, bits) in ports.items()}, name)
-        connections = {f"{way}_{port}": getattr(box, port) for port, (way, _) in ports.items()}
         m.submodules[name] = Instance(
             fifo_name(self.design, shape), i_clk=ClockSignal(), i_rst=ResetSignal(), **connections
         )
@@ -375,7 +353,7 @@ class KernelComponent(wiring.Component):
         memories: Memories, streams: Streams, names: Names,
     ) -> Any:  # noqa: ANN401 - a component or the signals of an instance
         function = self.design.function(call.callee)
-        ports, name = interface(self.design, function), names(f"call_{call.callee}")
+        ports, name = self._interface_of(function), names(f"call_{process_name(call)}")
         callee: Any
         if self._black_boxes:
             callee = self._black_box(m, function, ports, name)
@@ -387,7 +365,7 @@ class KernelComponent(wiring.Component):
         for outer, port in [*zip(args, ports.args, strict=True),
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):
-                _connect_array(m, outer, port, callee, memories, process)
+                _connect_array(m, outer, port, callee, memories, process, self._parts)
             elif port in ports.args:
                 m.d.comb += getattr(callee, port.name).eq(values[outer])
             else:
@@ -396,6 +374,12 @@ class KernelComponent(wiring.Component):
         for outer, end in zip(passed, ports.streams, strict=True):
             _connect_stream(m, outer, end, callee, streams)
         return callee
+
+    def _interface_of(self, function: FunctionDesign) -> KernelInterface:
+        """The ports of a called function."""
+        if function.name not in self._interfaces:
+            self._interfaces[function.name] = interface(self.design, function)
+        return self._interfaces[function.name]
 
     def _black_box(
         self, m: Module, function: FunctionDesign, ports: KernelInterface, name: str
@@ -422,11 +406,11 @@ class _Signals:
 
 def _connect_array(
     m: Module, outer: IrValue, port: ArrayPort, callee: Any, memories: Memories,  # noqa: ANN401
-    process: object,
+    process: object, parts: Parts,
 ) -> None:
     """Let a callee's port group be one more user of the caller's memory."""
     for index, group in enumerate(port.banks):
-        bank = Bank(outer, index)
+        bank = bank_of(outer, index, parts)
         have = group.signals()
 
         def part(name: str, group: BankPort = group, have: dict[str, Any] = have) -> Value:
@@ -497,4 +481,5 @@ def emit_verilog(design: Design) -> str:
         (KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f))
         for f in design.functions
     ]
-    return verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
+    with no_collection():
+        return verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
