@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls import chart, render
-from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport
+from allo_rtl.hls import bank_map, chart, render
+from allo_rtl.hls.certificate import Certificate, Reason, Step
+from allo_rtl.hls.report import BankAccess, ChartRow, KernelReport, LoopReport, MemoryReport
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINE = SourceLoc("/home/somebody/gemm.py", 12)
@@ -181,3 +182,76 @@ def test_report_picture_has_the_loops_with_a_chart() -> None:
     assert texts[0] == "gemm on ecp5-85 at 100 MHz"
     titles = [text for text in texts if text and text.startswith("loop ")]
     assert titles == ["loop i, k, j (gemm.py:12): II 2, depth 6, 4,096 iterations, 8,196 cycles"]
+
+
+PROOF = Certificate(
+    Reason.RECURRENCE, 2, "recurrence: y",
+    (Step("float32 add", LINE, 6, 9.25), Step("set y", None, 1, distance=4)),
+)
+PROVED = replace(
+    NEST, ii=3, certificate=PROOF, accesses=(
+        BankAccess("A", 0, "read", 0, False, LINE),
+        BankAccess("A", 1, "read", 4, True, LINE),
+        BankAccess("A", 1, "read", 4, True, LINE),
+        BankAccess("y", 0, "write", 8, False),
+    ),
+)  # fmt: skip
+
+
+def test_table_has_the_proof_step_by_step() -> None:
+    text = render.render_table(replace(REPORT, loops=(PROVED,)))
+    start = text.index("Why iterations")
+    assert text[start : text.index("Totals")] == """\
+Why iterations do not start more often
+╭─────────┬─────────────┬────────────┬────────┬─────┬──────────────────╮
+│ loop    │ operation   │ line       │ cycles │  ns │ iterations later │
+├─────────┼─────────────┼────────────┼────────┼─────┼──────────────────┤
+│ i, k, j │ float32 add │ gemm.py:12 │      6 │ 9.2 │                  │
+│         │ set y       │            │      1 │     │                4 │
+╰─────────┴─────────────┴────────────┴────────┴─────┴──────────────────╯
+"""
+
+
+def test_long_proofs_end_with_a_number() -> None:
+    steps = tuple(Step(f"add {k}", LINE, 1) for k in range(50))
+    text = render.render_table(
+        replace(REPORT, loops=(replace(NEST, certificate=replace(PROOF, steps=steps)),))
+    )
+    assert f"and {50 - render.MAX_STEPS} more" in text
+    assert f"add {render.MAX_STEPS - 1} " in text
+    assert f"add {render.MAX_STEPS} " not in text
+
+
+def test_json_has_proof_and_banks() -> None:
+    loop = json.loads(render.render_json(replace(REPORT, loops=(PROVED, INNER))))["loops"][0]
+    assert loop["certificate"] == {
+        "reason": "recurrence", "bound": 2, "text": "recurrence: y",
+        "steps": [
+            {"what": "float32 add", "loc": "gemm.py:12", "cycles": 6, "ns": 9.25, "distance": 0},
+            {"what": "set y", "loc": None, "cycles": 1, "ns": 0.0, "distance": 4},
+        ],
+    }  # fmt: skip
+    assert loop["accesses"][1] == {
+        "array": "A", "bank": 1, "kind": "read", "cycle": 4, "varies": True, "loc": "gemm.py:12",
+    }
+
+
+def test_bank_map_puts_accesses_into_the_cycles_of_the_interval() -> None:
+    found = bank_map.cells(PROVED)
+    assert list(found) == [("A", 0, "read"), ("A", 1, "read"), ("y", 0, "write")]
+    used = {port: [len(users) for users in slots] for port, slots in found.items()}
+    assert used == {
+        ("A", 0, "read"): [1, 0, 0], ("A", 1, "read"): [0, 2, 0], ("y", 0, "write"): [0, 0, 1],
+    }
+    svg = chart.render_svg(PROVED)
+    texts = [e.text for e in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert {"A[0] read", "A[1] read", "y[0] write", "2 in turn", "line 12", "one"} <= set(texts)
+    titles = {e.text for e in ET.fromstring(svg).iter(f"{SVG}title")}
+    assert "A[0] read: cycle 0 at gemm.py:12" in titles
+
+
+def test_bank_maps_of_many_banks_end_with_a_number() -> None:
+    many = tuple(BankAccess("A", k, "read", 0, False, LINE) for k in range(100))
+    svg = chart.render_svg(replace(PROVED, accesses=many, ii=100))
+    texts = [e.text for e in ET.fromstring(svg).iter(f"{SVG}text")]
+    assert "60 more ports, 68 more cycles are not shown" in texts

@@ -1,4 +1,5 @@
-"""Pipeline charts as SVG: which operation of a loop runs in which cycle.
+"""Pipeline charts as SVG: which operation of a loop runs in which cycle, and below which bank it
+goes to (:mod:`allo_rtl.hls.bank_map`).
 
 Rows are operations, columns cycles.  Each row has one lane an iteration, so that the iterations a
 pipeline has in flight at once are seen side by side, each shifted by the initiation interval.
@@ -13,14 +14,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from allo_rtl.hls.bank_map import draw_bank_map
 from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport
+from allo_rtl.hls.svg import CHAR, MARGIN, label, num, rect
 
 ITERATIONS = 3
 MAX_ROWS = 60
 
 # Sizes in pixels.
-_MARGIN, _LANE, _GAP, _LINE = 20, 8, 6, 17
-_CHAR, _TITLE_CHAR = 7.3, 8.6
+_LANE, _GAP, _LINE = 8, 6, 17
+_TITLE_CHAR = 8.6
 _CELL_MIN, _CELL_MAX, _PLOT = 5.0, 40.0, 760.0
 _FADE = ("1", "0.62", "0.36")
 _SPANS = ("#5b6673", "#75808c", "#8b959f")
@@ -105,7 +108,7 @@ class _Chart:
     def labels(self) -> float:
         """Width of the column of labels."""
         longest = max([len(_label(text, row)) for text, row in self.rows], default=12)
-        return (max(longest, 12) + 2) * _CHAR
+        return (max(longest, 12) + 2) * CHAR
 
     @property
     def title(self) -> str:
@@ -154,26 +157,30 @@ def _colour(kind: str) -> tuple[str, str]:
 
 
 def _document(charts: Sequence[_Chart], title: str) -> str:
-    width = max([chart.width for chart in charts] + [560.0]) + 2 * _MARGIN
+    maps = [draw_bank_map(chart.loop, 0)[1] for chart in charts]
+    width = max([chart.width for chart in charts] + [*maps, 560.0]) + 2 * MARGIN
     body: list[str] = []
-    y = float(_MARGIN)
+    y = float(MARGIN)
     if title:
-        body.append(_text(_MARGIN, y + 12, title, "title"))
+        body.append(label(MARGIN, y + 12, title, "title"))
         y += 30
     for chart in charts:
-        drawn, height = _draw(chart, y, width - 2 * _MARGIN)
+        drawn, height = _draw(chart, y, width - 2 * MARGIN)
         body += drawn
-        y += height + 28
+        y += height + 12
+        drawn, _, height = draw_bank_map(chart.loop, y)
+        body += drawn
+        y += height + 16
     if not charts:
-        body.append(_text(_MARGIN, y + 12, "no loop is pipelined: nothing to draw", "dim"))
+        body.append(label(MARGIN, y + 12, "no loop is pipelined: nothing to draw", "dim"))
         y += 30
     body += _legend(charts, y)
-    height = y + _MARGIN
+    height = y + MARGIN
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
-        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{num(width)}" height="{num(height)}" '
+        f'viewBox="0 0 {num(width)} {num(height)}" role="img">',
         f"<style>{_STYLE}</style>",
-        _rect(0, 0, width, height, "bg"),
+        rect(0, 0, width, height, "bg"),
         *body,
         "</svg>\n",
     ])
@@ -182,25 +189,25 @@ def _document(charts: Sequence[_Chart], title: str) -> str:
 def _draw(chart: _Chart, top: float, width: float) -> tuple[list[str], float]:
     """Elements of one chart whose upper edge is at ``top``, and its height."""
     head, y = _heading(chart, top, width)
-    left = _MARGIN + chart.labels
+    left = MARGIN + chart.labels
     bars, axis = _iterations(chart, left, y)
     y = axis + 8
     rows = list(_rows(chart, left, y))
     bottom = y + len(chart.rows) * chart.row_height
     grid = list(_grid(chart, left, axis, bottom))
     if chart.hidden:
-        rows.append(_text(_MARGIN, bottom + 14, f"and {chart.hidden} more operations", "dim"))
+        rows.append(label(MARGIN, bottom + 14, f"and {chart.hidden} more operations", "dim"))
         bottom += 18
     return head + bars + grid + rows, bottom - top
 
 
 def _heading(chart: _Chart, top: float, width: float) -> tuple[list[str], float]:
-    out = [_text(_MARGIN, top + 12, chart.title, "title")]
+    out = [label(MARGIN, top + 12, chart.title, "title")]
     y = top + 12
     if chart.loop.limit:
-        for line in textwrap.wrap(f"limited by: {chart.loop.limit}", int(width / _CHAR)):
+        for line in textwrap.wrap(f"limited by: {chart.loop.limit}", int(width / CHAR)):
             y += _LINE
-            out.append(_text(_MARGIN, y, line, "dim"))
+            out.append(label(MARGIN, y, line, "dim"))
     return out, y + (26 if chart.iterations > 1 else 12)
 
 
@@ -212,21 +219,21 @@ def _iterations(chart: _Chart, left: float, top: float) -> tuple[list[str], floa
         x, y = left + k * chart.ii * chart.cell, top + k * (height + 2)
         span = chart.depth * chart.cell
         out.append(
-            f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(span - 1)}" height="{height}" rx="2" '
+            f'<rect x="{num(x)}" y="{num(y)}" width="{num(span - 1)}" height="{height}" rx="2" '
             f'fill="{_SPANS[k]}"/>'
         )
         name = f"iteration {k + 1}" if span > 90 else str(k + 1)
         out.append(
-            f'<text x="{_n(x + 5)}" y="{_n(y + 10.5)}" style="fill:#fff;font-size:10px">{name}'
+            f'<text x="{num(x + 5)}" y="{num(y + 10.5)}" style="fill:#fff;font-size:10px">{name}'
             "</text>"
         )
     if chart.iterations > 1:
         y, end = top - 8, left + chart.ii * chart.cell
         out.append(
-            f'<path class="mark" d="M{_n(left)},{_n(y - 4)}v8M{_n(left)},{_n(y)}'
-            f'H{_n(end)}M{_n(end)},{_n(y - 4)}v8"/>'
+            f'<path class="mark" d="M{num(left)},{num(y - 4)}v8M{num(left)},{num(y)}'
+            f'H{num(end)}M{num(end)},{num(y - 4)}v8"/>'
         )
-        out.append(_text(end + 6, y + 4, f"II = {chart.ii}", "dim"))
+        out.append(label(end + 6, y + 4, f"II = {chart.ii}", "dim"))
     return out, top + chart.iterations * (height + 2) + 16
 
 
@@ -237,27 +244,27 @@ def _grid(chart: _Chart, left: float, axis: float, bottom: float) -> Iterator[st
         x = left + cycle * chart.cell
         if chart.cell >= 8 or cycle % step == 0:
             yield (
-                f'<line class="grid" x1="{_n(x)}" y1="{_n(axis)}" x2="{_n(x)}" '
-                f'y2="{_n(bottom)}"/>'
+                f'<line class="grid" x1="{num(x)}" y1="{num(axis)}" x2="{num(x)}" '
+                f'y2="{num(bottom)}"/>'
             )
         if cycle < chart.cycles and cycle % step == 0:
             yield (
-                f'<text class="dim" x="{_n(x + chart.cell / 2)}" y="{_n(axis - 2)}" '
+                f'<text class="dim" x="{num(x + chart.cell / 2)}" y="{num(axis - 2)}" '
                 f'text-anchor="middle" style="font-size:10px">{cycle}</text>'
             )
-    yield _text(_MARGIN, axis - 2, "cycle", "dim")
+    yield label(MARGIN, axis - 2, "cycle", "dim")
 
 
 def _rows(chart: _Chart, left: float, top: float) -> Iterator[str]:
     for number, (text, row) in enumerate(chart.rows):
         y = top + number * chart.row_height
         if number % 2 == 0:
-            yield _rect(_MARGIN - 6, y, chart.plot + 12, chart.row_height, "stripe")
+            yield rect(MARGIN - 6, y, chart.plot + 12, chart.row_height, "stripe")
         middle = y + chart.row_height / 2 + 4
-        yield _text(_MARGIN, middle, text, "")
+        yield label(MARGIN, middle, text, "")
         if row.loc:
             yield (
-                f'<text class="dim" x="{_n(left - 8)}" y="{_n(middle)}" text-anchor="end">'
+                f'<text class="dim" x="{num(left - 8)}" y="{num(middle)}" text-anchor="end">'
                 f"{escape(row.loc.short)}</text>"
             )
         yield from _bars(chart, row, left, y)
@@ -271,8 +278,8 @@ def _bars(chart: _Chart, row: ChartRow, left: float, top: float) -> Iterator[str
         x = left + (row.start + k * chart.ii) * chart.cell
         width = (row.end - row.start) * chart.cell
         yield (
-            f'<rect x="{_n(x + 0.5)}" y="{_n(start + k * _LANE + 0.5)}" '
-            f'width="{_n(max(width - 1, 1))}" height="{_LANE - 1}" rx="1.5" '
+            f'<rect x="{num(x + 0.5)}" y="{num(start + k * _LANE + 0.5)}" '
+            f'width="{num(max(width - 1, 1))}" height="{_LANE - 1}" rx="1.5" '
             f'fill="{_colour(row.kind)[1]}" fill-opacity="{_FADE[k]}">'
             f"<title>{escape(row.label)}, iteration {k + 1}: cycles {row.start + k * chart.ii} "
             f"to {row.end + k * chart.ii - 1}</title></rect>"
@@ -283,27 +290,11 @@ def _legend(charts: Iterable[_Chart], y: float) -> list[str]:
     used = {_colour(row.kind) for chart in charts for _, row in chart.rows}
     order = [*dict.fromkeys([*_COLOURS.values(), _OTHER])]
     out: list[str] = []
-    x = float(_MARGIN)
+    x = float(MARGIN)
     for name, colour in (entry for entry in order if entry in used):
         out.append(
-            f'<rect x="{_n(x)}" y="{_n(y - 9)}" width="11" height="11" rx="2" fill="{colour}"/>'
+            f'<rect x="{num(x)}" y="{num(y - 9)}" width="11" height="11" rx="2" fill="{colour}"/>'
         )
-        out.append(_text(x + 16, y + 1, name, "dim"))
-        x += 16 + len(name) * _CHAR + 22
+        out.append(label(x + 16, y + 1, name, "dim"))
+        x += 16 + len(name) * CHAR + 22
     return out
-
-
-def _n(value: float) -> str:
-    """A coordinate with at most two decimals, always written the same way."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _rect(x: float, y: float, width: float, height: float, css: str) -> str:
-    return (
-        f'<rect class="{css}" x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"/>'
-    )
-
-
-def _text(x: float, y: float, text: str, css: str) -> str:
-    attribute = f' class="{css}"' if css else ""
-    return f'<text{attribute} x="{_n(x)}" y="{_n(y)}">{escape(text)}</text>'

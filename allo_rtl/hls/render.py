@@ -14,11 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
+from allo_rtl.hls.certificate import Certificate
+from allo_rtl.hls.report import (
+    BankAccess,
+    ChartRow,
+    KernelReport,
+    LoopReport,
+    MemoryReport,
+    StreamReport,
+)
 from allo_rtl.ir.history import StepReport
 
 WIDTH = 100
 """Columns that a plain-text report keeps to."""
+
+
+MAX_STEPS = 16
+"""Steps of a proof that a table shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,8 @@ def rich_report(report: KernelReport, measured: int | None = None) -> Renderable
         parts.append(_steps(report.steps))
     if report.loops:
         parts.append(_loops(report.loops))
+    if any(loop.certificate and loop.certificate.steps for loop in report.loops):
+        parts.append(_proofs(report.loops))
     parts.append(_totals(report, measured))
     parts.extend(Text(f"note: {note}") for note in report.notes)
     return Group(*parts)
@@ -111,6 +125,26 @@ def _loops(loops: Sequence[LoopReport]) -> Table:
             loop.loc.short if loop.loc else "",
             loop.limit,
         )
+    return table
+
+
+def _proofs(loops: Sequence[LoopReport]) -> Table:
+    """The recurrences around, or the accesses of the busiest ports, step by step."""
+    numbers = ("cycles", "ns", "iterations later")
+    table = _table(
+        "Why iterations do not start more often", "loop", "operation", "line", *numbers,
+        right=numbers,
+    )
+    for loop in loops:
+        steps = loop.certificate.steps if loop.certificate else ()
+        for number, step in enumerate(steps[:MAX_STEPS]):
+            table.add_row(
+                "" if number else loop.name, step.what, step.loc.short if step.loc else "",
+                str(step.cycles), f"{step.ns:.1f}" if step.ns else "",
+                str(step.distance) if step.distance else "",
+            )
+        if len(steps) > MAX_STEPS:
+            table.add_row("", f"and {len(steps) - MAX_STEPS} more", "", "", "", "")
     return table
 
 
@@ -216,6 +250,37 @@ def _loop_data(loop: LoopReport) -> dict[str, Any]:
         "limit": loop.limit,
         "loc": _place(loop.loc),
         "chart": [_row_data(row) for row in loop.chart],
+        "certificate": _certificate_data(loop.certificate) if loop.certificate else None,
+        "accesses": [_access_data(access) for access in loop.accesses],
+    }
+
+
+def _certificate_data(certificate: Certificate) -> dict[str, Any]:
+    return {
+        "reason": certificate.reason.value,
+        "bound": certificate.bound,
+        "text": certificate.text,
+        "steps": [
+            {
+                "what": step.what,
+                "loc": _place(step.loc),
+                "cycles": step.cycles,
+                "ns": step.ns,
+                "distance": step.distance,
+            }
+            for step in certificate.steps
+        ],
+    }
+
+
+def _access_data(access: BankAccess) -> dict[str, Any]:
+    return {
+        "array": access.array,
+        "bank": access.bank,
+        "kind": access.kind,
+        "cycle": access.cycle,
+        "varies": access.varies,
+        "loc": _place(access.loc),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.certificate import Certificate
 from allo_rtl.ir.history import StepReport
 
 
@@ -22,6 +23,22 @@ class ChartRow:
     kind: str
     start: int
     end: int
+    loc: SourceLoc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BankAccess:
+    """A read or write of one bank in one cycle of a loop's iteration.
+
+    ``kind`` is "read" or "write"; ``varies`` says that the bank depends on the iteration, so that
+    the access asks for this one in some iterations only.
+    """
+
+    array: str
+    bank: int
+    kind: str
+    cycle: int
+    varies: bool
     loc: SourceLoc | None = None
 
 
@@ -41,6 +58,8 @@ class LoopReport:
         limit: what keeps the loop from being faster, in one line.
         loc: where the loop is in the source.
         chart: the operations of one iteration with their cycles.
+        certificate: the proof that a pipelined loop's interval cannot be smaller.
+        accesses: which bank each access of a pipelined loop goes to, and when.
     """
 
     name: str
@@ -53,6 +72,8 @@ class LoopReport:
     limit: str
     loc: SourceLoc | None = None
     chart: tuple[ChartRow, ...] = ()
+    certificate: Certificate | None = None
+    accesses: tuple[BankAccess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,17 @@ from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.processes import made_streams
-from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport, MemoryReport, StreamReport
+from allo_rtl.hls.report import (
+    BankAccess,
+    ChartRow,
+    KernelReport,
+    LoopReport,
+    MemoryReport,
+    StreamReport,
+)
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
-from allo_rtl.ir.ops import Value
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Load, Store, Value
 from allo_rtl.ir.rewrite import loops
 
 _SYMBOLS = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
@@ -102,6 +110,8 @@ def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> Lo
         limit=function.certificates[control.region].text,
         loc=control.loop.loc,
         chart=_chart(control.region.nodes(), schedule),
+        certificate=function.certificates[control.region],
+        accesses=tuple(_accesses(control.region.nodes(), schedule)),
     )
 
 
@@ -151,6 +161,23 @@ def _chart(nodes: Sequence[Node], schedule: OpSchedule) -> tuple[ChartRow, ...]:
         end = max(start, schedule.ready[node]) + (0 if node.kind is Kind.READ else 1)
         rows.append(ChartRow(_label(node), node.kind.value, start, max(start + 1, end), node.loc))
     return tuple(sorted(rows, key=lambda r: (r.start, r.end)))
+
+
+def _accesses(nodes: Sequence[Node], schedule: OpSchedule) -> Iterator[BankAccess]:
+    """The accesses of memories in order of their cycles."""
+    kinds = {Kind.READ: "read", Kind.WRITE: "write"}
+    memory = [n for n in nodes if n.kind in kinds]
+    for node in sorted(memory, key=lambda n: (schedule.start[n], n.order)):
+        assert node.bank is not None
+        op = node.access
+        varies = isinstance(op, Load | Store) and not _bank_is_fixed(node.bank.array, op)
+        yield BankAccess(
+            node.name, node.bank.index, kinds[node.kind], schedule.start[node], varies, node.loc
+        )
+
+
+def _bank_is_fixed(array: Value, op: Load | Store) -> bool:
+    return Layout(array.array).place(op.index)[0].is_constant
 
 
 def _label(node: Node) -> str:
