@@ -47,6 +47,7 @@ from allo_rtl.hls.processes import (
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.sharing import SharedUnit, assign, sharers
 from allo_rtl.hls.streams import End
+from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.legalize import legalize
@@ -179,7 +180,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types = _types(module)
-    module = legalize(merge_alike(module))
+    module = split_tasks(legalize(merge_alike(module)))
     _check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz)

@@ -64,7 +64,7 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
         body = unroller.block(func.body)
         func = own_results(replace(func, body=body))
         func = retype(func, _private_arrays(func))
-        body, dirty = settle(func.body, _zeroed_arrays(func))
+        body, dirty = settle(func.body, zeroed_arrays(func))
         prepared[func.name] = PreparedFunc(
             replace(func, body=body), frozenset(dirty), unroller.sequential
         )
@@ -167,13 +167,14 @@ def completely_partitioned(type: ArrayType) -> ArrayType:
     return replace(type, partition=parts)
 
 
-def _zeroed_arrays(func: Func) -> set[Value]:
-    """Allocated arrays that are not registers."""
+def zeroed_arrays(func: Func) -> set[Value]:
+    """Allocated arrays that are to be zeros and are not registers."""
     returned = set(func.returned)
     return {
         op.result
         for op in walk(func.body)
-        if isinstance(op, Alloc) and (op.result in returned or _is_memory(op.result.array))
+        if isinstance(op, Alloc) and op.zeroed
+        and (op.result in returned or _is_memory(op.result.array))
     }
 
 

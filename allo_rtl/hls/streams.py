@@ -122,14 +122,28 @@ def stream_edges(nodes: Sequence[Node], pipelined: bool) -> list[Edge]:
 
     Operations on one stream have cycles of their own; others may share one.  What is stored
     before a put is in the memory when the value is there for others, and what is stored after
-    a get is stored after it.
+    a get is stored after it; so are reads before and after.
     """
     first = set(leading(nodes)) if pipelined else set()
     rest = [n for n in stream_nodes(nodes) if n not in first]
     edges = _chain([n for n in rest if n.kind in (Kind.GET, Kind.PUT)], 0, pipelined)
     for stream in dict.fromkeys(map(_stream, rest)):
         edges += _chain([n for n in rest if _stream(n) is stream], 1, pipelined)
-    return edges + _memory_edges([n for n in nodes if n.kind is Kind.WRITE], rest, pipelined)
+    return [
+        *edges, *_memory_edges([n for n in nodes if n.kind is Kind.WRITE], rest, pipelined),
+        *_read_edges([n for n in nodes if n.kind is Kind.READ], rest),
+    ]  # fmt: skip
+
+
+def _read_edges(reads: Sequence[Node], ops: Sequence[Node]) -> list[Edge]:
+    """What is read before a put may be stored over after it, and after a get may be new."""
+    edges = []
+    for read, op in product(reads, ops):
+        if op.kind is Kind.PUT and read.order < op.order:
+            edges.append(Edge(read, op, 0))
+        elif op.kind is Kind.GET and op.order < read.order:
+            edges.append(Edge(op, read, 0))
+    return edges
 
 
 def _memory_edges(

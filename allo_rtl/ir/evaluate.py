@@ -254,9 +254,14 @@ class _Frame:
         return expr.evaluate(self.scalars.__getitem__)
 
     def run(self) -> tuple[int | _Array, ...]:
-        self.block(self.func.body)
+        body = self.func.body
         if self.func.dataflow:
+            calls = [k for k, op in enumerate(body) if isinstance(op, Call)]
+            last = calls[-1] + 1 if calls else 0
+            self.block(body[:last])
             self.context.processes.join(self.func.loc)
+            body = body[last:]
+        self.block(body)
         # An array result is a fresh array, also when the function returns an argument of its own.
         returned = (self.get(v) for v in self.func.returned)
         return tuple(r.copy() if isinstance(r, _Array) else r for r in returned)  # type: ignore[misc]

@@ -117,7 +117,7 @@ class Builder:
         name = self.raw.attrs["sym_name"]
         return Func(
             name=name, args=tuple(args), results=self.signature.results, body=body, loc=loc,
-            dataflow="dataflow" in self.raw.attrs,
+            dataflow="dataflow" in self.raw.attrs, tasks="tasks" in self.raw.attrs,
         )  # fmt: skip
 
     def place(self, raw: RawOp) -> SourceLoc:

@@ -189,6 +189,7 @@ def _loop_attrs(attrs: dict[str, Any]) -> LoopAttrs:
         rewind=bool(attrs.get("rewind", False)),
         unroll=attrs.get("unroll"),
         parallel=bool(attrs.get("parallel", False)),
+        dataflow=bool(attrs.get("dataflow", False)),
     )
 
 
@@ -245,7 +246,8 @@ def call(b: Builder, raw: RawOp) -> None:
     for (name, position), type in zip(names, signature.results, strict=True):
         outs.append(Value(type, hint(name) if position == 0 else ""))
         b.bind(name, outs[-1])
-    b.out.append(Call(callee=callee, args=args, outs=tuple(outs), loc=b.loc))
+    fifos = tuple(raw.attrs.get("fifos", ()))
+    b.out.append(Call(callee=callee, args=args, outs=tuple(outs), fifos=fifos, loc=b.loc))
 
 
 def return_(b: Builder, raw: RawOp) -> None:

@@ -29,7 +29,8 @@ def alloc(b: Builder, raw: RawOp) -> None:
         raise b.error(raw, f"{raw.name} of unknown size: only arguments may be dynamic")
     name = b.result_name(raw)
     result = Value(type, str(raw.attrs.get("name", hint(name))))
-    b.out.append(Alloc(result=result, loc=b.loc))
+    fifo, zeroed = int(raw.attrs.get("fifo", 0)), "uninitialized" not in raw.attrs
+    b.out.append(Alloc(result=result, fifo=fifo, zeroed=zeroed, loc=b.loc))
     b.bind(name, result)
 
 

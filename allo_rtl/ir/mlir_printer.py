@@ -124,7 +124,7 @@ class _Printer(Writer):
         results = f" -> {_listed(map(self.type, func.results))}" if func.results else ""
         itypes = "".join(_sign(a.type) for a in func.args)
         otypes = "".join(map(_sign, func.results))
-        mark = "dataflow, " if func.dataflow else ""
+        mark = ("dataflow, " if func.dataflow else "") + ("tasks, " if func.tasks else "")
         attrs = f'attributes {{{mark}itypes = "{itypes}", otypes = "{otypes}"}}'
         self.emit(f"func.func {symbol_text(func.name)}({args}){results} {attrs} {{")
         self.region(func.body)
@@ -148,7 +148,9 @@ class _Printer(Writer):
                 self.apply(result, expr)
             case Alloc(result=result):
                 name = f"name = {string_text(result.name)}" if result.name else ""
-                text = f"memref.alloc(){unsigned_text(result.type, name)}"
+                fifo = f"fifo = {op.fifo} : i32" if op.fifo else ""
+                any_ = "" if op.zeroed else "uninitialized"
+                text = f"memref.alloc(){unsigned_text(result.type, fifo, name, any_)}"
                 self.assign(result, f"{text} : {self.type(result.type)}")
             case GetGlobal(result=result, name=name):
                 text = f"memref.get_global {symbol_text(name)} : {self.type(result.type)}"
@@ -249,7 +251,8 @@ class _Printer(Writer):
             str(t) if t else self.type(a.type) for a, t in zip(op.args, wanted, strict=True)
         )
         outs = self.module.func(op.callee).results
-        text = f"func.call {symbol_text(op.callee)}({', '.join(args)}) : ({ins}) -> "
+        mark = attr_text(f"fifos = array<i64: {', '.join(map(str, op.fifos))}>" if op.fifos else "")
+        text = f"func.call {symbol_text(op.callee)}({', '.join(args)}){mark} : ({ins}) -> "
         text += _listed(map(self.type, outs))
         written = [self.memref(t) if isinstance(t, ArrayType) else None for t in outs]
         if len(op.outs) < 2:
@@ -361,6 +364,7 @@ class _Printer(Writer):
 def _loop_attrs(op: For) -> str:
     a = op.attrs
     parts = [
+        "dataflow" if a.dataflow else "",
         "ii_required" if a.ii_required else "",
         f'loop_name = {string_text(op.name)}' if op.name else "",
         f'op_name = {string_text(a.band)}' if a.band else "",

@@ -308,10 +308,16 @@ class Apply(Op):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Alloc(Op):
-    """A fresh array of zeros, each time it is executed."""
+    """A fresh array of zeros, each time it is executed.
+
+    ``fifo``: what is stored goes in order to one reader, in hardware through a FIFO of so many
+    elements; 0 for an array.  Not ``zeroed``: no element is read before it is stored.
+    """
 
     RESULTS = ("result",)
     result: Value
+    fifo: int = 0
+    zeroed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -377,6 +383,7 @@ class LoopAttrs:
         rewind: start the next run of the loop without draining the pipeline.
         unroll: None, 0 (fully) or the number of copies.
         parallel: the iterations are independent and may run at once.
+        dataflow: the parts of the body are tasks that overlap, from iteration to iteration too.
     """
 
     band: str = ""
@@ -386,6 +393,7 @@ class LoopAttrs:
     rewind: bool = False
     unroll: int | None = None
     parallel: bool = False
+    dataflow: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -489,8 +497,9 @@ class If(Op):
 class Call(Op):
     """Call of another function of the module; arrays are passed by reference.
 
-    An array result is a fresh array each time.  ``process`` is the name of the process that a
-    call of a region makes, where that is not its function's.
+    An array result is a fresh array each time; ``fifos`` are the depths of those that are FIFOs
+    in hardware, as in :class:`Alloc` (0 for an array; empty for arrays only).  ``process`` is the
+    name of the process that a call of a region makes, where that is not its function's.
     """
 
     RESULTS = ("outs",)
@@ -499,6 +508,7 @@ class Call(Op):
     args: tuple[Value, ...]
     outs: tuple[Value, ...] = ()
     process: str = ""
+    fifos: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -514,7 +524,8 @@ class Func:
     """A function: its arguments are values, arrays and streams among them are by reference.
 
     The calls in the body of a ``dataflow`` function run at once
-    (see :mod:`allo_rtl.ir.stream_ops`).
+    (see :mod:`allo_rtl.ir.stream_ops`).  Of one with ``tasks``, the loop nests and calls do so in
+    hardware, with the result they have one after the other (see :mod:`allo_rtl.ir.tasks`).
     """
 
     name: str
@@ -523,6 +534,7 @@ class Func:
     body: Block
     loc: SourceLoc | None = None
     dataflow: bool = False
+    tasks: bool = False
 
     @property
     def returned(self) -> tuple[Value, ...]:

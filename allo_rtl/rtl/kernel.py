@@ -135,7 +135,7 @@ def _port(
 
 def _plain_name(name: str, otherwise: str) -> str:
     """A name that Verilog, Amaranth and C++ take: ASCII, and a letter at its beginning."""
-    return _ascii(name).lstrip("_0123456789") or otherwise
+    return _ascii(name).replace(".", "_").lstrip("_0123456789") or otherwise
 
 
 def _ascii(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
@@ -11,7 +12,7 @@ from allo_rtl.schedule.loops import LoopWrapper, did_you_mean
 
 _NAMES = {
     "split": 1, "unroll": 1, "pipeline": 1, "parallel": 1, "outline": 1,
-    "partition": 1, "reshape": 1,
+    "partition": 1, "reshape": 1, "dataflow": 1, "to": 1,
     "assume_independent": 2, "buffer_at": 2, "reuse_at": 2, "compute_at": 2,
 }  # fmt: skip
 """How many of a primitive's first arguments name loops or arrays, as plain strings may; of those
@@ -37,14 +38,17 @@ def instance_of(module: Module, kernel: str, id: str | None) -> str:
 
 
 def renamed(
-    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], old: str, new: str
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], old: str, new: str,
+    functions: Collection[str] = (),
+) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
     """The arguments of a primitive on ``old``, a top function, as those on ``new``, a callee.
 
-    Names of other functions stay.
+    Names of other functions, which ``functions`` has, stay.
     """
     if name == "inline":
         return _inlined(args, kwargs, old, new)
+    if name == "dataflow" and args[0] in functions:
+        return (new if args[0] == old else args[0],), kwargs
     named = _NAMES.get(name, len(args))
     moved = tuple(_renamed(a, k < named, old, new) for k, a in enumerate(args))
     return moved, {k: _renamed(v, False, old, new) for k, v in kwargs.items()}

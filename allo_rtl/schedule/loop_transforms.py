@@ -75,13 +75,15 @@ def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tupl
         done = AffineExpr.of(outer_iv) * factor
         upper += [count - done for count in _iterations(loop)]
     body = replace_counter(loop.body, loop.iv, number * loop.step + loop.lower[0])
-    kept = replace(loop.attrs, band="")
+    kept = replace(loop.attrs, band="")  # also dataflow: its tasks are in the inner loop
     inner = replace(
         loop, iv=inner_iv, lower=(_ZERO,), upper=tuple(upper), step=1, body=body,
         name=names[1], attrs=kept,
     )  # fmt: skip
     # A pipeline stays around the same work: the inner loop.
-    outer_attrs = replace(loop.attrs, pipeline_ii=None, ii_required=False, rewind=False)
+    outer_attrs = replace(
+        loop.attrs, pipeline_ii=None, ii_required=False, rewind=False, dataflow=False
+    )
     blocks = tuple((count + (factor - 1)).floordiv(factor) for count in _iterations(loop))
     outer = replace(
         loop, iv=outer_iv, lower=(_ZERO,), upper=blocks, step=1, body=(inner,), name=names[0],

@@ -135,11 +135,26 @@ def check_marks(func: Func, before: Func | None = None) -> None:
                     if op.attrs.ii_required:
                         _check_unrollable(op, counters)
                     inner = op
+                if op.attrs.dataflow:
+                    _check_tasks(op, inner)
             for region in op.regions():
                 visit(region, inner, known)
 
     known = set(before.body) if before else set()
     visit(tuple(op for op in func.body if op not in known), None, set())
+
+
+def _check_tasks(loop: For, pipelined: For | None) -> None:
+    """Refuse tasks in a loop whose iterations are not one after the other in the first place."""
+    if pipelined is None and loop.attrs.unroll is None:
+        return
+    outer = pipelined or loop
+    how = "unrolled" if pipelined is None else "pipelined"
+    raise ScheduleError(
+        f"loop {outer.name!r} is {how}, so that there are no tasks in loop {loop.name!r}",
+        loc=loop.loc,
+        allowed="dataflow on a loop around those that are pipelined or unrolled",
+    )
 
 
 def check_parallel(module: Module, place: Place, primitive: str) -> None:

@@ -23,7 +23,8 @@ from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buf
 from allo_rtl.schedule.compose import instance_of, renamed
 from allo_rtl.schedule.loops import Axis, LoopWrapper, find_func
 from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
-from allo_rtl.schedule.state import ScheduleState, Step, call_text
+from allo_rtl.schedule.state import Step, call_text
+from allo_rtl.schedule.task_primitives import TaskPrimitives
 
 __all__ = ["TARGETS", "Schedule", "Step", "call_text"]
 
@@ -31,7 +32,7 @@ TARGETS = ("cpu", "llvm", "evaluator", "simulator", "rtl")
 """What :meth:`Schedule.build` builds."""
 
 
-class Schedule(ScheduleState):
+class Schedule(TaskPrimitives):
     """A kernel and the primitives applied to it.
 
     A loop is given to a primitive as ``"i"`` (of the top function), ``"func:i"``, or a handle of
@@ -493,8 +494,9 @@ class Schedule(ScheduleState):
         before, count = self.module, len(self._steps)
         try:
             for step in sub.history():
+                names = [f.name for f in step.before.funcs]
                 args, kwargs = renamed(
-                    step.name, step.args, step.kwargs, sub.top_func_name, target
+                    step.name, step.args, step.kwargs, sub.top_func_name, target, names
                 )
                 getattr(self, step.name)(*args, **kwargs)
         except Exception:

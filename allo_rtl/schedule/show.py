@@ -21,6 +21,7 @@ def show_func(func: Func) -> str:
     args = ", ".join(f"{a.name}: {show_type(a)}" for a in func.args)
     results = ", ".join(map(str, func.results))
     head = f"{func.name}({args})" + (f" -> {results}" if results else "")
+    head += "  dataflow" if func.tasks else ""
     return "\n".join([head, *_block(func.body, "  ")])
 
 
@@ -77,9 +78,12 @@ def _block(block: Block, indent: str) -> Iterator[str]:
             case Call():
                 outs = ", ".join(v.name for v in op.outs)
                 args = ", ".join(v.name or "..." for v in op.args)
-                yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args})"
+                fifos = zip(op.outs, op.fifos, strict=False)
+                marks = "".join(f"  {v.name} in a FIFO of {n}" for v, n in fifos if n)
+                yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args}){marks}"
             case Alloc() if op.result.array.rank:
-                yield f"{indent}{op.result.name}: {show_type(op.result)}"
+                mark = f"  in a FIFO of {op.fifo}" if op.fifo else ""
+                yield f"{indent}{op.result.name}: {show_type(op.result)}{mark}"
             case MakeStream(result=result, undeclared=undeclared):
                 assert isinstance(result.type, StreamType)
                 shown = f"Stream[{result.type.element}]" if undeclared else result.type
@@ -127,5 +131,7 @@ def _marks(loop: For) -> Iterator[str]:
         yield f"  unroll {attrs.unroll or 'all'}"
     if attrs.parallel:
         yield "  parallel"
+    if attrs.dataflow:
+        yield "  dataflow"
     if loop.independent:
         yield f"  assumed independent in {', '.join(v.name for v in loop.independent)}"

@@ -25,6 +25,7 @@ from allo_rtl.schedule.loops import (
     with_unique_names,
 )
 from allo_rtl.schedule.show import show_change, show_module
+from allo_rtl.schedule.streams import check_tasks
 
 
 @dataclass(frozen=True)
@@ -178,11 +179,13 @@ class ScheduleState:
         replaced: Replaced | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        """Take the module a primitive made, unless its marks no longer fit its loops."""
+        """Take the module a primitive made, unless its marks no longer fit its loops, or tasks
+        can no longer run at once."""
         old = {f.name: f for f in self.module.funcs}
         for func in module.funcs:
             if func is not old.get(func.name):
                 marks.check_marks(func, old.get(func.name))
+        check_tasks(module, self.module, call_text(name, args, kwargs or {}))
         self._steps.append(Step(name, args, kwargs or {}, self.module, replaced, notes))
         self.module = module
 

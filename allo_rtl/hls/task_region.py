@@ -1,0 +1,377 @@
+"""From a plan of tasks to a region: a process for each task, and the streams between them.
+
+A process begins each iteration by taking a token from every task that it waits for, and ends it by
+putting one for every task that waits for it.  A buffer is an array with one more dimension, the
+copy; iteration n of a task works on copy n modulo their number, and the first task that uses it
+waits until the last one is done with that copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from allo_rtl.hls.initial import settle
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.fifo_order import Fifo
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Block,
+    Call,
+    Compare,
+    Constant,
+    For,
+    Func,
+    GetGlobal,
+    If,
+    Load,
+    LoopAttrs,
+    Module,
+    Op,
+    Predicate,
+    Return,
+    Store,
+    Value,
+)
+from allo_rtl.ir.rewrite import clone, map_block, substitute_op, walk
+from allo_rtl.ir.stream_ops import Get, MakeStream, Put
+from allo_rtl.ir.tasks import Buffer, Plan
+from allo_rtl.ir.types import (
+    DimPartition,
+    Partition,
+    ScalarType,
+    StreamType,
+    UInt,
+    index,
+)
+
+_TOKEN = UInt(1)
+
+
+@dataclass(frozen=True)
+class TaskRegion:
+    """A region and its processes.
+
+    Attributes:
+        region, processes: the new functions.
+        args: the values of the function that the region is given.
+        shallow: the region's streams that hold less than the array they stand for, with it.
+    """
+
+    region: Func
+    processes: tuple[Func, ...]
+    args: tuple[Value, ...]
+    shallow: Mapping[Value, Value]
+
+
+def build_region(module: Module, plan: Plan, taken: set[str]) -> TaskRegion:
+    """The region of a plan for a legalized module.
+
+    Args:
+        module: where it is.
+        plan: of a function, which the region replaces, or of a loop, which a call of it replaces.
+        taken: names of functions; those of the new ones are added.
+    """
+    return _Builder(module, plan, taken).build()
+
+
+def unused_name(name: str, taken: set[str]) -> str:
+    """A function's name like ``name``, added to ``taken``."""
+    name = name.replace(".", "_")
+    found, k = name, 1
+    while found in taken:
+        k += 1
+        found = f"{name}_{k}"
+    taken.add(found)
+    return found
+
+
+@dataclass
+class _Builder:
+    module: Module
+    plan: Plan
+    taken: set[str]
+    streams: list[Value] = field(default_factory=list)
+    before: dict[int, list[Op]] = field(default_factory=dict)
+    after: dict[int, list[Op]] = field(default_factory=dict)
+    copies: dict[Value, Value] = field(default_factory=dict)
+    fifo_streams: dict[Value, Value] = field(default_factory=dict)
+
+    def build(self) -> TaskRegion:
+        scope = self.plan.scope
+        name = f"{scope.func.name}_{scope.name}" if scope.of_loop else scope.func.name
+        self.name = unused_name(name, self.taken) if scope.of_loop else name
+        blocks, dirty = self._settled()
+        count = len(blocks)
+        self.before = {k: [] for k in range(count)}
+        self.after = {k: [] for k in range(count)}
+        self._tokens()
+        for buffer in self.plan.buffers:
+            self._buffer(buffer, dirty)
+        for fifo in self.plan.fifos:
+            blocks = self._fifo(fifo, blocks)
+        bodies = [
+            map_block((*self.before[k], *blocks[k], *self.after[k]), self._in_copy)
+            for k in range(count)
+        ]
+        parts = [self._process(k, body) for k, body in enumerate(bodies)]
+        return self._region([f for f, _ in parts], [a for _, a in parts], dirty)
+
+    def _settled(self) -> tuple[list[Block], set[Value]]:
+        """The operations of each task, and the arrays that must be zeroed before the first."""
+        scope = self.plan.scope
+        fifos = {f.array for f in self.plan.fifos}
+        arrays = {v for v in self._outer_arrays() if v not in fifos}
+        ops, dirty = settle(scope.body, arrays)
+        at = len(scope.common)
+        blocks = []
+        for task in scope.tasks:
+            blocks.append(ops[at : at + len(task.ops)])
+            at += len(task.ops)
+        return blocks, dirty
+
+    def _outer_arrays(self) -> list[Value]:
+        """The arrays made in the scope that are more than one task's."""
+        scope = self.plan.scope
+        users: dict[Value, int] = {}
+        for task in scope.tasks:
+            for value in {v for op in walk(task.ops) for v in op.operands()}:
+                users[value] = users.get(value, 0) + 1
+        closing = {v for op in scope.closing for v in op.operands()}
+        return [v for v in scope.local if users.get(v, 0) > 1 or v in closing]
+
+    # --- what is between tasks -------------------------------------------------------------
+
+    def _stream(self, name: str, element: ScalarType, depth: int) -> Value:
+        self.streams.append(Value(StreamType(element, depth), name))
+        return self.streams[-1]
+
+    def _tokens(self) -> None:
+        """The tokens that tell the end of an iteration, and of the use of a copy."""
+        tasks = self.plan.scope.tasks
+        free: dict[tuple[int, int], int] = {}
+        for buffer in self.plan.buffers:
+            ends = (buffer.users[-1], buffer.users[0])
+            free[ends] = min(buffer.copies, free.get(ends, buffer.copies))
+        for one, two in sorted(self.plan.order):
+            stream = self._stream(f"{tasks[one].name}_done", _TOKEN, 2)
+            self._put_token(one, stream)
+            self._get_token(two, stream)
+        for (last, first), number in sorted(free.items()):
+            stream = self._stream(f"{tasks[last].name}_free", _TOKEN, number)
+            self._put_token(last, stream)
+            self.before[first] += self._when(number, Get(result=Value(_TOKEN), stream=stream))
+
+    def _put_token(self, task: int, stream: Value) -> None:
+        one = Value(_TOKEN)
+        self.after[task] += [Constant(result=one, value=1), Put(stream=stream, value=one)]
+
+    def _get_token(self, task: int, stream: Value) -> None:
+        self.before[task].append(Get(result=Value(_TOKEN), stream=stream))
+
+    def _when(self, number: int, op: Op) -> list[Op]:
+        """An operation in every iteration but the first ``number``."""
+        loop = self.plan.scope.loop
+        past = AffineExpr.of(loop.iv) - loop.lower[0]
+        here, least, later = Value(index), Value(index), Value(_TOKEN)
+        return [
+            Apply(result=here, expr=past), Constant(result=least, value=number * loop.step),
+            Compare(predicate=Predicate.GE, result=later, lhs=here, rhs=least),
+            If(condition=later, then=(op,)),
+        ]  # fmt: skip
+
+    def _buffer(self, buffer: Buffer, dirty: set[Value]) -> None:
+        """An array as copies of it; zeroed by the first task where that can be seen."""
+        type_ = buffer.array.array
+        banked = not buffer.alone or Layout(type_).depth == 1
+        lead = DimPartition(Partition.Complete, buffer.copies) if banked else None
+        partition = (lead, *(type_.partition or (None,) * type_.rank))
+        new = replace(type_, shape=(buffer.copies, *type_.shape), partition=partition)
+        self.copies[buffer.array] = Value(new, buffer.array.name)
+        if buffer.array in dirty:
+            self.before[buffer.users[0]] += _zeros(buffer.array)
+
+    def _copy(self, array: Value) -> AffineExpr:
+        """Which copy an iteration works on."""
+        loop = self.plan.scope.loop
+        number = (AffineExpr.of(loop.iv) - loop.lower[0]).floordiv(loop.step)
+        return number.mod(self.copies[array].array.shape[0])
+
+    def _in_copy(self, op: Op) -> Op | None:
+        """An access of a buffer as one of a copy."""
+        match op:
+            case Load() | Store() if op.array in self.copies:
+                at = (self._copy(op.array), *op.index)
+                return replace(op, array=self.copies[op.array], index=at)
+            case For() if any(v in self.copies for v in op.independent):
+                kept = tuple(self.copies.get(v, v) for v in op.independent)
+                return replace(op, independent=kept)
+        return None
+
+    def _fifo(self, fifo: Fifo, blocks: list[Block]) -> list[Block]:
+        stream = self._stream(fifo.array.name, fifo.array.array.element, fifo.depth)
+        self.fifo_streams[fifo.array] = stream
+        blocks = [map_block(b, lambda op: _without(op, fifo.array)) for b in blocks]
+        blocks[fifo.writer] = _putting(blocks[fifo.writer], fifo, stream)
+        blocks[fifo.reader] = _taking(blocks[fifo.reader], fifo, stream)
+        return blocks
+
+    # --- functions -------------------------------------------------------------------------
+
+    def _process(self, task: int, body: Block) -> tuple[Func, tuple[Value, ...]]:
+        """The process of a task, and what it is given."""
+        scope = self.plan.scope
+        named = scope.tasks[task]
+        outer = {*self._outer_arrays(), *self.streams, *self.copies.values()}
+        body = (*_needed(scope.common, body, outer), *body)
+        if scope.of_loop:
+            attrs = replace(scope.loop.attrs, dataflow=False, band="")
+            body = (replace(scope.loop, body=body, attrs=attrs, independent=()),)
+        around = tuple(op for op in walk(scope.func.body) if isinstance(op, Constant | GetGlobal))
+        known = {v for op in scope.common for v in op.results()}
+        stateful = {g.name for g in self.module.globals if g.stateful}
+        plain = tuple(
+            op for op in around
+            if op.result not in known
+            and not (isinstance(op, GetGlobal) and op.name in stateful)
+        )
+        body = (*_needed(plain, body, outer), *body)
+        given = tuple(sorted(_free(body), key=lambda v: v.uid))
+        params = {v: Value(v.type, v.name) for v in given}
+        name = unused_name(f"{self.name}_{named.name}", self.taken)
+        func = Func(
+            name=name, args=tuple(params.values()), results=(), body=clone(body, params),
+            loc=named.loc,
+        )  # fmt: skip
+        return func, given
+
+    def _region(
+        self, processes: list[Func], given: list[tuple[Value, ...]], dirty: set[Value]
+    ) -> TaskRegion:
+        scope = self.plan.scope
+        used = {v for args in given for v in args}
+        used |= {v for op in scope.closing for v in op.operands()}
+        made: list[Op] = [MakeStream(result=s) for s in self.streams]
+        for op in scope.common:
+            if isinstance(op, Alloc) and op.result in self.copies:
+                copy = self.copies[op.result]
+                made.append(Alloc(result=copy, zeroed=False, loc=op.loc))
+            elif isinstance(op, Alloc) and op.result in used:
+                made.append(replace(op, fifo=0, zeroed=op.result in dirty))
+            elif isinstance(op, GetGlobal) and op.result in used:
+                made.append(op)
+        calls = [
+            Call(callee=f.name, args=args, loc=f.loc)
+            for f, args in zip(processes, given, strict=True)
+        ]
+        body: Block = (*made, *calls, *scope.closing)
+        args = scope.func.args if not scope.of_loop else tuple(
+            sorted(_free(body), key=lambda v: v.uid)
+        )
+        mapping = {v: Value(v.type, v.name) for v in args}
+        returned = next((op.values for op in scope.closing if isinstance(op, Return)), ())
+        region = Func(
+            name=self.name, args=tuple(mapping.values()), results=tuple(v.type for v in returned),
+            body=clone(body, mapping), loc=scope.loop.loc, dataflow=True, tasks=True,
+        )  # fmt: skip
+        return TaskRegion(region, tuple(processes), args, self._shallow(region))
+
+    def _shallow(self, region: Func) -> dict[Value, Value]:
+        """The streams of the region, in which they are copies, that are shallow."""
+        copies = [op.result for op in region.body if isinstance(op, MakeStream)]
+        fifos = {self.fifo_streams[f.array]: f for f in self.plan.fifos}
+        return {
+            copy: fifos[stream].array
+            for stream, copy in zip(self.streams, copies, strict=True)
+            if stream in fifos and fifos[stream].depth < fifos[stream].array.array.size
+        }
+
+
+def _needed(ops: Block, body: Block, outer: set[Value]) -> Block:
+    """The operations that define what a body uses, but for what is given to it."""
+    used = set(_free(body)) - outer
+    kept: list[Op] = []
+    for op in reversed(ops):
+        if any(v in used for v in op.results()):
+            kept.append(op)
+            used |= {v for v in op.operands() if v not in outer}
+    return tuple(reversed(kept))
+
+
+def _free(body: Block) -> set[Value]:
+    """What a block uses and does not define."""
+    defined = {v for op in walk(body) for v in op.results()}
+    defined |= {op.iv for op in walk(body) if isinstance(op, For)}
+    return {v for op in walk(body) for v in op.operands()} - defined
+
+
+def _zeros(array: Value) -> Block:
+    """Stores of zero to all of an array."""
+    type_ = array.array
+    assert isinstance(type_.element, ScalarType)
+    zero = Value(type_.element)
+    ivs = [Value(index, f"{array.name}_zero{d}") for d in range(type_.rank)]
+    at = tuple(AffineExpr.of(iv) for iv in ivs)
+    body: Block = (
+        Constant(result=zero, value=0), Store(value=zero, array=array, index=at),
+    )  # fmt: skip
+    parts = type_.partition or (None,) * type_.rank
+    pipelined = False
+    for iv, extent, part in reversed(list(zip(ivs, type_.shape, parts, strict=True))):
+        whole = part is not None and part.kind is Partition.Complete
+        attrs = LoopAttrs(unroll=0) if whole else LoopAttrs(pipeline_ii=None if pipelined else 1)
+        pipelined = pipelined or not whole
+        loop = For(
+            iv=iv, lower=(AffineExpr.constant(0),), upper=(AffineExpr.constant(extent),),
+            body=body, name=iv.name, attrs=attrs,
+        )  # fmt: skip
+        body = (loop,)
+    return body
+
+
+# --- FIFOs ---------------------------------------------------------------------------------
+
+
+def _without(op: Op, array: Value) -> Op | None:
+    """A loop without a promise about an array that is none any more."""
+    if isinstance(op, For) and array in op.independent:
+        return replace(op, independent=tuple(v for v in op.independent if v is not array))
+    return None
+
+
+def _putting(block: Block, fifo: Fifo, stream: Value) -> Block:
+    """The writer: what it stores is put; what it reads was never stored, and is zero."""
+
+    def visit(op: Op) -> Op | None:
+        if isinstance(op, Store) and op.array is fifo.array:
+            return Put(stream=stream, value=op.value, loc=op.loc)
+        if isinstance(op, Load) and op.array is fifo.array:
+            return Constant(result=op.result, value=0, loc=op.loc)
+        return None
+
+    return map_block(block, visit)
+
+
+def _taking(block: Block, fifo: Fifo, stream: Value) -> Block:
+    """The reader: elements are taken at the start of loops, and kept for their reads."""
+    element = fifo.array.array.element
+    mapping: dict[Value, Value | AffineExpr] = {}
+    gets: dict[Value | None, list[Op]] = {}
+    for take in fifo.takes:
+        value = Value(element, fifo.array.name)
+        get = Get(result=value, stream=stream, loc=take.loads[0].loc)
+        gets.setdefault(take.loop, []).append(get)
+        mapping |= dict.fromkeys((load.result for load in take.loads), value)
+
+    def visit(op: Op) -> Op | Block:
+        if isinstance(op, Load) and op.array is fifo.array:
+            return ()
+        op = substitute_op(op, mapping)
+        if isinstance(op, For) and op.iv in gets:
+            return replace(op, body=(*gets[op.iv], *op.body))
+        return op
+
+    return (*gets.get(None, ()), *map_block(block, visit))
+

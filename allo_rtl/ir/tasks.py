@@ -1,0 +1,228 @@
+"""Tasks that overlap: what passes between them, and whether they may.
+
+The IR stays sequential: a function marked ``tasks``, or a loop marked ``dataflow``, says that its
+parts (see :mod:`allo_rtl.ir.task_scope`) run at once in hardware with the result that they have one
+after the other.  Of a loop each task runs all iterations, ahead of those that come after it.
+Between two tasks an array is
+
+    a FIFO      where the user says so: each element is stored once and read once, in one order
+    a buffer    made in each iteration of a loop: copies of it go round among the tasks that use
+                it, each working on one of them
+    in order    any other: a task waits until those before it are done with it in this iteration
+
+and of an array that is not made in the loop, no later iteration of a task may touch what an
+earlier iteration of one after it touches, unless both read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.ir import fifo_order
+from allo_rtl.ir.dependence import Access, Conflict, before, conflict
+from allo_rtl.ir.fifo_order import Fifo
+from allo_rtl.ir.ops import Call, For, Func, Module, Op, Print, Return, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.task_scope import Scope, Task, open_scope
+from allo_rtl.ir.types import StreamType
+
+type See = Callable[[Access], Access]
+"""From an access to the same as one of the array that stands for all it may be."""
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array of a loop's iteration that goes from task to task.
+
+    Attributes:
+        array: the array.
+        users: the tasks, in the order of the text.
+        alone: at most one task stores to it and at most one reads it.
+    """
+
+    array: Value
+    users: tuple[int, ...]
+    alone: bool
+
+    @property
+    def copies(self) -> int:
+        """How many there are: one for each task that uses it."""
+        return len(self.users)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the tasks of a scope run at once.
+
+    Attributes:
+        scope: the tasks.
+        fifos, buffers: the arrays that pass between them so.
+        order: pairs of tasks of which the second waits, in each iteration, for the first.
+    """
+
+    scope: Scope
+    fifos: tuple[Fifo, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+    order: frozenset[tuple[int, int]] = frozenset()
+
+
+def plan(
+    module: Module, func: Func, loop: For | None = None, *, said: str = "dataflow",
+    see: See = lambda access: access,
+) -> Plan:
+    """How the tasks of a function, or of one of its loops, can run at once.
+
+    Args:
+        module, func, loop: where; the body of the function without a loop.
+        said: the primitive as the user wrote it, for messages.
+        see: resolves arrays that may be one.
+
+    Raises:
+        ScheduleError, IllegalScheduleError: they cannot, with the reason.
+    """
+    scope = open_scope(module, func, loop)
+    _check_prints(module, scope, said)
+    found = [(task, see(access)) for task, access in scope.accesses(module)]
+    planner = _Planner(module, scope, said)
+    for array in dict.fromkeys(a.array for _, a in found):
+        planner.array(array, [(task, a) for task, a in found if a.array is array])
+    chains = (zip(b.users, b.users[1:], strict=False) for b in planner.buffers)
+    order = planner.order.union(*chains)
+    return Plan(scope, tuple(planner.fifos), tuple(planner.buffers), frozenset(_reduced(order)))
+
+
+def _check_prints(module: Module, scope: Scope, said: str) -> None:
+    """Refuse tasks that print lines, whose order is seen."""
+    printing = [(t, op) for t in scope.tasks if (op := _print(module, t.ops)) is not None]
+    if len(printing) > 1:
+        raise IllegalScheduleError(
+            f"{said}: tasks {_both(printing[0][0], printing[1][0])} print lines, and the order of "
+            "these would change",
+            loc=scope.loop.loc,
+            notes=[(f"task {t.name!r} prints here", op.loc) for t, op in printing[:2]],
+        )
+
+
+def _print(module: Module, block: Sequence[Op]) -> Op | None:
+    for op in walk(tuple(block)):
+        if isinstance(op, Print):
+            return op
+        if isinstance(op, Call) and _print(module, module.func(op.callee).body):
+            return op
+    return None
+
+
+def _both(a: Task, b: Task) -> str:
+    return f"{a.name!r} and {b.name!r}"
+
+
+@dataclass
+class _Planner:
+    module: Module
+    scope: Scope
+    said: str
+    fifos: list[Fifo] = field(default_factory=list)
+    buffers: list[Buffer] = field(default_factory=list)
+    order: set[tuple[int, int]] = field(default_factory=set)
+
+    def array(self, array: Value, uses: list[tuple[int, Access]]) -> None:
+        """Decide how an array passes between the tasks that use it."""
+        users = sorted({task for task, _ in uses})
+        made = self.scope.local.get(array)
+        if made is not None and made.fifo and len(users) > 1:
+            self._check_kept(array, made.fifo)
+            self.fifos.append(
+                fifo_order.fifo(self.scope, array, made.fifo, uses, self.said)
+            )
+        elif len(users) > 1 and any(a.is_store for _, a in uses):
+            if isinstance(array.type, StreamType):
+                raise self._stream(array, uses)
+            if made is not None and self.scope.of_loop:
+                stores = {t for t, a in uses if a.is_store}
+                reads = {t for t, a in uses if not a.is_store}
+                alone = len(stores) <= 1 and len(reads) <= 1
+                self.buffers.append(Buffer(array, tuple(users), alone))
+            else:
+                self._ordered(uses)
+
+    def _check_kept(self, array: Value, depth: int) -> None:
+        returned = [op for op in self.scope.closing if isinstance(op, Return)]
+        if any(array in op.values for op in returned):
+            raise ScheduleError(
+                f"{self.said}: {array.name!r} is returned, so that its caller reads it, and it "
+                f"cannot be a FIFO of {depth}",
+                loc=self.scope.func.loc,
+            )
+
+    def _stream(self, stream: Value, uses: list[tuple[int, Access]]) -> ScheduleError:
+        (one, a), (two, b) = self._two(uses)
+        return ScheduleError(
+            f"{self.said}: tasks {_both(one, two)} use the stream {stream.name!r}; they run at "
+            "once",
+            loc=self.scope.loop.loc,
+            allowed="one task at each end of a stream",
+            notes=[("one", a.op.loc), ("the other", b.op.loc)],
+        )
+
+    def _two(
+        self, uses: list[tuple[int, Access]]
+    ) -> tuple[tuple[Task, Access], tuple[Task, Access]]:
+        first = uses[0]
+        other = next(u for u in uses if u[0] != first[0])
+        return (self.scope.tasks[first[0]], first[1]), (self.scope.tasks[other[0]], other[1])
+
+    def _ordered(self, uses: list[tuple[int, Access]]) -> None:
+        """Order the tasks that conflict; refuse a conflict of an iteration with a later one."""
+        loop = self.scope.loop
+        for (one, x), (two, y) in combinations(uses, 2):
+            if one == two or not (x.is_store or y.is_store):
+                continue
+            if one > two:
+                (one, x), (two, y) = (two, y), (one, x)
+            if self.scope.of_loop and (hit := conflict(y, x, [loop], before)) is not None:
+                raise self._backward(y, x, hit)
+            if (one, two) not in self.order and conflict(x, y, [loop], _not_after) is not None:
+                self.order.add((one, two))
+
+    def _backward(self, late: Access, early: Access, hit: Conflict) -> IllegalScheduleError:
+        loop, name = self.scope.loop, late.array.name or "an array"
+        at = ", ".join("?" if c is None else str(c) for c in hit.cell)
+        cell = f"{name}[{at}]" if hit.cell else name
+        first, second = (f"({loop.name}={s[0]})" for s in (hit.source, hit.sink))
+        hint = f"make {name!r} inside the loop, if each iteration may have its own"
+        if None in hit.cell:
+            hint = f"a subscript of {name} depends on data ('?'), so it is taken to be any cell"
+        if isinstance(late.op, Call) or isinstance(early.op, Call):
+            hint = f"a call is taken to touch all of {name}"
+        return IllegalScheduleError(
+            f"{self.said} would change what the kernel computes: iteration {second} of a task "
+            f"would run before iteration {first} of one after it, which it must follow",
+            loc=loop.loc,
+            notes=[
+                (f"iteration {first} {_verb(late)} {cell}", late.op.loc),
+                (f"iteration {second} {_verb(early)} {cell}", early.op.loc),
+            ],
+            hint=hint,
+        )
+
+
+def _verb(access: Access) -> str:
+    return "writes" if access.is_store else "reads"
+
+
+def _not_after(a: Sequence[str], b: Sequence[str]) -> str:
+    return f"{a[0]} <= {b[0]}"
+
+
+def _reduced(order: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The pairs that do not follow from others; all lead forward."""
+
+    def reaches(a: int, b: int) -> bool:
+        return any(x == a and (y == b or reaches(y, b)) for x, y in order)
+
+    return {
+        (a, b) for a, b in order if not any(x == a and y != b and reaches(y, b) for x, y in order)
+    }

@@ -1,0 +1,79 @@
+"""The part of a schedule that makes tasks, which run at once: dataflow and to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allo_rtl.errors import ScheduleError
+from allo_rtl.schedule import streams
+from allo_rtl.schedule.buffers import Target, find_buffer
+from allo_rtl.schedule.loops import Axis, find_func
+from allo_rtl.schedule.state import ScheduleState, call_text
+
+
+class TaskPrimitives(ScheduleState):
+    """The primitives of :class:`~allo_rtl.schedule.schedule.Schedule` that make tasks."""
+
+    def dataflow(self, axis: Axis) -> None:
+        """Make the parts of a function's or loop's body tasks, which overlap in hardware.
+
+            def top(A, B):                   load  0 1 2 3
+                for t in range(4):           work    0 1 2 3       one iteration of t behind
+                    load(A, t, X)       ->   store     0 1 2 3     the other
+                    work(X, Y)
+                    store(Y, B, t)           X and Y: one copy for each task that uses it
+
+        Each loop nest and each call of the body is a task.  In hardware it is a process of its
+        own; of a loop it runs all iterations.  An array that is made in the loop gets a copy for
+        each task that uses it, so that one can fill a copy while another works on the one before;
+        for any other array a task waits until those before it are done with it in this iteration.
+        Arrays that :meth:`to` names are FIFOs.  The result is that of one after the other, and
+        the CPU build runs it so.
+
+        Args:
+            axis: a function by its name, or a loop.
+
+        Raises:
+            ScheduleError: there is no such function or loop, or the loop is pipelined or unrolled.
+            IllegalScheduleError: a task of one iteration needs what a later task of an earlier
+                iteration does, or several tasks print lines.
+        """
+        names = {f.name for f in self.module.funcs}
+        is_func = isinstance(axis, str) and axis in names
+        place = find_func(self.module, str(axis)) if is_func else self._find(axis)
+        text = call_text("dataflow", (axis,), {})
+        self._commit(streams.apply_dataflow(self.module, place, text), "dataflow", (axis,))
+
+    def to(self, target: Target, dst: str, axis: str | None = None, depth: int = -1) -> None:
+        """Make an array that one task stores and another one reads a FIFO between the two.
+
+            for i in range(N):               for i in range(N):        for i1 in range(N):
+                X[i] = f(A[i])                   X.put(f(A[i]))   |        B[i1] = g(X.get())
+            for i1 in range(N):         ->
+                B[i1] = g(X[i1])                        both at once
+
+        The array is made in a function or in a loop; its loop nests and calls become tasks, as by
+        :meth:`dataflow`.  The storage of the array is gone; the FIFO holds ``depth`` elements.
+
+        Args:
+            target: the array.
+            dst: the task that reads it, by the name of its band or of the function it calls.
+            axis: None.
+            depth: elements, 1 or more; -1 for as many as the array has.  Where fewer make the
+                tasks wait for each other for ever, the build says how many are needed.
+
+        Raises:
+            ScheduleError: there is no such array, it is an argument or a result, several tasks
+                store or read it, a store is conditional, or the order depends on data.
+            IllegalScheduleError: an element is not stored once and read once, or the orders of
+                stores and reads differ.
+        """
+        kwargs: dict[str, Any] = {} if depth == -1 else {"depth": depth}
+        func, array = find_buffer(self.module, target)
+        if axis is not None:
+            raise ScheduleError(
+                f"to: there are no processing elements along {axis!r}", loc=func.loc
+            )
+        text = call_text("to", (target, dst), kwargs)
+        module = streams.apply_to(self.module, func, array, dst, depth, text)
+        self._commit(module, "to", (target, dst), kwargs)

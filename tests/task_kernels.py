@@ -1,0 +1,211 @@
+"""Kernels of several tasks, and a check that all that runs their schedules agrees."""
+
+import agreement
+
+import allo_rtl as allo
+from allo_rtl.hls.tasks import split_tasks
+from allo_rtl.ir.legalize import legalize
+from allo_rtl.ir.types import int32
+from allo_rtl.ir.verify import verify_module
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.sim import pysim
+from allo_rtl.sim.reference import ReferenceModule
+
+
+def cycles(schedule, seeds=(0, 1), **options):
+    """Cycles of a run in hardware, the same for each; it gives what the sequential kernel gives.
+
+    So do the CPU build, and the module in processes on the evaluator, with finite FIFOs.
+    """
+    module = schedule.module
+    legal = legalize(module)
+    split = split_tasks(legal)
+    verify_module(split)
+    sequential, parallel = ReferenceModule(legal), ReferenceModule(split)
+    cpu = schedule.build()
+    runs = []
+    for seed in seeds:
+        args = agreement.random_args(module, seed)
+        expected = agreement.run(sequential.run_raw, module, args)
+        assert agreement.run(parallel.run_raw, module, args) == expected
+        assert agreement.run(cpu.run_raw, module, args) == expected
+        runs.append((args, expected))
+    hardware = schedule.build(target="rtl", **options)
+    raws = [agreement.to_raw(module, args) for args, _ in runs]
+    counts = set()
+    for raw, (results, count), (_, expected) in zip(
+        raws, pysim.run_all(KernelComponent(hardware.design), raws), runs, strict=True
+    ):
+        assert agreement.outcome(module, results, raw, expected.lines) == expected
+        counts.add(count)
+    assert len(counts) == 1
+    return counts.pop()
+
+
+def pipelined(kernel, *loops):
+    """The kernel's schedule with some loops pipelined."""
+    schedule = allo.customize(kernel)
+    for loop in loops:
+        schedule.pipeline(loop)
+    return schedule
+
+
+# Kernels
+
+
+def stages(A: int32[16]) -> int32[16]:
+    B: int32[16]
+    C: int32[16]
+    D: int32[16]
+    for i in allo.grid(16, name="one"):
+        B[i] = A[i] + 1
+    for j in allo.grid(16, name="two"):
+        C[j] = B[j] * 2
+    for k in allo.grid(16, name="three"):
+        D[k] = C[k] - 3
+    return D
+
+
+def tiles(A: int32[8, 16], B: int32[8, 16]):
+    for t in range(8):
+        X: int32[16]
+        Y: int32[16]
+        for i in allo.grid(16, name="load"):
+            X[i] = A[t, i]
+        for j in allo.grid(16, name="work"):
+            Y[j] = X[15 - j] * 3
+        for k in allo.grid(16, name="store"):
+            B[t, k] = Y[k] + 1
+
+
+def calls_tiles(A: int32[8, 16], B: int32[8, 16]):
+    tiles(A, B)
+
+
+def in_place(A: int32[6, 8], B: int32[6, 8]):
+    """The tile is changed where it is."""
+    for t in range(6):
+        X: int32[8]
+        for i in allo.grid(6, name="load"):
+            X[i] = A[t, i]
+        for j in allo.grid(8, name="work"):
+            X[j] = X[j] * 3 + 1
+        for k in allo.grid(8, name="store"):
+            B[t, k] = X[7 - k]
+
+
+def variables(A: int32[8], n: int32) -> int32:
+    """Numbers and an argument that pass from nest to nest."""
+    v: int32 = n + 1
+    for i in allo.grid(8, name="one"):
+        A[i] = A[i] + v
+    w: int32 = A[3]
+    for j in allo.grid(8, name="two"):
+        A[j] = A[j] * w
+    r: int32 = A[2] + v
+    return r
+
+
+def sized(A: int32[12], n: int32, B: int32[12]):
+    """A loop that runs as often as data say, from a start that data say."""
+    for t in range(n & 3, 9, 2):
+        x: int32 = 0
+        y: int32 = 0
+        for i in allo.grid(3, name="add"):
+            x += A[t + i]
+        for j in allo.grid(4, name="multiply"):
+            y += x * A[j]
+        for k in allo.grid(1, name="keep"):
+            B[t + k] = y
+
+
+def branches(A: int32[16], B: int32[16]):
+    """Two ways from the first task to the last."""
+    X: int32[16]
+    Y: int32[16]
+    S: int32[16]
+    for i in allo.grid(16, name="fork"):
+        X[i] = A[i] + 1
+        Y[i] = A[i] * 2
+    total: int32 = 0
+    for j in allo.grid(16, name="sum"):
+        total += X[j]
+    for k in allo.grid(16, name="spread"):
+        S[k] = total
+    for m in allo.grid(16, name="join"):
+        B[m] = Y[m] - S[m]
+
+
+def add_one(A: int32[12], X: int32[12]):
+    for i in allo.grid(12, name="add_one_"):
+        X[i] = A[i] + 1
+
+
+def mirrored(X: int32[12]) -> int32[12]:
+    Y: int32[12]
+    for j in allo.grid(12, name="mirror"):
+        Y[j] = X[11 - j] * 2
+    return Y
+
+
+def chain(A: int32[12], B: int32[12]):
+    """Two calls, one that stores to an argument and one with a result, and a nest."""
+    X: int32[12]
+    add_one(A, X)
+    Y = mirrored(X)
+    for k in allo.grid(12, name="subtract"):
+        B[k] = Y[k] - A[k]
+
+
+def rows(A: int32[5, 12], B: int32[5, 12]):
+    for t in range(5):
+        chain(A[t], B[t])
+
+
+def longer_chain(A: int32[12], B: int32[12]):
+    C: int32[12]
+    chain(A, C)
+    for m in allo.grid(12, name="square"):
+        B[m] = C[m] * C[m]
+
+
+M, N, K = 4, 5, 6
+
+
+def product(A: int32[M, K], B: int32[K, N]) -> int32[M, N]:
+    out: int32[M, N] = 0
+    for i, j in allo.grid(M, N, name="product"):
+        for k in allo.reduction(K):
+            out[i, j] += A[i, k] * B[k, j]
+    return out
+
+
+def product_again(A: int32[M, N], B: int32[N, K]) -> int32[M, K]:
+    out: int32[M, K] = 0
+    for i, j in allo.grid(M, K, name="again"):
+        for k in allo.reduction(N):
+            out[i, j] += A[i, k] * B[k, j]
+    return out
+
+
+def two_products(A: int32[M, K], B: int32[K, N], C: int32[N, K]) -> int32[M, K]:
+    AB = product(A, B)
+    ABC = product_again(AB, C)
+    return ABC
+
+
+def gathered(kernel):
+    """A product that sums up a row on chip."""
+    schedule = allo.customize(kernel)
+    schedule.reorder("k", "j")
+    schedule.buffer_at("out", "i")
+    schedule.pipeline("k")
+    return schedule
+
+
+def two_gathered():
+    """The schedule of :func:`two_products` so far as it is the same with and without tasks."""
+    schedule = allo.customize(two_products)
+    schedule.compose(gathered(product))
+    schedule.compose(gathered(product_again))
+    return schedule
