@@ -6,10 +6,11 @@ store that is overwritten unseen is dropped.  What is left are memory nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import gcd
 
+from allo_rtl.hls.carry import CarriedWords
 from allo_rtl.hls.forward import LastStore
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import Bank, Kind, Node
@@ -62,7 +63,8 @@ class Accesses:
         value: the node of an IR value.
         private: arrays allocated in the region are wires of each iteration (pipelined loops).
         handed_on: the arrays whose last stored word is kept for the next iteration.
-        first: makes the bit that is 1 in the loop's first iteration.
+        first: makes the bit that is 1 in the first iteration of the nest, or of loops of it.
+        carried: what comes from iterations before.
     """
 
     def __init__(
@@ -72,7 +74,8 @@ class Accesses:
         value: Callable[[Value], Node],
         private: bool,
         handed_on: Mapping[Value, LastStore],
-        first: Callable[[], Node],
+        first: Callable[[Collection[Value] | None], Node],
+        carried: CarriedWords,
     ) -> None:
         self.graph = graph
         self.value = value
@@ -80,6 +83,9 @@ class Accesses:
         self._is_private = private
         self._handed_on = handed_on
         self._first = first
+        self._carried = carried
+        self._awaited: dict[Node, tuple[Store | Bank, int]] = {}
+        self._contents: dict[Store, Node] = {}
         self._registers: dict[Bank, Node] = {}
         self._initial: dict[Bank, Node] = {}
         self._written: dict[Bank, Store | Alloc] = {}
@@ -140,7 +146,9 @@ class Accesses:
         if known is not None:
             return known
         node = self._read_memory(op, place, storage)
-        if op.array in self._handed_on and op in self._handed_on[op.array].loads:
+        if op in self._carried.loads:
+            node = self._or_carried(op, node)
+        elif op.array in self._handed_on and op in self._handed_on[op.array].loads:
             node = self._or_last_store(op, place.address, node)
         cell = _Cell(place, op.index, node, None, None, op)
         self._cells.setdefault(op.array, []).append(cell)
@@ -155,6 +163,34 @@ class Accesses:
                 return None
         return None
 
+    @property
+    def depth(self) -> int:
+        """Innermost loops of the nest that have to be flattened for what is carried."""
+        return self._carried.depth
+
+    def carried(self) -> dict[Node, tuple[Node, int]]:
+        """For each CARRIED node what it gets, and from how many iterations before."""
+        return {
+            node: (self._contents.get(what, node) if isinstance(what, Store)
+                   else self._registers[what], distance)
+            for node, (what, distance) in self._awaited.items()
+        }  # fmt: skip
+
+    def _or_carried(self, op: Load, read: Node) -> Node:
+        """What was read, at the first visit of the cell, or what the visit before stored."""
+        carry = self._carried.loads[op]
+        loops = [x.iv for x in carry.steady]
+        loaded = self._choose_carried(read, loops, carry.store, carry.distance)
+        self._contents[carry.store] = loaded
+        return loaded
+
+    def _choose_carried(
+        self, read: Node, loops: Collection[Value] | None, what: Store | Bank, distance: int
+    ) -> Node:
+        node = Node(Kind.CARRIED, read.type, (), read.range, name=read.name, loc=read.loc)
+        self._awaited[node] = what, distance
+        return self.graph.select(self._first(loops), read, node)
+
     def _or_last_store(self, op: Load, address: Node, read: Node) -> Node:
         """What was read, or the word that was stored last, if that was at this address."""
         last, graph = self._handed_on[op.array], self.graph
@@ -162,7 +198,7 @@ class Accesses:
             self._content(Bank(value, 0), op) for value in (last.address, last.data, last.valid)
         )
         same = graph.make(Kind.EQ, BIT, known, graph.cast(address, known.type))
-        chosen = graph.both(graph.both(valid, graph.negate(self._first())), same)
+        chosen = graph.both(graph.both(valid, graph.negate(self._first(None))), same)
         assert chosen is not None
         return graph.select(chosen, data, read)
 
@@ -174,7 +210,7 @@ class Accesses:
         self._update(op, kept, graph.cast(address, self._registers[kept].type), predicate)
         self._update(op, Bank(last.data, 0), data, predicate)
         before = graph.both(
-            self._content(Bank(last.valid, 0), op), graph.negate(self._first())
+            self._content(Bank(last.valid, 0), op), graph.negate(self._first(None))
         )
         assert before is not None
         stored = predicate or graph.const(1, BIT)
@@ -209,7 +245,10 @@ class Accesses:
             kind, element, operands, (element.min, element.max),
             bank=bank, access=op, order=order, name=bank.array.name, loc=op.loc,
             forwarded=kind is Kind.READ and last is not None and op in last.loads,
-        )
+            first=op in self._carried.loads or (
+                kind is Kind.REG_READ and bank.array in self._carried.registers
+            ),
+        )  # fmt: skip
 
     def store(self, op: Store, predicate: Node | None) -> None:
         """A store, done only when ``predicate`` is 1 (None: always)."""
@@ -218,6 +257,10 @@ class Accesses:
                 return
             predicate = None
         data, place = self.value(op.value), self._place(op)
+        if op in self._contents:
+            before = self._contents[op]
+            kept = data if predicate is None else self.graph.select(predicate, data, before)
+            self._contents[op] = kept
         if self._storage[op.array].kind is StorageKind.REGISTERS:
             self._write_register(op, place, data, predicate)
             return
@@ -263,6 +306,8 @@ class Accesses:
     def _content(self, bank: Bank, op: Load | Store) -> Node:
         if bank not in self._registers:
             node = self._access(Kind.REG_READ, op, bank, ())
+            if bank.array in self._carried.registers:
+                node = self._choose_carried(node, None, bank, 1)
             self._registers[bank] = self._initial[bank] = node
         return self._registers[bank]
 

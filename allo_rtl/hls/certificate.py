@@ -187,10 +187,12 @@ def _recurrence_text(problem: Problem, recurrence: Recurrence) -> str:
     taken += _long_units(problem, [e.src for e in _from_the_sink(recurrence)])
     if back.src.stream and back.dst.stream:
         return f"all streams are used before the next iteration uses them; that takes {taken}"
-    place = f" at {back.src.loc.short}" if back.src.loc else ""
+    loc = back.src.loc or back.dst.loc
+    place = f" at {loc.short}" if loc else ""
     access = back.src.access
     # The registers that hand a word on stand for the array it is stored to.
     name = access.array.name if isinstance(access, Load | Store) else back.src.name
+    name = back.dst.name if back.dst.kind is Kind.CARRIED else name
     return (
         f"recurrence: {name or 'a value'}, written{place}, is used "
         f"{_count(recurrence.distance, 'iteration')} later; that takes {taken}"

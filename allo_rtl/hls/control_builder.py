@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from allo_rtl.hls.carry import carried_words
 from allo_rtl.hls.control import (
     Bounds,
     Branch,
@@ -25,6 +26,7 @@ from allo_rtl.hls.graph import BIT, INDEX, Graph
 from allo_rtl.hls.hoist import hoist
 from allo_rtl.hls.latency import least
 from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.region import Region, RegionBuilder
 from allo_rtl.hls.storage import ArrayStorage, assign_storage
@@ -56,16 +58,15 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, Index, IntegerType
-from allo_rtl.target import Device
 
 
 def build_control(
-    prepared: PreparedFunc, constants: Mapping[str, Global], device: Device
+    prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators
 ) -> FunctionControl:
     """The control tree of a prepared function."""
     func = prepared.func
-    storage = assign_storage(func, constants, device)
-    builder = _Builder(storage, prepared.dirty)
+    storage = assign_storage(func, constants, operators.device)
+    builder = _Builder(storage, prepared.dirty, operators)
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
@@ -122,8 +123,9 @@ class _Builder:
     """Reads a function in order; straight-line operations gather in one draft region."""
 
     def __init__(
-        self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value]
+        self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value], operators: Operators
     ) -> None:
+        self.operators = operators
         self.storage = storage
         self.dirty = dirty
         self.intervals: dict[Value, Interval] = {}
@@ -276,12 +278,14 @@ class _Builder:
             counters.append(Counter(loop, interval, bounds))
         self.flush(items)
         ivs = tuple(loop.iv for loop in nest)
-        handed_on = last_stores(nest, self.storage)
+        carried = carried_words(nest, self.storage, self.operators.float_latency)
+        others = {a: kind for a, kind in self.storage.items() if a not in carried.arrays}
+        handed_on = last_stores(nest, others)
         for last in handed_on.values():
             self.storage.update(register_storage(last))
         lower = tuple(counter.bounds.lower for counter in counters)
         builder = RegionBuilder(
-            self.storage, self.intervals.__getitem__, ivs, handed_on, lower
+            self.storage, self.intervals.__getitem__, ivs, handed_on, lower, carried
         )
         builder.add((*between, *nest[-1].body))
         items.append(_PipelinedDraft(tuple(counters), builder))

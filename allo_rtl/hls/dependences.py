@@ -11,11 +11,12 @@ the next; several may share a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 
 from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge
+from allo_rtl.hls.operators import Unit
 from allo_rtl.hls.streams import stream_edges
 from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
 from allo_rtl.ir.ops import For, Load, Op, Store
@@ -88,11 +89,25 @@ def pipelined_edges(
     return edges
 
 
+def carried_edges(
+    carried: Mapping[Node, tuple[Node, int]], unit: Callable[[Node], Unit]
+) -> list[Edge]:
+    """Constraints of words that go from one iteration to a later one: from a register, at once."""
+    edges = []
+    for node, (source, distance) in carried.items():
+        latency = unit(source).latency or (1 if source.kind is Kind.READ else 0)
+        registered = latency and not unit(source).last_ns and source.kind is not Kind.READ
+        edges.append(Edge(source, node, latency if registered else latency + 1, distance))
+    return edges
+
+
 def _register_edges(group: Sequence[Node]) -> list[Edge]:
     edges = []
     for src, dst in combinations(group, 2):
         read, write = (src, dst) if src.kind is Kind.REG_READ else (dst, src)
-        edges += [Edge(read, write, 0), Edge(write, read, 1, distance=1)]
+        edges.append(Edge(read, write, 0))
+        if not read.first:
+            edges.append(Edge(write, read, 1, distance=1))
     return edges
 
 
@@ -107,6 +122,8 @@ def _pair_edges(
     if a.access is not b.access and same_iteration(first, second, loops):
         edges.append(Edge(a, b, _delay(a)))
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
+        if dst.first and src.kind is Kind.WRITE:
+            continue
         distance = carried_distance(x, y, loops)
         if distance is not None:
             if dst.forwarded and src.kind is Kind.WRITE:

@@ -24,7 +24,7 @@ from allo_rtl.hls.control import (
 )
 from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.control_builder import build_control
-from allo_rtl.hls.dependences import pipelined_edges, straight_edges
+from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
@@ -188,7 +188,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     latencies: dict[str, int | None] = {}
     functions = []
     for prepared in prepare(module):
-        control = build_control(prepared, constants, device)
+        control = build_control(prepared, constants, operators)
         function = _time(control, operators, latencies, prepared.sequential)
         latencies[function.name] = function.latency
         functions.append(function)
@@ -239,7 +239,7 @@ def _sharers(
     described = []
     for piece in pieces:
         nodes = piece.region.nodes()
-        sizes = shapes(nodes, piece.region.outputs.values())
+        sizes = shapes(nodes, piece.region.results)
         interval = piece.loop.attrs.pipeline_ii or 1 if isinstance(piece, Pipelined) else None
         described.append((nodes, sizes, interval))
     return sharers(described, operators.is_costly)
@@ -283,12 +283,13 @@ class _RegionScheduler:
         an outer loop carries may then ask for a larger initiation interval.
         """
         best: tuple[int, int, Problem, PipelineResult] | None = None
-        for depth in range(len(control.counters), 0, -1):
+        least = control.region.depth
+        for depth in range(len(control.counters), least - 1, -1):
             try:
                 problem = self._nest_problem(control, depth)
                 result = pipeline(problem, control.loop)
             except BuildError:
-                if depth > 1:  # a smaller part of the nest may do what was asked
+                if depth > least:  # a smaller part of the nest may do what was asked
                     continue
                 raise
             cycles = _cycles(control.counters, depth, result.schedule)
@@ -310,11 +311,13 @@ class _RegionScheduler:
 
     def _problem(self, region: Region, edges: Sequence[Edge]) -> Problem:
         nodes = region.nodes()
-        sizes = shapes(nodes, region.outputs.values())
+        sizes = shapes(nodes, region.results)
+        operators = self._operators
+        carried = carried_edges(region.carried, lambda node: operators.unit(node, sizes))
         return Problem(
-            nodes, edges, sizes, self._operators, self._inputs.__getitem__, stable_reads(nodes),
-            frozenset(region.outputs.values()),
-        )
+            nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
+            stable_reads(nodes), frozenset(region.outputs.values()),
+        )  # fmt: skip
 
 
 def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:

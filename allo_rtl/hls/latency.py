@@ -175,7 +175,8 @@ class Latency:
             return node.value
         if node.kind is Kind.INPUT and node.source is not None:
             return self.value(node.source, env)
-        if node.kind in (Kind.READ, Kind.REG_READ, Kind.COUNTER) or node.kind in STREAMS:
+        unknown = (Kind.READ, Kind.REG_READ, Kind.COUNTER, Kind.CARRIED)
+        if node.kind in unknown or node.kind in STREAMS:
             return None
         parts = [self._number(o, env) for o in node.operands]
         known = [p for p in parts if p is not None]

@@ -53,6 +53,7 @@ class Kind(Enum):
     FLOAT = "float"  # a floating-point operation on bit patterns
     READ = "read"  # operands: address, and where the bank varies enable; one bank, one cycle
     WRITE = "write"  # operands: address, data, enable
+    CARRIED = "carried"  # what a node of an iteration before made; see Region.carried
     REG_READ = "reg_read"
     REG_WRITE = "reg_write"  # operands: data, enable
     PRINT = "print"  # operands: the arguments, enable
@@ -117,6 +118,7 @@ class Node:
         order: textual order of memory nodes, events and stream operations in the region.
         float: the operation of a FLOAT.
         forwarded: a READ whose result is not used where the iteration before stored to its place.
+        first: a READ or REG_READ that is used only before its place is stored to.
         event: the IR operation of a PRINT or ASSERT.
         stream: the IR operation of one of STREAMS.
     """
@@ -136,6 +138,7 @@ class Node:
     event: Print | Assert | None = None
     stream: StreamOp | None = None
     forwarded: bool = False
+    first: bool = False
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from allo_rtl.hls.delay import DelayModel
 from allo_rtl.hls.float_timing import float_timing, limb_of
 from allo_rtl.hls.node import DIVISIONS, FloatSpec, Kind, Node, disjoint
 from allo_rtl.hls.widths import Shape
-from allo_rtl.ir.ops import FloatKind
+from allo_rtl.ir.ops import FloatKind, FloatOp
 from allo_rtl.target import Device
 
 _CLASS = {
@@ -169,6 +169,11 @@ class Operators:
     def shared_by(self, sharers: Mapping[Job, int]) -> Operators:
         """The same operators, with units that are shared."""
         return Operators(self.device, 1000.0 / self.period_ns, sharers)
+
+    def float_latency(self, op: FloatOp) -> int:
+        """Cycles of the unit of a floating-point operation (of a narrow integer, if of one)."""
+        spec = FloatSpec(op.kind, op.format, op.target, op.fraction)
+        return float_timing(spec, 0, self.model, self.budget_ns).stages
 
     def _float(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A floating-point unit: its last register holds the result.

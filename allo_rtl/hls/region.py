@@ -7,10 +7,11 @@ variables and registers become values.  What is left are nodes, and the memory a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from allo_rtl.hls.accesses import Accesses
+from allo_rtl.hls.carry import NOTHING_CARRIED, CarriedWords
 from allo_rtl.hls.forward import LastStore
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import STREAMS, FloatSpec, Kind, Node, topological
@@ -45,11 +46,19 @@ class Region:
     """The dataflow of a straight-line piece of a function.
 
     ``sinks`` are its writes, and its events (prints, assertions) and stream operations, each in
-    textual order; ``outputs`` the values other regions use.
+    textual order; ``outputs`` the values other regions use; ``carried`` the node whose result each
+    CARRIED node gets, and from how many iterations before, all in the ``depth`` innermost loops.
     """
 
     sinks: tuple[Node, ...]
     outputs: Mapping[Value, Node] = field(default_factory=dict)
+    carried: Mapping[Node, tuple[Node, int]] = field(default_factory=dict)
+    depth: int = 1
+
+    @property
+    def results(self) -> tuple[Node, ...]:
+        """The nodes whose results are used outside, or in a later iteration."""
+        return (*self.outputs.values(), *(node for node, _ in self.carried.values()))
 
     @property
     def uses_streams(self) -> bool:
@@ -58,7 +67,7 @@ class Region:
 
     def nodes(self) -> list[Node]:
         """Every node, operands first."""
-        return topological((*self.sinks, *self.outputs.values()))
+        return topological((*self.sinks, *self.results))
 
 
 class RegionBuilder:
@@ -70,6 +79,7 @@ class RegionBuilder:
         counters: the counters of the pipelined loop this region is the body of.
         handed_on: the arrays whose last stored word is kept for the next iteration.
         lower: the lower bounds of the counters.
+        carried: what comes from iterations before.
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class RegionBuilder:
         counters: tuple[Value, ...] = (),
         handed_on: Mapping[Value, LastStore] | None = None,
         lower: tuple[int | Value, ...] = (),
+        carried: CarriedWords = NOTHING_CARRIED,
     ) -> None:
         self.graph = Graph()
         self.values: dict[Value, Node] = {}
@@ -86,7 +97,7 @@ class RegionBuilder:
         self._counters = counters
         self._lower = lower
         self._accesses = Accesses(
-            self.graph, storage, self.value, bool(counters), handed_on or {}, self._first
+            self.graph, storage, self.value, bool(counters), handed_on or {}, self._first, carried
         )
         self._effects: list[Node] = []
 
@@ -129,15 +140,18 @@ class RegionBuilder:
         self.add(op.then, self.graph.both(predicate, condition))
         self.add(op.orelse, self.graph.both(predicate, self.graph.negate(condition)))
 
-    def _first(self) -> Node:
-        """Whether this is the first iteration of the pipelined nest."""
+    def _first(self, loops: Collection[Value] | None = None) -> Node:
+        """Whether this is the first iteration of the pipelined nest, or of some loops in it."""
         bit = self.graph.const(1, BIT)
         for counter, bound in zip(self._counters, self._lower, strict=True):
+            if loops is not None and counter not in loops:
+                continue
             node = self.value(counter)
             low = self.value(bound) if isinstance(bound, Value) else (
                 self.graph.const(bound, node.type)
             )
-            bit = self.graph.make(Kind.AND, BIT, bit, self.graph.make(Kind.EQ, BIT, node, low))
+            here = self.graph.make(Kind.EQ, BIT, node, low)
+            bit = here if bit.is_const else self.graph.make(Kind.AND, BIT, bit, here)
         return bit
 
     def expression(self, expr: AffineExpr) -> Node:
@@ -146,7 +160,14 @@ class RegionBuilder:
 
     def finish(self, outputs: Mapping[Value, Node]) -> Region:
         """The region built so far."""
-        return Region((*self._accesses.writes(), *self._effects), dict(outputs))
+        sinks = (*self._accesses.writes(), *self._effects)
+        region = Region(sinks, dict(outputs))
+        made = self._accesses.carried()
+        while live := {
+            n: made[n] for n in region.nodes() if n in made and n not in region.carried
+        }:
+            region = replace(region, carried={**region.carried, **live})
+        return replace(region, depth=self._accesses.depth) if region.carried else region
 
     def _event(self, op: Print | Assert, predicate: Node | None) -> None:
         """What a simulation does when ``predicate`` is 1: print, or fail."""

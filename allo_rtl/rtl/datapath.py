@@ -93,6 +93,15 @@ class Datapath:
             island.plan(_together(region.nodes(), schedule))
         for node in region.nodes():
             self._build(node)
+        for node, (source, distance) in region.carried.items():
+            self._carry(node, source, distance)
+
+    def _carry(self, node: Node, source: Node, distance: int) -> None:
+        """Connect a node to what another made so many iterations before."""
+        interval = self._schedule.ii
+        assert interval is not None
+        now = self.at(source, self._schedule.start[node] + distance * interval)
+        self._m.d.comb += self._made[node].eq(now)
 
     def at(self, node: Node, cycle: int) -> Value:
         """The node's value in a cycle of the region, no earlier than it is ready."""
@@ -135,6 +144,9 @@ class Datapath:
             case Kind.INPUT | Kind.COUNTER:
                 assert node.source is not None
                 self._made[node] = self._inputs(node.source)
+            case Kind.CARRIED:
+                shape = shape_of(self._schedule.shapes[node])
+                self._made[node] = Signal(shape, name=self._names(f"{node.name}_carried"))
             case Kind.REG_READ:
                 assert node.bank is not None
                 self._made[node] = self._memories.register(node.bank)
