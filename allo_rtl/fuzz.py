@@ -220,6 +220,9 @@ _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
     "split": lambda r, axes, axis, array: ("split", (axis, r.choice([2, 3, 4])), {}),
     "reorder": _reorder,
     "fuse": _fuse,
+    "partial_sums": lambda r, axes, axis, array: (
+        "partial_sums", (axis, r.choice([0, 2, 3])), {},
+    ),
     "unroll": lambda r, axes, axis, array: ("unroll", (axis, r.choice([0, 2, 3])), {}),
     "pipeline": lambda r, axes, axis, array: ("pipeline", (axis,), {}),
     "parallel": lambda r, axes, axis, array: ("parallel", (axis,), {}),

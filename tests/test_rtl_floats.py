@@ -112,8 +112,8 @@ def test_an_accumulation_waits_for_its_adder_and_the_report_says_so():
     (loop,) = build_report(design_of(module)).loops
     assert loop.ii > 1
     assert loop.limit == (
-        f"recurrence: total, written at k.py:7, is used 1 iteration later; that takes {loop.ii} "
-        f"cycles, {loop.ii - 1} of them in float32 add at k.py:6"
+        f"recurrence: total, written at k.py:6, is used 1 iteration later; that takes {loop.ii} "
+        f"cycles, {loop.ii} of them in float32 add at k.py:6"
     )
 
 

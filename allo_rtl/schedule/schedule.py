@@ -15,6 +15,7 @@ from allo_rtl.schedule import (
     independent,
     loop_transforms,
     marks,
+    partial_sums,
     reshape,
     reuse,
     write_buffer,
@@ -135,6 +136,47 @@ class Schedule(TaskPrimitives):
         handle = LoopWrapper(places[0].func.name, places[0].band, name)
         self._commit(module, "fuse", axes, replaced=replaced)
         return handle
+
+    def partial_sums(self, axis: Axis, count: int = 0, *, reassociate: bool = False) -> None:
+        """Sum up a loop in several sums, and add these in a balanced tree.
+
+            for k in range(N):            for k in range(N):
+                s += f(k)            ->       s_partial[k] = f(k)
+                                          s += (s_partial[0] + s_partial[1]) + (...)
+
+        With a count the sums go in turns (the loop is split by it, the last round may be shorter):
+
+            for k.outer in range(ceil(N / count)):
+                for k.inner in range(count):
+                    s_partial[k.inner] += f(k.outer * count + k.inner)
+            s += (s_partial[0] + s_partial[1]) + (...)
+
+        In hardware the terms of an unrolled loop then take the logarithm of their number of
+        adders in turn, and with as many sums as an adder has cycles a pipelined loop starts an
+        iteration in every cycle.  The order is part of the program from here on: all builds round
+        alike.  Products, minima, maxima and bitwise accumulations are taken too.
+
+        Args:
+            axis: the loop, with constant bounds; it accumulates in one place or several, without
+                a condition, and is neither unrolled nor pipelined yet.
+            count: number of partial sums, 2 or more; 0 for one of each iteration.
+            reassociate: floating-point sums may be rounded in another order.
+
+        Raises:
+            ScheduleError: the loop has no such sum, or the count does not fit.
+            IllegalScheduleError: a floating-point sum over a loop that was not declared with
+                ``allo.reduction``, and ``reassociate`` is not given.
+        """
+        place = self._find(axis)
+        kwargs: dict[str, Any] = {"reassociate": True} if reassociate else {}
+        rest = (count,) if count else ()
+        text = call_text("partial_sums", (place.loop.name, *rest), kwargs)
+        sums = partial_sums.check_partial_sums(self.module, place, count, reassociate, text)
+        module, names = partial_sums.apply_partial_sums(self.module, place, count, sums)
+        old = (place.loop.name,)
+        replaced = None if names == old else self._replaced(place, old, names, text)
+        notes = partial_sums.reordered(sums, reassociate, text)
+        self._commit(module, "partial_sums", (axis, *rest), kwargs, replaced, notes)
 
     # --- primitives that mark loops --------------------------------------------------------
 
