@@ -45,6 +45,7 @@ from allo_rtl.hls.processes import (
     find_uses,
 )
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import SharedUnit, assign, sharers
 from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
@@ -180,7 +181,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types = _types(module)
-    module = split_tasks(legalize(merge_alike(module)))
+    module, notes = rewind(split_tasks(legalize(merge_alike(module))))
     _check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz)
@@ -194,7 +195,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
     check_sharing([f.control for f in functions])
-    return Design(tuple(functions), module, device, clock_mhz, user_types)
+    return Design(tuple(functions), module, device, clock_mhz, user_types, notes=notes)
 
 
 def _types(module: Module) -> tuple[Type, ...]:

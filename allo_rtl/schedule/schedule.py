@@ -223,7 +223,9 @@ class Schedule(TaskPrimitives):
             axis: the loop.
             initiation_interval: cycles from one iteration's start to the next one's, 1 or more;
                 a build that cannot reach it fails.  Without it, as few cycles as can be.
-            rewind: start the next run of the loop without draining the pipeline.
+            rewind: start the next run of the loop without draining the pipeline: what stands
+                beside it in the loops around runs in its first and its last iteration.  The report
+                says where that cannot be.
 
         Raises:
             ScheduleError: the interval does not fit, or was named although a loop inside runs

@@ -216,11 +216,10 @@ def _outside(
         except KeyError:
             break
         if not start + low <= here <= start + high:
-            mine = next(
-                m for m in iterations(_loops_around(place, one))
-                if all(m[p.iv] == at[p.iv] for p in place.nest)
-            )  # fmt: skip
-            return [_shown(one, mine, _loops_around(place, one)), _shown(other, at, loops)]
+            own = _loops_around(place, one)
+            for mine in iterations(own):
+                if all(mine[p.iv] == at[p.iv] for p in place.nest):
+                    return [_shown(one, mine, own), _shown(other, at, loops)]
     return [("the other access", other.loc)] if other.loc else []
 
 
