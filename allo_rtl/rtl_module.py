@@ -26,6 +26,7 @@ from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
 from allo_rtl.sim.reference import to_stdout
+from allo_rtl.sim.stalls import Stalls
 from allo_rtl.target import Device, device
 from allo_rtl.utils import write_files
 
@@ -51,6 +52,8 @@ class RtlModule:
         measured_cycles: length of the last simulated run in cycles, None before the first.
         output: takes each line that the kernel prints; a user may set another one.
         trace: the waveform file being written, or None.
+        stalls: how simulated runs make the kernel wait at its streams; None is never.  A user may
+            set it; with it the number of cycles is no longer the predicted one.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class RtlModule:
         self._steps = tuple(steps)
         self.measured_cycles: int | None = None
         self.output: Callable[[str], None] = to_stdout
+        self.stalls: Stalls | None = None
         self._trace = trace
         self._signature = _signature(design)
 
@@ -135,7 +139,7 @@ class RtlModule:
 
     def run_raw(self, args: list[Raw]) -> list[Raw]:
         """Simulate a run on raw arguments (see :mod:`allo_rtl.sim.marshal`)."""
-        results, self.measured_cycles = self._simulation.run(args)
+        results, self.measured_cycles = self._simulation.run(args, stalls=self.stalls)
         return results
 
     def write(self, folder: Path | str) -> list[Path]:

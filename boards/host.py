@@ -20,13 +20,14 @@ from allo_rtl.boards.protocol import (
     Command,
     System,
     Target,
+    check_ports,
     interface_hash,
     targets,
 )
 from allo_rtl.errors import HostError
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.types import ArrayType
-from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
+from allo_rtl.rtl.interface import ArrayPort, ArrayStream, Direction, KernelInterface, ScalarPort
 from allo_rtl.sim.cosim import element_positions
 from allo_rtl.sim.marshal import Raw, Signature, Words, call_with_numpy, int_of_word, word_count
 
@@ -62,6 +63,7 @@ class Host:
         timeout: float = 2.0,
         run_timeout: float = 60.0,
     ) -> None:
+        check_ports(interface)
         self._interface, self._run_timeout = interface, run_timeout
         self._targets = targets(interface)
         self._token: int | None = None
@@ -118,6 +120,7 @@ class Host:
         results = [
             self._read_array(p) if isinstance(p, ArrayPort) else self._read_scalar(p)
             for p in self._interface.results
+            if not isinstance(p, ArrayStream)
         ]
         # The same token still: nothing restarted the board while its results were read.
         self._state(new)
@@ -130,7 +133,7 @@ class Host:
             if isinstance(port, ScalarPort):
                 assert isinstance(value, int)
                 self._write_scalar(port, value)
-            else:
+            elif isinstance(port, ArrayPort):
                 assert isinstance(value, np.ndarray)
                 self._write_array(port, value)
 

@@ -37,7 +37,8 @@ import zlib
 from dataclasses import dataclass
 from enum import IntEnum
 
-from allo_rtl.rtl.interface import ArrayPort, KernelInterface, Port
+from allo_rtl.errors import BuildError
+from allo_rtl.rtl.interface import ArrayPort, ArrayStream, KernelInterface, Port, ScalarPort
 
 REQUEST_SYNC = 0x5A
 REPLY_SYNC = 0xA5
@@ -109,10 +110,24 @@ class Target:
 SYSTEM = Target(0, "system", 32, len(System))
 
 
+def check_ports(interface: KernelInterface) -> None:
+    """BuildError when the link cannot reach a port: its arrays are memories."""
+    for port in (*interface.args, *interface.results):
+        if isinstance(port, ArrayStream):
+            raise BuildError(
+                f"'{port.name}' of {interface.name} is a stream; the link of a board fills and "
+                "reads memories",
+                allowed="arrays that are memories",
+                hint=f's.interface("{port.name}", "memory"), or connect the stream in a design of '
+                "your own",
+            )  # fmt: skip
+
+
 def _parts(port: Port) -> list[tuple[str, int, int]]:
     """(name, width, depth) of each thing to reach in a port."""
     if isinstance(port, ArrayPort):
         return [(b.name, b.width, b.depth) for b in port.banks if b.read or b.write]
+    assert isinstance(port, ScalarPort), "check_ports"
     return [(port.name, port.width, 1)]
 
 

@@ -22,7 +22,7 @@ from allo_rtl.boards.pll import Family
 from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax, run_commands
 from allo_rtl.boards.top import IGNORE_COLLISIONS, Bank
 from allo_rtl.errors import BuildError
-from allo_rtl.rtl.interface import ArrayPort, BankPort
+from allo_rtl.rtl.interface import ArrayPort, ArrayStream, BankPort
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.target import device as find_device
 
@@ -222,6 +222,8 @@ class _Bench(wiring.Component):
             if isinstance(port, ArrayPort):
                 for bank in (b for b in port.banks if b.read or b.write):
                     word = self._register(m, word, self._bank(m, bank, word))
+            elif isinstance(port, ArrayStream):
+                word = self._register(m, word, self._stream(m, port, word))
             elif port in self._kernel.interface.args:
                 m.d.comb += self._member(port.name).eq(word)
                 word = self._register(m, word, word[-1])
@@ -241,6 +243,16 @@ class _Bench(wiring.Component):
         register = Signal(self._bits)
         m.d.sync += register.eq(Cat(mixed, register) if word is None else word ^ mixed)
         return register
+
+    def _stream(self, m: Module, port: ArrayStream, word: Signal) -> HdlValue:
+        """Drive what a stream is given; what it says."""
+        said = []
+        for name, (direction, bits) in port.signals().items():
+            if direction == "input":
+                m.d.comb += self._member(name).eq(word[-bits:])
+            else:
+                said.append(self._member(name))
+        return Cat(*said)
 
     def _bank(self, m: Module, bank: BankPort, word: Signal) -> HdlValue:
         """The memory of a bank; what it says."""

@@ -18,7 +18,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from allo_rtl.boards.link import CYCLE_BITS, Link
-from allo_rtl.boards.protocol import interface_hash, targets
+from allo_rtl.boards.protocol import check_ports, interface_hash, targets
 from allo_rtl.boards.uart import UartReceiver, UartTransmitter
 from allo_rtl.rtl.interface import ArrayPort, BankPort, KernelInterface
 
@@ -77,9 +77,13 @@ class Top(wiring.Component):
         gap: clock cycles of silence after which a half request is forgotten.
     """
 
+    # One that is refused is not elaborated: Amaranth need not warn of it.
+    _MustUse__silence = True
+
     def __init__(
         self, kernel: wiring.Component, interface: KernelInterface, *, divisor: int, gap: int
     ) -> None:
+        check_ports(interface)
         self._kernel, self._interface = kernel, interface
         self._divisor, self._gap = divisor, gap
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "busy": Out(1)})

@@ -23,7 +23,14 @@ import numpy as np
 import allo_rtl
 from allo_rtl.errors import SimulationError, ToolError
 from allo_rtl.ir.layout import Layout
-from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, Port, ScalarPort
+from allo_rtl.rtl.interface import (
+    ArrayPort,
+    ArrayStream,
+    Direction,
+    KernelInterface,
+    Port,
+    ScalarPort,
+)
 from allo_rtl.sim.cosim import element_positions
 from allo_rtl.sim.marshal import Raw, word_of_int
 from allo_rtl.sim.tools import run_tool
@@ -76,7 +83,7 @@ def write_bench(
         f"{name}.v": verilog,
         f"{name}.json": _json(_description(interface, cases)),
         "kernel_bench.py": _template("kernel_bench.py"),
-        f"test_{name}.py": _template("test_kernel.py").replace("KERNEL_NAME", name),
+        f"test_{name}.py": _tests(interface),
     }
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
@@ -116,6 +123,15 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
+def _tests(interface: KernelInterface) -> str:
+    """The tests; those of streams come before the function that runs them all."""
+    text = _template("test_kernel.py")
+    if any(isinstance(p, ArrayStream) for p in (*interface.args, *interface.results)):
+        runner = "def test_KERNEL_NAME"
+        text = text.replace(runner, f"{_template('stream_tests.txt')}\n\n{runner}")
+    return text.replace("KERNEL_NAME", interface.name)
+
+
 def _template(name: str) -> str:
     return files("allo_rtl.sim").joinpath("templates", name).read_text()
 
@@ -124,6 +140,7 @@ def _description(interface: KernelInterface, cases: Sequence[Case]) -> dict[str,
     ports = (*interface.args, *interface.results)
     return {
         "arrays": {p.name: _array(p) for p in ports if isinstance(p, ArrayPort)},
+        "streams": {p.name: _stream(p) for p in ports if isinstance(p, ArrayStream)},
         "scalars": [p.name for p in interface.args if isinstance(p, ScalarPort)],
         "results": [p.name for p in interface.results if isinstance(p, ScalarPort)],
         "stateful": interface.stateful,
@@ -152,10 +169,21 @@ def _array(port: ArrayPort) -> dict[str, Any]:
     }
 
 
+def _stream(port: ArrayStream) -> dict[str, Any]:
+    return {
+        "type": str(port.type),
+        "direction": port.direction.value,
+        "words": port.words,
+        "width": port.width,
+        "elements": port.elements,
+    }
+
+
 def _case(interface: KernelInterface, case: Case) -> dict[str, Any]:
     written = [
         (p, a) for p, a in zip(interface.args, case.after, strict=True)
-        if isinstance(p, ArrayPort) and p.direction in (Direction.WRITE, Direction.READ_WRITE)
+        if not isinstance(p, ScalarPort)
+        and p.direction in (Direction.WRITE, Direction.READ_WRITE)
     ]
     outputs = [*written, *zip(interface.results, case.results, strict=True)]
     return {

@@ -17,16 +17,31 @@ from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Assert, Print
 from allo_rtl.ir.types import ArrayType
-from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, ScalarPort
-from allo_rtl.sim.driver import driver_cpp, numbered_banks, wrapper_name, wrapper_verilog
+from allo_rtl.rtl.interface import (
+    ArrayPort,
+    ArrayStream,
+    Direction,
+    KernelInterface,
+    ScalarPort,
+)
+from allo_rtl.sim.driver import (
+    arrays_of,
+    driver_cpp,
+    numbered_banks,
+    numbered_streams,
+    wrapper_name,
+    wrapper_verilog,
+)
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
+from allo_rtl.sim.packing import from_stream, to_stream
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import read_lines, replay
+from allo_rtl.sim.stalls import Stalls
 from allo_rtl.sim.verilator import WaveFormat, compile_library
 from allo_rtl.sim.waves import choose_format, start_file
 
 _UNKNOWN_LATENCY_LIMIT = 10_000_000
-_FAILURES = {-1: "time out", -2: "outside", -3: "not ready"}
+_FAILURES = {-1: "time out", -2: "outside", -3: "not ready", -5: "wrong word"}
 _ASSERTED = -4
 
 
@@ -81,14 +96,17 @@ class Simulation:
         self._check_open()
         self._library.simulation_reset(self._handle)
 
-    def run(self, args: Sequence[Raw], *, max_cycles: int | None = None) -> tuple[list[Raw], int]:
+    def run(
+        self, args: Sequence[Raw], *, max_cycles: int | None = None, stalls: Stalls | None = None
+    ) -> tuple[list[Raw], int]:
         """Run the kernel once.
 
         Args:
             args: raw arguments as in :mod:`allo_rtl.sim.marshal`; arrays that the kernel writes
                 are changed in place.  Before the run array results hold a pattern, not zeros.
             max_cycles: give up after so many; by default 2 * latency + 1000, or 10 million when
-                the latency depends on data.
+                the latency depends on data or there are stalls.
+            stalls: how to make the kernel wait at its streams; by default never.
 
         Returns:
             The raw results, and the run's length in cycles as :mod:`allo_rtl.rtl.interface`
@@ -105,14 +123,17 @@ class Simulation:
         if len(args) != len(ports):
             name = self.interface.name
             raise CallError(f"'{name}' takes {len(ports)} arguments, {len(args)} were given")
-        arrays = [(p, _checked(p, a)) for p, a in zip(ports, args, strict=True)
-                  if isinstance(p, ArrayPort)]
-        arrays += [(p, unwritten(p.type)) for p in self.interface.results
-                   if isinstance(p, ArrayPort)]
+        given = [_checked(p, a) for p, a in zip(ports, args, strict=True)
+                 if not isinstance(p, ScalarPort)]
+        fresh = [unwritten(p.type) for p in self.interface.results
+                 if not isinstance(p, ScalarPort)]
+        arrays = list(zip(arrays_of(self.interface), [*given, *fresh], strict=True))
         memories = [_scatter(port, words) for port, words in arrays]
         scalars = [_scalar_words(p, a) for p, a in zip(ports, args, strict=True)
                    if isinstance(p, ScalarPort)]
-        limit = self._limit() if max_cycles is None else max_cycles
+        limit = self._limit(stalls) if max_cycles is None else max_cycles
+        chance = (stalls.seed % (1 << 64), stalls.percent) if stalls else (0, 0)
+        self._library.simulation_stall(self._handle, *chance)
         cycles, raw = self._call(memories, scalars, limit)
         for (port, words), memory in zip(arrays, memories, strict=True):
             _gather(port, memory, words)
@@ -131,9 +152,9 @@ class Simulation:
             raise
         assert outcome != _ASSERTED, "an assertion failed that is not among the sites"
 
-    def _limit(self) -> int:
+    def _limit(self, stalls: Stalls | None) -> int:
         latency = self.interface.latency
-        return _UNKNOWN_LATENCY_LIMIT if latency is None else 2 * latency + 1000
+        return _UNKNOWN_LATENCY_LIMIT if latency is None or stalls else 2 * latency + 1000
 
     def _call(
         self, memories: list[Words], scalars: list[Words], limit: int
@@ -150,16 +171,28 @@ class Simulation:
     def _results(self, raw: Words, arrays: list[Words]) -> list[Raw]:
         """Scalars out of ``raw`` and the last of ``arrays``, in the order of the results."""
         results = self.interface.results
-        fresh = iter(arrays[len(arrays) - sum(isinstance(p, ArrayPort) for p in results):])
+        scalars = sum(isinstance(p, ScalarPort) for p in results)
+        fresh = iter(arrays[len(arrays) - len(results) + scalars :])
         found: list[Raw] = []
         for port in results:
-            if isinstance(port, ArrayPort):
+            if not isinstance(port, ScalarPort):
                 found.append(next(fresh))
             else:
                 count = word_count(port.type)
                 found.append(int_of_word(raw[:count], port.type))
                 raw = raw[count:]
         return found
+
+    def _handed_over(self) -> list[str]:
+        """How far each stream came."""
+        streams = [port for _, port in numbered_streams(self.interface)]
+        words = (ctypes.c_uint64 * max(1, len(streams)))()
+        self._library.simulation_progress(self._handle, words)
+        return [
+            f"stream '{port.name}': {count} of {port.words} words were "
+            f"{'taken' if port.direction is Direction.READ else 'put'}"
+            for port, count in zip(streams, words, strict=False)
+        ]
 
     def _failure(self, code: int, limit: int) -> SimulationError:
         """The error for a run that ended with ``code``; resets the kernel."""
@@ -179,9 +212,14 @@ class Simulation:
                     f"of port group '{bank.name}', which has {bank.depth} words",
                     hint="a subscript that depends on data is out of range",
                 )
+            case "wrong word":
+                return SimulationError(
+                    f"'{name}' put more words to a stream than the array has, or tlast at another"
+                )
             case "not ready":
                 return SimulationError(f"'{name}' is not ready to start after its reset")
         notes = [(_last_use(b.name, u), None) for b, u in zip(banks, used, strict=False)]
+        notes += [(text, None) for text in self._handed_over()]
         return SimulationError(
             f"'{name}' was not done after {limit} cycles", notes=notes,
             hint="pass a larger max_cycles if the kernel needs more",
@@ -218,6 +256,10 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_reset.restype = None
     library.simulation_run.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_uint64]
     library.simulation_run.restype = ctypes.c_int64
+    library.simulation_progress.argtypes = [pointer, pointer]
+    library.simulation_progress.restype = None
+    library.simulation_stall.argtypes = [pointer, ctypes.c_uint64, ctypes.c_uint64]
+    library.simulation_stall.restype = None
     library.simulation_activity.argtypes = [pointer, pointer]
     library.simulation_activity.restype = None
     library.simulation_text.argtypes = [pointer]
@@ -251,8 +293,13 @@ def _scattered_positions(type: ArrayType) -> npt.NDArray[np.int64] | None:
     return element_positions(type) if type.partition else None
 
 
-def _scatter(port: ArrayPort, words: Words) -> Words:
-    """Memory of all banks, (banks * depth, words); it is the argument itself if in one bank."""
+def _scatter(port: ArrayPort | ArrayStream, words: Words) -> Words:
+    """Memory of all banks, (banks * depth, words); it is the argument itself if in one bank.
+
+    Of a stream its words, one after the other.
+    """
+    if isinstance(port, ArrayStream):
+        return to_stream(port, words)
     positions = _scattered_positions(port.type)
     if positions is None:
         return words
@@ -262,14 +309,18 @@ def _scatter(port: ArrayPort, words: Words) -> Words:
     return memory
 
 
-def _gather(port: ArrayPort, memory: Words, words: Words) -> None:
+def _gather(port: ArrayPort | ArrayStream, memory: Words, words: Words) -> None:
     """Copy back what the kernel may have written."""
+    if isinstance(port, ArrayStream):
+        if port.direction is Direction.WRITE:
+            words[:] = from_stream(port, memory)
+        return
     positions = _scattered_positions(port.type)
     if positions is not None and port.direction in (Direction.WRITE, Direction.READ_WRITE):
         words[:] = memory[positions]
 
 
-def _checked(port: ArrayPort, arg: Raw) -> Words:
+def _checked(port: ArrayPort | ArrayStream, arg: Raw) -> Words:
     expected = (prod(port.type.shape), word_count(port.type.element))
     if not isinstance(arg, np.ndarray):
         raise CallError(f"argument '{port.name}' is {arg!r}, not an array of words")

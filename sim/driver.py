@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from allo_rtl.rtl.interface import ArrayPort, BankPort, KernelInterface, ScalarPort
+from allo_rtl.rtl.interface import (
+    ArrayPort,
+    ArrayStream,
+    BankPort,
+    Direction,
+    KernelInterface,
+    ScalarPort,
+)
+from allo_rtl.sim.packing import stream_parts
+from allo_rtl.sim.stalls import LATEST_START
 
 
 def wrapper_name(interface: KernelInterface) -> str:
@@ -41,16 +50,18 @@ def wrapper_verilog(interface: KernelInterface) -> str:
 def driver_cpp(interface: KernelInterface) -> str:
     """The C++ driver: the template around a struct that knows the wrapper's ports."""
     template = files("allo_rtl.sim").joinpath("templates", "driver.cpp").read_text()
+    template = template.replace("@latest_start@", str(LATEST_START))
     return template.replace("@kernel@", _kernel_struct(interface))
 
 
 def _kernel_struct(interface: KernelInterface) -> str:
     ports = {name: f"top.p{n}" for n, name in enumerate(interface.signals())}
-    banks = numbered_banks(interface)
+    banks, streams = numbered_banks(interface), numbered_streams(interface)
+    written = [n for n, (_, p) in enumerate(streams) if p.direction is Direction.WRITE]
     functions = {
         "void sample(uint64_t cycle)": [
             line for n, (_, _, bank) in enumerate(banks) for line in _sample(n, bank, ports)
-        ],
+        ] + [_sample_stream(n, port, ports) for n, (_, port) in enumerate(streams)],
         "void answer()": [
             f"b{n}.answer({ports[f'{bank.name}_rdata']});"
             for n, (_, _, bank) in enumerate(banks) if bank.read
@@ -58,8 +69,21 @@ def _kernel_struct(interface: KernelInterface) -> str:
         "void attach(uint64_t* const* arrays)": [
             f"b{n}.attach(arrays[{array}] + {b * bank.depth * _words(bank.width)}u);"
             for n, (array, b, bank) in enumerate(banks)
+        ] + [f"s{n}.attach(arrays[{array}]);" for n, (array, _) in enumerate(streams)],
+        "void detach()": [f"b{n}.memory = nullptr;" for n in range(len(banks))]
+        + [f"s{n}.memory = nullptr;" for n in range(len(streams))],
+        "void offer(Dice& dice)": [
+            f"s{n}.drive({_driven(port, ports)}, dice);" for n, (_, port) in enumerate(streams)
         ],
-        "void detach()": [f"b{n}.memory = nullptr;" for n in range(len(banks))],
+        "bool streams_over() const": [
+            f"return {' && '.join(['true', *(f's{n}.over()' for n in range(len(streams)))])};"
+        ],
+        "bool wrong_word() const": [
+            f"return {' || '.join(['false', *(f's{n}.wrong' for n in written)])};"
+        ],
+        "void progress(uint64_t* words) const": [
+            f"words[{n}] = s{n}.next;" for n in range(len(streams))
+        ],
         "bool wrote_outside() const": [
             "return " + " || ".join(
                 f"b{n}.used.outside" for n, (_, _, bank) in enumerate(banks) if bank.write
@@ -72,6 +96,10 @@ def _kernel_struct(interface: KernelInterface) -> str:
     }
     members = [f"Bank<{_words(bank.width)}> b{n}{{{bank.depth}u}};"
                for n, (_, _, bank) in enumerate(banks)]
+    members += [
+        f"{'Sink' if n in written else 'Source'}<{stream_parts(port)}> s{n}{{{port.words}u}};"
+        for n, (_, port) in enumerate(streams)
+    ]
     body = ["Vtop top;", *members, "explicit Kernel(VerilatedContext* context) : top{context} {}"]
     body += [
         f"{head} {{\n" + "".join(f"        {line}\n" for line in lines) + "    }"
@@ -103,13 +131,38 @@ def _scalar_functions(interface: KernelInterface, ports: dict[str, str]) -> dict
 
 def numbered_banks(interface: KernelInterface) -> list[tuple[int, int, BankPort]]:
     """(number of the array port, bank in it, its port group) of all groups with signals."""
-    arrays = [p for p in (*interface.args, *interface.results) if isinstance(p, ArrayPort)]
     return [
         (number, b, bank)
-        for number, array in enumerate(arrays)
+        for number, array in enumerate(arrays_of(interface))
+        if isinstance(array, ArrayPort)
         for b, bank in enumerate(array.banks)
         if bank.read or bank.write
     ]
+
+
+def numbered_streams(interface: KernelInterface) -> list[tuple[int, ArrayStream]]:
+    """(number of the array, its port) of the arrays that are streams."""
+    numbered = enumerate(arrays_of(interface))
+    return [(number, port) for number, port in numbered if isinstance(port, ArrayStream)]
+
+
+def arrays_of(interface: KernelInterface) -> list[ArrayPort | ArrayStream]:
+    """The ports of all arrays, those of arguments first."""
+    ports = (*interface.args, *interface.results)
+    return [p for p in ports if not isinstance(p, ScalarPort)]
+
+
+def _sample_stream(n: int, port: ArrayStream, ports: dict[str, str]) -> str:
+    if port.direction is Direction.READ:
+        return f"s{n}.sample({ports[f'{port.name}_tready']});"
+    data, valid, last = (ports[f"{port.name}_t{x}"] for x in ("data", "valid", "last"))
+    return f"s{n}.sample({valid}, {last}, {data});"
+
+
+def _driven(port: ArrayStream, ports: dict[str, str]) -> str:
+    """The signals that the outside drives."""
+    parts = ("data", "valid") if port.direction is Direction.READ else ("ready",)
+    return ", ".join(ports[f"{port.name}_t{x}"] for x in parts)
 
 
 def _sample(n: int, bank: BankPort, ports: dict[str, str]) -> list[str]:

@@ -49,6 +49,7 @@ def test_files_and_data_of_a_bench(tmp_path):
                 "address": [0, 0, 1, 1, 2, 2, 3],
             }
         },
+        "streams": {},
         "scalars": ["n"],
         "results": [],
         "stateful": False,

@@ -24,6 +24,7 @@ from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import fifo_shape, made_streams
 from allo_rtl.hls.storage import StorageKind
 from allo_rtl.ir.ops import Value
+from allo_rtl.ir.types import StreamType
 
 _WORK = 3_000_000
 """Gets and puts that a search may play, some seconds of it."""
@@ -119,6 +120,7 @@ class _Model:
         self.design = design
         self._left = work
         self.trace: Trace = trace_of(design)
+        self._outside = [v for v in design.port_values if isinstance(v.type, StreamType)]
         self._known: dict[tuple[int | None, ...], Outcome] = {}
 
     def run(self, depths: Mapping[Value, int | None]) -> Outcome:
@@ -128,7 +130,7 @@ class _Model:
             if self._left < 0:
                 raise NotStaticError("there are too many gets and puts to search")
             rooms = {s: self._room(s, d) for s, d in depths.items()}
-            self._known[key] = found = play(self.trace, rooms)
+            self._known[key] = found = play(self.trace, rooms, self._outside)
             self._left -= 2 * sum(map(len, found.puts.values()))
         return self._known[key]
 

@@ -9,7 +9,7 @@ for each): when the last event of a run has none, no deeper FIFO makes the run s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -49,9 +49,12 @@ class Outcome:
     waits: tuple[tuple[str, Value, bool], ...] = ()
 
 
-def play(trace: Trace, rooms: Mapping[Value, Room]) -> Outcome:
-    """Run a design whose streams have FIFOs as in ``rooms``."""
-    return _Run(rooms).play(trace)
+def play(trace: Trace, rooms: Mapping[Value, Room], outside: Iterable[Value] = ()) -> Outcome:
+    """Run a design whose streams have FIFOs as in ``rooms``.
+
+    The streams from ``outside`` always have a value, those to it always room.
+    """
+    return _Run(rooms).play(trace, outside)
 
 
 type _Mark = tuple[int, int]
@@ -125,6 +128,20 @@ class _Fifo:
             self.free.append((cycle + 1, self.heads[0][1]))
 
 
+class _Port(_Fifo):
+    """A stream whose other end is outside, and never makes anybody wait."""
+
+    @property
+    def head(self) -> _Mark | None:
+        return 0, 0
+
+    def put(self, cycle: int, late: int) -> None:
+        """Nothing is to be known of it."""
+
+    def get(self, cycle: int, late: int) -> None:
+        """Nothing is to be known of it."""
+
+
 @dataclass(eq=False)
 class _Task:
     """A process under way; ``turn`` counts its wakings, so that old ones are known."""
@@ -150,8 +167,9 @@ class _Run:
         self._tasks: dict[_Task, None] = {}
         self._current: _Task
 
-    def play(self, trace: Trace) -> Outcome:
-        top = self._start("", trace, {}, (0, 0), None)
+    def play(self, trace: Trace, outside: Iterable[Value]) -> Outcome:
+        ports = {s: _Port(s, Room(None), 0, []) for s in outside}
+        top = self._start("", trace, ports, (0, 0), None)
         while self._heap:
             _, _, turn, task = heappop(self._heap)
             if turn == task.turn:

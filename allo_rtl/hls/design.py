@@ -51,6 +51,7 @@ from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
+from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
@@ -174,6 +175,21 @@ class Design:
         """The function that becomes the top module."""
         return self.functions[-1]
 
+    @cached_property
+    def port_values(self) -> tuple[Value, ...]:
+        """What the kernel's arguments, then its results, are in the top function.
+
+        Those that are streams are arguments of it, see :mod:`allo_rtl.ir.argument_streams`.
+        """
+        func, user = self.top.control.func, self.module.top_func
+        count = len(user.args)
+        streams, returned = iter(func.args[count:]), iter(func.returned)
+        results = (
+            next(streams if n in user.streams else returned)
+            for n in range(count, count + len(user.results))
+        )
+        return (*func.args[:count], *results)
+
 
 def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
@@ -188,9 +204,10 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     constants = {g.name: g for g in module.globals}
     latencies: dict[str, int | None] = {}
     functions = []
-    for prepared in prepare(module):
+    waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
+    for prepared in prepare(stream_arguments(module)):
         control = build_control(prepared, constants, operators)
-        function = _time(control, operators, latencies, prepared.sequential)
+        function = _time(control, operators, latencies, prepared.sequential, waits)
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
@@ -222,12 +239,13 @@ def _time(
     operators: Operators,
     latencies: Mapping[str, int | None],
     sequential: Mapping[Value, str],
+    waits: bool,
 ) -> FunctionDesign:
     pieces = list(regions(control.body))
     operators = operators.shared_by(_sharers(pieces, operators))
     scheduler = _RegionScheduler(operators, _port_inputs([piece.region for piece in pieces]))
     body = scheduler.sequence(control.body)
-    timing = Latency(scheduler.schedules, control.defined, latencies)
+    timing = Latency(scheduler.schedules, control.defined, latencies, waits)
     return FunctionDesign(
         replace(control, body=body), scheduler.schedules, scheduler.certificates,
         timing.body(body, {}), timing, sequential, operators.sharers,

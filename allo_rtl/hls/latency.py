@@ -21,6 +21,7 @@ from allo_rtl.hls.fold import apply
 from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
+from allo_rtl.hls.streams import leading
 from allo_rtl.ir.ops import Value
 
 CALL_OVERHEAD = 1
@@ -62,6 +63,8 @@ class Latency:
         schedules: the operation schedule of each region.
         defined: the node that makes each value used across regions.
         callees: latency of the functions it calls, None where it depends on data.
+        waits: whether streams make it wait.  Where all of them come from outside, the latency is
+            that of a run in which the outside gives and takes a word whenever it is asked to.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class Latency:
         schedules: Mapping[Region, OpSchedule],
         defined: Mapping[Value, Node],
         callees: Mapping[str, int | None],
+        waits: bool = True,
     ) -> None:
+        self._waits = waits
         self._schedules = schedules
         self._defined = defined
         self._callees = callees
@@ -92,7 +97,9 @@ class Latency:
     def control(self, control: Control, env: Environment) -> int | None:
         """Cycles of one control, with the counters of the loops around it in ``env``."""
         match control:
-            case Straight(region=region) | Pipelined(region=region) if region.uses_streams:
+            case Straight(region=region) | Pipelined(region=region) if (
+                self._waits and region.uses_streams
+            ):
                 return None
             case Straight(region=region):
                 return self._schedules[region].length
@@ -143,7 +150,10 @@ class Latency:
             trip *= part
         schedule = self._schedules[control.region]
         assert schedule.ii is not None
-        return (trip - 1) * schedule.ii + schedule.length if trip else 0
+        # Words of one stream are collected one a cycle, the last in the cycle of its iteration.
+        gets = [n.stream.stream for n in leading(control.region.nodes()) if n.stream]
+        collecting = schedule.ii if len(set(gets)) < len(gets) else 0
+        return collecting + (trip - 1) * schedule.ii + schedule.length if trip else 0
 
     def _loop(self, control: Sequential, env: Environment) -> int | None:
         trip = self._trip(control.bounds, env)

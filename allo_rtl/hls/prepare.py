@@ -15,6 +15,7 @@ from typing import Any
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.aliases import merge_aliases
+from allo_rtl.hls.beats import whole_words
 from allo_rtl.hls.initial import settle
 from allo_rtl.hls.unroll import (
     DataDependentLoop,
@@ -62,7 +63,7 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     for func in module.funcs:
         unroller = _Unroller(module)
         body = unroller.block(func.body)
-        func = own_results(replace(func, body=body))
+        func = whole_words(own_results(replace(func, body=body)))
         func = retype(func, _private_arrays(func))
         body, dirty = settle(func.body, zeroed_arrays(func))
         prepared[func.name] = PreparedFunc(

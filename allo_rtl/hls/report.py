@@ -95,8 +95,10 @@ class MemoryReport:
 class StreamReport:
     """One stream: a FIFO of ``depth`` values of ``width`` bits, made in the region ``func``.
 
-    ``storage`` is "registers", "LUT RAM" or "block RAM".  ``reason`` is why the depth that the
-    compiler found is not less, empty for one that the user gave.
+    ``storage`` is "registers", "LUT RAM" or "block RAM".  An array of the kernel that is a stream
+    has "AXI4-Stream in" or "AXI4-Stream out", and ``depth`` is then the number of its words.
+    ``reason`` is why the depth that the compiler found is not less, empty for one that the user
+    gave.
     """
 
     name: str

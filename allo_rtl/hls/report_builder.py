@@ -20,9 +20,11 @@ from allo_rtl.hls.report import (
     StreamReport,
 )
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
+from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Load, Store, Value
 from allo_rtl.ir.rewrite import loops
+from allo_rtl.ir.types import ArrayType, StreamType
 
 _SYMBOLS = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
 
@@ -47,6 +49,8 @@ def build_report(design: Design) -> KernelReport:
     ]
     notes += design.notes
     notes += filter(None, [lost_cycles(design)])
+    if design.module.top_func.streams and run_cycles(design) is not None:
+        notes.append(f"{design.top.name}: the latency is that of a run in which no stream waits")
     period = 1000.0 / design.clock_mhz
     if critical > period:
         notes.append(
@@ -68,6 +72,16 @@ def build_report(design: Design) -> KernelReport:
 
 
 def _streams(design: Design) -> Iterator[StreamReport]:
+    """Those between the outside and the kernel, then those inside."""
+    uses = design.uses[design.top.name]
+    for value, type_ in zip(design.port_values, design.user_types, strict=True):
+        if isinstance(value.type, StreamType) and isinstance(type_, ArrayType):
+            way = "in" if End.READ in uses.of_stream(value) else "out"
+            width = value.type.element.bits
+            words = type_.size * type_.element.bits // width
+            yield StreamReport(
+                value.name or "result", design.top.name, f"AXI4-Stream {way}", words, width
+            )
     for function in reversed(design.functions):
         for stream in made_streams(function.control.func):
             shape = design.fifo(stream)

@@ -118,7 +118,17 @@ class Builder:
         return Func(
             name=name, args=tuple(args), results=self.signature.results, body=body, loc=loc,
             dataflow="dataflow" in self.raw.attrs, tasks="tasks" in self.raw.attrs,
+            streams=self.streams(),
         )  # fmt: skip
+
+    def streams(self) -> frozenset[int]:
+        """The arguments and results that are streams."""
+        numbers = self.raw.attrs.get("streams", [])
+        if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
+            raise self.error(
+                self.raw, "'streams' does not number arguments and results", "array<i64: 0, 2>"
+            )
+        return frozenset(numbers)
 
     def place(self, raw: RawOp) -> SourceLoc:
         """Where the operation is in the text."""

@@ -125,6 +125,8 @@ class _Printer(Writer):
         itypes = "".join(_sign(a.type) for a in func.args)
         otypes = "".join(map(_sign, func.results))
         mark = ("dataflow, " if func.dataflow else "") + ("tasks, " if func.tasks else "")
+        if func.streams:
+            mark += f"streams = array<i64: {', '.join(map(str, sorted(func.streams)))}>, "
         attrs = f'attributes {{{mark}itypes = "{itypes}", otypes = "{otypes}"}}'
         self.emit(f"func.func {symbol_text(func.name)}({args}){results} {attrs} {{")
         self.region(func.body)

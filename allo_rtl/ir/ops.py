@@ -526,6 +526,9 @@ class Func:
     The calls in the body of a ``dataflow`` function run at once
     (see :mod:`allo_rtl.ir.stream_ops`).  Of one with ``tasks``, the loop nests and calls do so in
     hardware, with the result they have one after the other (see :mod:`allo_rtl.ir.tasks`).
+    ``streams`` are the numbers, among the arguments and
+    then the results, of arrays that come and go as streams where the function is the top of
+    hardware (see :mod:`allo_rtl.ir.argument_streams`); what it computes is the same.
     """
 
     name: str
@@ -535,6 +538,7 @@ class Func:
     loc: SourceLoc | None = None
     dataflow: bool = False
     tasks: bool = False
+    streams: frozenset[int] = frozenset()
 
     @property
     def returned(self) -> tuple[Value, ...]:

@@ -153,6 +153,10 @@ class _FuncVerifier:
         for op in self.func.body[:-1]:
             self.misplaced_return(op)
         self.match_types("returns", [v.type for v in self.func.returned], self.func.results)
+        types = (*(a.type for a in self.func.args), *self.func.results)
+        for n in sorted(self.func.streams):
+            if not 0 <= n < len(types) or not isinstance(types[n], ArrayType):
+                self.problem(f"argument or result {n} is a stream, and no array")
 
     def match_types(self, verb: str, found: Sequence[Type], wanted: Sequence[Type]) -> None:
         if list(found) != list(wanted):

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from allo_rtl.hls.design import Design
-from allo_rtl.rtl.interface import ArrayPort, Direction, KernelInterface, Port
+from allo_rtl.rtl.interface import (
+    ArrayPort,
+    ArrayStream,
+    Direction,
+    KernelInterface,
+    Port,
+)
 
 _WAYS = {
     Direction.READ: "read", Direction.WRITE: "written",
@@ -35,6 +41,11 @@ def _cycles(interface: KernelInterface) -> str:
 
 
 def _port(port: Port, direction: str) -> str:
+    if isinstance(port, ArrayStream):
+        way = "in " if port.direction is Direction.READ else "out"
+        many = f", {port.elements} elements to a word" if port.elements > 1 else ""
+        signals = f"{port.name}_t*"
+        return f"{signals:11} {way}  AXI4-Stream of {port.type.unpartitioned}{many}"
     if not isinstance(port, ArrayPort):
         return f"{port.name:11} {direction}  {port.type}"
     first, last = port.banks[0].name, port.banks[-1].name

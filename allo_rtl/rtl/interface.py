@@ -21,6 +21,18 @@ is outside and behaves as a synchronous RAM:
                               no kernel depends on that
     <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
 
+An array that is a stream (``s.interface(array, "stream")``) is instead an AXI4-Stream:
+
+    <port>_tdata        in    the elements in row-major order, a word of them at a time
+    <port>_tvalid, _tready    a word is handed over in a cycle in which both are 1
+    <port>_tlast        out   of an array that is written: 1 with the last word of the array
+
+For an array that is written the directions are the other way round.  Words of several elements
+have the first in the lowest bits.  tdata has whole bytes; what is above a word is its sign (for
+a single element with one) or zero, and of no account in an input.  Each port has room for two
+words, so that no output depends on an input in the same cycle: words may be handed over before a
+run starts, and those of a result be taken after it has ended.
+
 Words and scalars are the bits of the user's types: two's complement for Int, index and Fixed,
 unsigned for UInt and UFixed (fixed point counts multiples of its smallest fraction), the encoding
 of IEEE 754 for floating point (and of E4M3, see :class:`~allo_rtl.ir.types.Float`), and for a
@@ -43,6 +55,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from allo_rtl.ir import arithmetic
+from allo_rtl.ir.argument_streams import elements_per_word
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.types import ArrayType, ScalarType, StreamType
 
@@ -165,7 +178,46 @@ class StreamPort:
         }
 
 
-type Port = ScalarPort | ArrayPort
+@dataclass(frozen=True, slots=True)
+class ArrayStream:
+    """An array argument (READ) or an argument or result that is written, as an AXI4-Stream.
+
+    A word has as many elements as the array's partition says; see
+    :func:`~allo_rtl.ir.argument_streams.elements_per_word`.
+    """
+
+    name: str
+    type: ArrayType
+    direction: Direction
+
+    @property
+    def elements(self) -> int:
+        """Elements in a word."""
+        return elements_per_word(self.type)
+
+    @property
+    def words(self) -> int:
+        """Words of the whole array."""
+        return self.type.size // self.elements
+
+    @property
+    def width(self) -> int:
+        """Bits of a word that count."""
+        return self.elements * self.type.element.bits
+
+    def signals(self) -> dict[str, tuple[str, int]]:
+        """Verilog signals: name -> ("input" or "output" of the kernel, bits)."""
+        read = self.direction is Direction.READ
+        ahead, back = ("input", "output") if read else ("output", "input")
+        found = {
+            f"{self.name}_tdata": (ahead, -(-self.width // 8) * 8),
+            f"{self.name}_tvalid": (ahead, 1),
+            f"{self.name}_tready": (back, 1),
+        }
+        return found if read else found | {f"{self.name}_tlast": ("output", 1)}
+
+
+type Port = ScalarPort | ArrayPort | ArrayStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +245,8 @@ class KernelInterface:
             if isinstance(port, ArrayPort):
                 for bank in port.banks:
                     found |= bank.signals()
+            elif isinstance(port, ArrayStream):
+                found |= port.signals()
             else:
                 found[port.name] = ("input" if port in self.args else "output", port.width)
         for stream in self.streams:

@@ -45,6 +45,7 @@ from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call, Func
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
+from allo_rtl.rtl.array_streams import connect_port
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
@@ -52,6 +53,7 @@ from allo_rtl.rtl.fifo import Fifo, fifo_ports
 from allo_rtl.rtl.header import verilog_header
 from allo_rtl.rtl.interface import (
     ArrayPort,
+    ArrayStream,
     BankPort,
     Direction,
     KernelInterface,
@@ -77,18 +79,23 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     # Ports are attributes of the component: they may not hide those that it has.
     taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events"}
     args, streams = _split(func.args)
-    values = (*args, *func.returned)
+    count, values = len(args), (*args, *func.returned)
     types = [v.type for v in values]
     if function is design.top:
-        types = [_user_type(t, u) for t, u in zip(types, design.user_types, strict=True)]
+        count, values, streams = len(design.module.top_func.args), design.port_values, []
+        types = [
+            _user_type(v.type, u) for v, u in zip(values, design.user_types, strict=True)
+        ]
     ports = [
-        _port(v, t, usage.get(v), taken, result=n >= len(args), uses=uses,
-              shared=design.shared[func.name])
+        _stream_of_array(v, t, design.uses[func.name], taken, "result" if n >= count else "arg")
+        if isinstance(v.type, StreamType) and isinstance(t, ArrayType)
+        else _port(v, t, usage.get(v), taken, result=n >= count, uses=uses,
+                   shared=design.shared[func.name])
         for n, (v, t) in enumerate(zip(values, types, strict=True))
     ]
     stateful = any(s.stateful for s in function.control.storage.values())
     return KernelInterface(
-        _ascii(func.name), tuple(ports[: len(args)]), tuple(ports[len(args) :]), function.latency,
+        _ascii(func.name), tuple(ports[:count]), tuple(ports[count:]), function.latency,
         stateful, tuple(_stream_port(s, design.uses[func.name], taken) for s in streams),
     )
 
@@ -99,11 +106,23 @@ def _split(values: Sequence[IrValue]) -> tuple[list[IrValue], list[IrValue]]:
     return [v for v in values if v not in streams], streams
 
 
+def _stream_of_array(
+    value: IrValue, type: ArrayType, uses: Uses, taken: set[str], otherwise: str
+) -> ArrayStream:
+    """The port of an array that is a stream."""
+    name = _plain_name(value.name or "", otherwise)
+    return _named_apart(ArrayStream(name, type, _direction(uses.of_stream(value))), taken)
+
+
 def _stream_port(value: IrValue, uses: Uses, taken: set[str]) -> StreamPort:
-    """The port of a stream; its name grows underscores until its signals are new."""
+    """The port of a stream."""
     assert isinstance(value.type, StreamType)
     name = _plain_name(value.name or "", "stream")
-    port = StreamPort(name, value.type, _direction(uses.of_stream(value)))
+    return _named_apart(StreamPort(name, value.type, _direction(uses.of_stream(value))), taken)
+
+
+def _named_apart[P: (StreamPort, ArrayStream)](port: P, taken: set[str]) -> P:
+    """The port under a name that grows underscores until its signals are new."""
     while taken & port.signals().keys():
         port = replace(port, name=port.name + "_")
     taken |= port.signals().keys()
@@ -171,6 +190,8 @@ def _signals_of(port: Port) -> set[str]:
     """The names a port takes: its signals, or its own."""
     if isinstance(port, ScalarPort):
         return {port.name}
+    if isinstance(port, ArrayStream):
+        return set(port.signals())
     return {name for bank in port.banks for name in (bank.name, *bank.signals())}
 
 
@@ -218,17 +239,17 @@ class KernelComponent(wiring.Component):
         func = self.function.control.func
         names = _reserved_names(self.interface)
         fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
-        streams = Streams(self._stream_ends(func, fifos))
+        streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
         island = Island(m, streams, names, self._shares()) if self._is_island() else None
         advance = Const(1, 1) if island is None else island.advance
         holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
-        memories = Memories(storage, self._outside(func), *holds)
+        memories = Memories(storage, self._outside(), *holds)
         values: dict[IrValue, Value] = {}
         events = Events(self.design.sites, self.events, self._prints)
         shared = SharedUnits(m, self.function.shared, names)
         begin, leaving = self._handshake(m, memories.restore(m), advance)
-        self._sample_arguments(m, func, begin, values)
+        self._sample_arguments(m, begin, values)
         controller = Controller(
             m, self.function.schedules, values, memories, shared, events, names,
             lambda call, process: self._instantiate(
@@ -257,12 +278,18 @@ class KernelComponent(wiring.Component):
         shared = self.design.shared[self.function.name]
         return bool(shared & own_ports(self.function.control))
 
+    @property
+    def _free(self) -> str:
+        """The clock domain of what goes on while the function holds."""
+        return FREE if self._is_island() else "sync"
+
     def _fifo(self, m: Module, stream: IrValue, names: Names) -> Any:  # noqa: ANN401
         """The FIFO of a stream of this region, or the signals of its instance."""
         name = names(f"{stream.name or 'stream'}_fifo")
         shape = self.design.fifo(stream)
         if not self._black_boxes:
-            m.submodules[name] = fifo = Fifo(shape)
+            fifo = Fifo(shape)
+            m.submodules[name] = DomainRenamer({"sync": self._free})(fifo)
             return fifo
         box = _Signals({port: bits for port, (_, bits) in fifo_ports(shape).items()}, name)
         connections = {
@@ -283,11 +310,32 @@ class KernelComponent(wiring.Component):
             for end, side in ((End.READ, "get"), (End.WRITE, "put")):
                 parts = (getattr(fifo, f"{side}_{part}") for part in ("data", "valid", "ready"))
                 found[stream, end] = StreamSignals(*parts)
+        if self.function is self.design.top:
+            return found
         for value, port in zip(_split(func.args)[1], self.interface.streams, strict=True):
             if port.direction is not Direction.UNUSED:
                 end = End[port.direction.name]
                 found[value, end] = StreamSignals(*map(self._signal, port.signals()))
         return found
+
+    def _port_ends(self, m: Module, names: Names) -> dict[tuple[IrValue, End], StreamSignals]:
+        """The inner ends of the streams that arrays of the top are, each behind a FIFO."""
+        found = {}
+        for value, port in self._ports():
+            if isinstance(port, ArrayStream):
+                outer = {name: self._signal(name) for name in port.signals()}
+                fifo = self._fifo(m, value, names)
+                end, signals = connect_port(m, port, outer, fifo, self._free)
+                found[value, end] = signals
+        return found
+
+    def _ports(self) -> list[tuple[IrValue, Port]]:
+        """Arguments and results of the function that are ports, with these; no inner streams."""
+        ports = (*self.interface.args, *self.interface.results)
+        func = self.function.control.func
+        top = self.function is self.design.top
+        values = self.design.port_values if top else (*_split(func.args)[0], *func.returned)
+        return list(zip(values, ports, strict=True))
 
     def _signal(self, name: str) -> Signal:
         signal: Signal = getattr(self, name)
@@ -297,13 +345,12 @@ class KernelComponent(wiring.Component):
         self, m: Module, restoring: Value, advance: Value
     ) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
-        free = FREE if self._is_island() else "sync"
         busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
         m.d.comb += [
             self._signal("ready").eq((~busy | last) & ~restoring & advance),
             begin.eq(self._signal("start") & self._signal("ready")),
         ]
-        m.d[free] += self._signal("done").eq(last & advance)
+        m.d[self._free] += self._signal("done").eq(last & advance)
         with m.If(begin):
             m.d.sync += busy.eq(1)
         with m.Elif(last):
@@ -311,9 +358,9 @@ class KernelComponent(wiring.Component):
         return begin, last
 
     def _sample_arguments(
-        self, m: Module, func: Func, begin: Signal, values: dict[IrValue, Value]
+        self, m: Module, begin: Signal, values: dict[IrValue, Value]
     ) -> None:
-        for value, port in zip(_split(func.args)[0], self.interface.args, strict=True):
+        for value, port in self._ports()[: len(self.interface.args)]:
             if isinstance(port, ScalarPort):
                 signal = self._signal(port.name)
                 raw = signal.as_signed() if is_signed(port.type) else signal
@@ -322,11 +369,9 @@ class KernelComponent(wiring.Component):
                     m.d.sync += held.eq(raw)
                 values[value] = held
 
-    def _outside(self, func: Func) -> dict[Bank, BankSignals]:
+    def _outside(self) -> dict[Bank, BankSignals]:
         found = {}
-        ports = (*self.interface.args, *self.interface.results)
-        values = (*_split(func.args)[0], *func.returned)
-        for value, port in zip(values, ports, strict=True):
+        for value, port in self._ports():
             if isinstance(port, ArrayPort):
                 for index, bank in enumerate(port.banks):
                     found[Bank(value, index)] = self._bank_signals(bank)
@@ -366,7 +411,9 @@ class KernelComponent(wiring.Component):
                             *zip(call.outs, ports.results, strict=True)]:
             if isinstance(port, ArrayPort):
                 _connect_array(m, outer, port, callee, memories, process, self._parts)
-            elif port in ports.args:
+                continue
+            assert isinstance(port, ScalarPort), "the streams of a top"
+            if port in ports.args:
                 m.d.comb += getattr(callee, port.name).eq(values[outer])
             else:
                 signal = getattr(callee, port.name)
@@ -471,9 +518,9 @@ def fifo_name(design: Design, shape: FifoShape) -> str:
 
 def emit_verilog(design: Design) -> str:
     """Verilog of a design: a comment, one module for each kind of FIFO and for each function."""
-    shapes = dict.fromkeys(
-        design.fifo(s) for f in design.functions for s in made_streams(f.control.func)
-    )
+    made = (s for f in design.functions for s in made_streams(f.control.func))
+    ports = (v for v in design.port_values if isinstance(v.type, StreamType))
+    shapes = dict.fromkeys(design.fifo(s) for s in (*made, *ports))
     parts: list[tuple[wiring.Component, str]] = [
         (Fifo(shape), fifo_name(design, shape)) for shape in shapes
     ]

@@ -13,6 +13,7 @@ from allo_rtl.schedule import (
     compute_at,
     hierarchy,
     independent,
+    interfaces,
     loop_transforms,
     marks,
     partial_sums,
@@ -325,6 +326,33 @@ class Schedule(TaskPrimitives):
         kwargs = {"partition_type": kind, "dim": dim, "factor": factor}
         self._commit(module, "partition", (target,), kwargs)
 
+    def interface(self, target: Target, kind: str) -> None:
+        """Choose how an array argument or result of the kernel comes to hardware.
+
+            "memory"                              "stream"
+            A_raddr, A_ren  -> | RAM |            A_tdata, A_tvalid -> | kernel |
+            A_rdata        <-  | RAM |     ->     A_tready         <-  | kernel |
+
+        A memory is the default: a RAM outside, with ports for each bank.  A stream is an
+        AXI4-Stream of the elements in row-major order: the kernel has no memory for the array, and
+        waits when the other side does.  A word is an element of each bank of the last dimension.
+
+        Args:
+            target: an array that is an argument or a result of the top function.
+            kind: ``"memory"`` or ``"stream"``.
+
+        Raises:
+            ScheduleError: there is no such kind, or the array is no argument or result.
+            IllegalScheduleError: for a stream every element must be used once, in row-major
+                order, and all of them read or all written.  Primitives that follow can change
+                the order; the build then refuses.
+        """
+        func, array = find_buffer(self.module, target)
+        interfaces.check_interface(self.module, func, array, kind)
+        text = call_text("interface", (array.name, kind), {})
+        module = interfaces.apply_interface(self.module, array, kind, text)
+        self._commit(module, "interface", (target, kind))
+
     def reshape(self, target: Target, shape: tuple[int, ...]) -> None:
         """Give an array another shape; its elements keep their order.
 
@@ -538,6 +566,8 @@ class Schedule(TaskPrimitives):
         before, count = self.module, len(self._steps)
         try:
             for step in sub.history():
+                if step.name == "interface":  # of a top; a call passes arrays as they are
+                    continue
                 names = [f.name for f in step.before.funcs]
                 args, kwargs = renamed(
                     step.name, step.args, step.kwargs, sub.top_func_name, target, names

@@ -18,8 +18,11 @@ def show_module(module: Module) -> str:
 
 def show_func(func: Func) -> str:
     """One function, a loop or a statement a line."""
-    args = ", ".join(f"{a.name}: {show_type(a)}" for a in func.args)
-    results = ", ".join(map(str, func.results))
+    ways = [" as a stream" if n in func.streams else "" for n in range(_ends(func))]
+    args = ", ".join(f"{a.name}: {show_type(a)}{w}" for a, w in zip(func.args, ways, strict=False))
+    results = ", ".join(
+        f"{t}{w}" for t, w in zip(func.results, ways[len(func.args) :], strict=True)
+    )
     head = f"{func.name}({args})" + (f" -> {results}" if results else "")
     head += "  dataflow" if func.tasks else ""
     return "\n".join([head, *_block(func.body, "  ")])
@@ -42,6 +45,10 @@ def _different(func: Func, other: Func | None) -> str:
     known = set(other.body) if other else set()
     lines = show_func(replace(func, body=())).splitlines()
     return "\n".join([*lines, *_block(tuple(op for op in func.body if op not in known), "  ")])
+
+
+def _ends(func: Func) -> int:
+    return len(func.args) + len(func.results)
 
 
 def show_type(value: Value) -> str:

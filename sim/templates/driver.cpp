@@ -98,9 +98,96 @@ struct Bank {
     }
 };
 
+// Random numbers (splitmix64), and what they decide: see Stalls in sim/stalls.py.
+struct Dice {
+    uint64_t state = 0;
+    uint64_t percent = 0;
+
+    uint64_t roll() {
+        uint64_t word = state += 0x9E3779B97F4A7C15u;
+        word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
+        word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
+        return word ^ (word >> 31);
+    }
+
+    bool waits() { return percent && roll() % 100 < percent; }
+};
+
+// What gives the kernel the words of an array.
+template <std::size_t Words>
+struct Source {
+    uint64_t count;
+    const uint64_t* memory = nullptr;
+    uint64_t next = 0;
+    bool valid = false;
+
+    void attach(const uint64_t* words) {
+        memory = words;
+        next = 0;
+    }
+
+    void sample(bool ready) {
+        if (!valid || !ready) return;
+        next++;
+        valid = false;
+    }
+
+    // Where nothing is on offer the data are ones, for the kernel not to look at.
+    template <class Data, class Bit>
+    void drive(Data& data, Bit& valid_port, Dice& dice) {
+        static constexpr auto ones = [] {
+            std::array<uint64_t, Words> all{};
+            all.fill(~uint64_t(0));
+            return all;
+        }();
+        if (!memory) valid = false;
+        else if (!valid && next < count) valid = !dice.waits();
+        put(data, valid ? memory + next * Words : ones.data());
+        valid_port = valid;
+    }
+
+    bool over() const { return next == count; }
+};
+
+// What takes the words of an array from the kernel.
+template <std::size_t Words>
+struct Sink {
+    uint64_t count;
+    uint64_t* memory = nullptr;
+    uint64_t next = 0;
+    bool ready = false;
+    bool wrong = false;
+
+    void attach(uint64_t* words) {
+        memory = words;
+        next = 0;
+        wrong = false;
+    }
+
+    template <class Data>
+    void sample(bool valid, bool last, const Data& data) {
+        if (!valid || !ready) return;
+        if (!memory || next == count || last != (next + 1 == count)) {
+            wrong = true;
+            return;
+        }
+        get(data, memory + next++ * Words);
+    }
+
+    template <class Bit>
+    void drive(Bit& ready_port, Dice& dice) {
+        ready = memory && !dice.waits();
+        ready_port = ready;
+    }
+
+    bool over() const { return next == count; }
+};
+
 @kernel@
 
-enum Outcome : int64_t { time_out = -1, outside = -2, not_ready = -3, asserted = -4 };
+enum Outcome : int64_t {
+    time_out = -1, outside = -2, not_ready = -3, asserted = -4, wrong_word = -5
+};
 
 // What the kernel writes in this run; where it comes from is known by its last bracket.
 thread_local std::string* written = nullptr;
@@ -114,6 +201,7 @@ class Simulation {
     VerilatedContext context;
     Kernel kernel{&context};
     uint64_t time = 0;
+    Dice dice;
     std::string output;
 #ifdef WAVES
     std::unique_ptr<Waves> waves;
@@ -142,6 +230,7 @@ class Simulation {
         kernel.top.eval();
         dump(10 * time + 5);
         kernel.answer();
+        kernel.offer(dice);
         time++;
     }
 
@@ -163,8 +252,11 @@ public:
 #endif
     }
 
+    void stall(uint64_t seed, uint64_t percent) { dice = {seed, percent}; }
+
     void reset() {
         kernel.detach();
+        kernel.offer(dice);
         kernel.start(0);
         kernel.top.rst = 1;
         for (int i = 0; i < 2; i++) {
@@ -180,12 +272,18 @@ public:
         }
     }
 
-    // Cycles from the one after start to the one before done, or an Outcome.
+    // Cycles from the one after start to the one before done, or an Outcome.  Then words of results
+    // may be under way still: it goes on until they have come.
     int64_t run(uint64_t* const* arrays, const uint64_t* scalars, uint64_t* results,
                 uint64_t max_cycles) {
         output.clear();
         written = &output;
         kernel.attach(arrays);
+        kernel.offer(dice);
+        for (uint64_t late = dice.percent ? dice.roll() % @latest_start@ : 0; late; late--) {
+            settle();
+            edge(0);
+        }
         kernel.arguments(scalars);
         kernel.start(1);
         settle();
@@ -193,18 +291,21 @@ public:
         edge(0);
         kernel.start(0);
         kernel.forget_arguments();
-        int64_t outcome = time_out;
+        int64_t outcome = time_out, cycles = time_out;
         for (uint64_t cycle = 1; outcome == time_out && cycle <= max_cycles + 1; cycle++) {
             settle();
             if (kernel.done()) {
                 kernel.results(results);
-                outcome = int64_t(cycle) - 1;
+                cycles = int64_t(cycle) - 1;
             }
             edge(cycle);
+            if (cycles >= 0 && kernel.streams_over()) outcome = cycles;
+            if (kernel.wrong_word()) outcome = wrong_word;
             if (kernel.wrote_outside()) outcome = outside;
             if (tells_of_failure(output)) outcome = asserted;
         }
         kernel.detach();
+        kernel.offer(dice);
 #ifdef WAVES
         waves->flush();
 #endif
@@ -214,6 +315,8 @@ public:
     const char* text() const { return output.c_str(); }
 
     void activity(Activity* banks) const { kernel.activity(banks); }
+
+    void progress(uint64_t* words) const { kernel.progress(words); }
 };
 
 }  // namespace
@@ -245,4 +348,8 @@ EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint
     return s->run(arrays, scalars, results, max_cycles);
 }
 EXPORT void simulation_activity(const Simulation* s, Activity* banks) { s->activity(banks); }
+EXPORT void simulation_progress(const Simulation* s, uint64_t* words) { s->progress(words); }
+EXPORT void simulation_stall(Simulation* s, uint64_t seed, uint64_t percent) {
+    s->stall(seed, percent);
+}
 EXPORT const char* simulation_text(const Simulation* s) { return s->text(); }

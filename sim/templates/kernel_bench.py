@@ -9,6 +9,7 @@ work is in cycles 1 to ``cycles``; done is 1 in the cycle after, and all results
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,97 @@ class Array:
                 self.banks[bank].words[address] = value
 
 
+class Stream:
+    """The outside of an array that is an AXI4-Stream: gives the words of arrays, or takes them.
+
+    Attributes:
+        percent: in so many percent of cycles it waits although it need not; 0 at first.
+        words: what came from the kernel since the last reset.
+    """
+
+    def __init__(self, dut: HierarchyObject, name: str, description: Mapping[str, Any]) -> None:
+        self.name = name
+        self.percent = 0
+        self.reads = description["direction"] == "in"
+        self.words: list[int] = []
+        self._count: int = description["words"]
+        self._width: int = description["width"]
+        self._elements: int = description["elements"]
+        self._queue: list[int] = []
+        self._expected: list[int | None] = []
+        self._random = random.Random(name)
+        self._clk = dut.clk
+        self._data, self._valid, self._ready = (
+            getattr(dut, f"{name}_t{part}") for part in ("data", "valid", "ready")
+        )
+        self._last = None if self.reads else getattr(dut, f"{name}_tlast")
+
+    def give(self, elements: list[int]) -> None:
+        """Append the words of an array to what the kernel is given."""
+        self._queue += self._packed(elements)
+
+    def expect(self, elements: list[int] | None) -> None:
+        """Append what the kernel is to put; None is an array of whatever values."""
+        self._expected += [None] * self._count if elements is None else self._packed(elements)
+
+    def _packed(self, elements: list[int]) -> list[int]:
+        bits, count = self._width // self._elements, self._elements
+        groups = (elements[k : k + count] for k in range(0, len(elements), count))
+        return [sum(x << (bits * n) for n, x in enumerate(group)) for group in groups]
+
+    def clear(self) -> None:
+        """Forget all words, given and taken."""
+        self._queue, self._expected, self.words = [], [], []
+        (self._valid if self.reads else self._ready).value = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything expected has come."""
+        return len(self.words) >= len(self._expected)
+
+    def check(self) -> None:
+        """Compare what came with what was expected."""
+        assert len(self.words) == len(self._expected), f"{self.name}: {len(self.words)} words"
+        for found, expected in zip(self.words, self._expected, strict=True):
+            assert expected in (None, found), f"{self.name}: {self.words} not {self._expected}"
+
+    def _goes(self) -> bool:
+        return self._random.randrange(100) >= self.percent
+
+    async def serve(self) -> None:
+        """Be the other side for ever; start this as a task."""
+        self.clear()
+        while True:
+            await FallingEdge(self._clk)
+            await ReadOnly()
+            valid, ready = number(self._valid), number(self._ready)
+            word, last = number(self._data) if valid and ready else 0, number(self._last)
+            await RisingEdge(self._clk)
+            if self.reads:
+                if valid and ready and self._queue:
+                    self._queue.pop(0)
+                    valid = 0
+                self._offer(valid == 1)
+            else:
+                if valid and ready:
+                    self.words.append(word % (1 << self._width))
+                    assert last == (len(self.words) % self._count == 0), f"{self.name}_tlast"
+                self._ready.value = int(self._goes())
+
+    def _offer(self, is_on_offer: bool) -> None:
+        """Drive the next word; one that is on offer stays until it is taken."""
+        valid = bool(self._queue) and (is_on_offer or self._goes())
+        self._valid.value = int(valid)
+        if valid:
+            self._data.value = self._queue[0]
+
+
 class Kernel:
     """A kernel under test: ``dut`` and the description of its ports.
 
     Attributes:
-        arrays: array arguments and results by name.
+        arrays: array arguments and results by name, those that are memories.
+        streams: those that are streams.
         cases: inputs, expected outputs and expected cycles, from the description.
     """
 
@@ -106,6 +193,7 @@ class Kernel:
         self.dut = dut
         self.cases: list[dict[str, Any]] = data["cases"]
         self.arrays = {name: Array(dut, a) for name, a in data["arrays"].items()}
+        self.streams = {name: Stream(dut, name, s) for name, s in data["streams"].items()}
         self._scalars: list[str] = data["scalars"]
         self._results: list[str] = data["results"]
         self._stateful: bool = data["stateful"]
@@ -120,6 +208,8 @@ class Kernel:
         for array in self.arrays.values():
             for memory in array.banks:
                 cocotb.start_soon(memory.serve())
+        for stream in self.streams.values():
+            cocotb.start_soon(stream.serve())
         await self.cycle()
         await self.reset()
 
@@ -130,7 +220,11 @@ class Kernel:
     async def reset(self) -> None:
         """Apply the reset for one cycle; returns in the first cycle after it with ready."""
         self.dut.rst.value = 1
+        for stream in self.streams.values():
+            stream.clear()
         await self.cycle()
+        for stream in self.streams.values():
+            stream.clear()
         self.dut.rst.value = 0
         while self.dut.ready.value == 0:  # state comes back word by word
             await self.cycle()
@@ -146,8 +240,21 @@ class Kernel:
         for name, array in self.arrays.items():
             array.values = inputs.get(name, [1] * len(array.places))
 
-    async def start(self, inputs: Mapping[str, Value]) -> None:
-        """Load the arguments and start a run; returns in its cycle 1."""
+    async def load_streams(self, inputs: Mapping[str, Any]) -> None:
+        """Queue the arguments that are streams; a cycle later their first words are on offer."""
+        sources = [(name, s) for name, s in self.streams.items() if s.reads]
+        for name, stream in sources:
+            stream.give(inputs[name])
+        if sources:
+            await self.cycle()
+
+    async def start(self, inputs: Mapping[str, Value], *, streams: bool = True) -> None:
+        """Load the arguments and start a run; returns in its cycle 1.
+
+        Without ``streams`` their words were queued before.
+        """
+        if streams:
+            await self.load_streams(inputs)
         assert self.dut.ready.value == 1
         self.load_arrays(inputs)
         self.load_scalars(inputs)
@@ -173,15 +280,37 @@ class Kernel:
         """Compare outputs, and the run's length where it is known, with what a case expects.
 
         A case expects that state is as after a reset: later runs of a kernel with state may have
-        other outputs.
+        other outputs.  Streams are compared by :meth:`finish`: their last words come later.
         """
         found = self.outputs()
         if self._fresh or not self._stateful:
             for name, expected in case["outputs"].items():
+                if name in self.streams:
+                    self.streams[name].expect(expected)
+                    continue
                 assert found[name] == expected, f"{name}: {found[name]} instead of {expected}"
+        else:
+            for stream in self.streams.values():
+                if not stream.reads:
+                    stream.expect(None)
         self._fresh = False
         if cycles is not None and case["cycles"] is not None:
             assert cycles == case["cycles"]
+
+    async def finish(self, limit: int = 10_000) -> None:
+        """Wait for the words of streams that are expected, and compare them."""
+        outputs = [s for s in self.streams.values() if not s.reads]
+        for _ in range(limit):
+            if all(stream.complete for stream in outputs):
+                break
+            await self.cycle()
+        for stream in outputs:
+            stream.check()
+
+    def stall(self, percent: int) -> None:
+        """Let streams wait at random in so many percent of cycles."""
+        for stream in self.streams.values():
+            stream.percent = percent
 
     @property
     def writes(self) -> int:

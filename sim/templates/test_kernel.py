@@ -34,6 +34,7 @@ async def single_runs(dut: HierarchyObject) -> None:
         await kernel.cycle()
         assert dut.done.value == 0
         assert dut.ready.value == 1
+    await kernel.finish()
 
 
 @cocotb.test()
@@ -41,7 +42,9 @@ async def back_to_back(dut: HierarchyObject) -> None:
     """The next start comes in a run's last cycle, so that no cycle is lost between runs."""
     kernel = await powered_up(dut)
     cases = (kernel.cases * 3)[:3]
-    await kernel.start(cases[0]["inputs"])
+    for case in cases:
+        await kernel.load_streams(case["inputs"])
+    await kernel.start(cases[0]["inputs"], streams=False)
     for now, following in zip(cases, [*cases[1:], None], strict=True):
         cycles = 1
         while dut.ready.value == 0:
@@ -56,6 +59,7 @@ async def back_to_back(dut: HierarchyObject) -> None:
         dut.start.value = 0
         if following:  # its cycle 1 is the cycle with done: its arrays must be in place now
             kernel.load_arrays(following["inputs"])
+    await kernel.finish()
 
 
 @cocotb.test()
@@ -63,7 +67,9 @@ async def start_held_high(dut: HierarchyObject) -> None:
     """With start always 1, runs follow each other; each is complete and none is lost."""
     kernel = await powered_up(dut)
     case = kernel.cases[0]
-    await kernel.start(case["inputs"])
+    for _ in range(4):
+        await kernel.load_streams(case["inputs"])
+    await kernel.start(case["inputs"], streams=False)
     dut.start.value = 1
     for _ in range(3):
         kernel.check(case, cycles=await kernel.until_done())
@@ -73,6 +79,7 @@ async def start_held_high(dut: HierarchyObject) -> None:
     await kernel.cycle()
     assert dut.done.value == 0
     assert dut.ready.value == 1
+    await kernel.finish()
 
 
 @cocotb.test()
@@ -95,6 +102,7 @@ async def reset_in_mid_run(dut: HierarchyObject) -> None:
         assert kernel.writes == writes
         await kernel.start(case["inputs"])
         kernel.check(case, cycles=await kernel.until_done())
+    await kernel.finish()
 
 
 def test_KERNEL_NAME(monkeypatch: pytest.MonkeyPatch) -> None:
