@@ -20,8 +20,9 @@ from allo_rtl.boards.catalog import board as find_board
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.pll import find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
+from allo_rtl.boards.scripts import after_read
 from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_report, run_commands
-from allo_rtl.boards.top import IGNORE_COLLISIONS, Top
+from allo_rtl.boards.top import Top
 from allo_rtl.boards.uart import divisor
 from allo_rtl.errors import ToolError
 from allo_rtl.rtl.interface import KernelInterface
@@ -158,7 +159,7 @@ def _plan(platform: Any, board: Board, chip: _Chip, clock_mhz: float) -> Any:  #
     paths = f" --sdf {SDF}" if board.database else ""
     options = {
         "nextpnr_opts": f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}{paths}",
-        "script_after_read": IGNORE_COLLISIONS,
+        "script_after_read": after_read(board.family),
     }
     return platform.prepare(chip, "top", **options, **dict(board.options))
 

@@ -11,6 +11,7 @@ import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockDomain, DomainRenamer, Module, Signal
@@ -19,12 +20,18 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from allo_rtl.boards.pll import Family
+from allo_rtl.boards.scripts import after_read
 from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax, run_commands
-from allo_rtl.boards.top import IGNORE_COLLISIONS, Bank
+from allo_rtl.boards.top import Bank
 from allo_rtl.errors import BuildError
-from allo_rtl.rtl.interface import ArrayPort, ArrayStream, BankPort
-from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.rtl.interface import ArrayPort, ArrayStream, BankPort, KernelInterface
 from allo_rtl.target import device as find_device
+
+
+class Ported(Protocol):
+    """An Amaranth component with the ports of a kernel, as ``rtl.component``."""
+
+    interface: KernelInterface
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ _COUNTS: dict[Family, dict[str, tuple[str, float]]] = {
 
 
 def synthesise(
-    component: KernelComponent, device: str, *, clock_mhz: float, seeds: int = 1
+    component: Ported, device: str, *, clock_mhz: float, seeds: int = 1
 ) -> Synthesis:
     """Place and route a kernel by itself.
 
@@ -158,9 +165,9 @@ def _map(flow: _Flow, folder: Path) -> tuple[int, int, int, int]:
         "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in flow.pins.items())
     )
     pads = " -noiopads" if flow.family == "gowin" else ""
+    read = f"read_rtlil top.il; {after_read(flow.family)}"
     script = (
-        f"read_rtlil top.il; {IGNORE_COLLISIONS}; {flow.synth} -top top -json net.json; "
-        f"design -reset; read_rtlil top.il; {IGNORE_COLLISIONS}; "
+        f"{read}; {flow.synth} -top top -json net.json; design -reset; {read}; "
         f"{flow.synth}{pads} -top top.kernel; tee -q -o stat.json stat -json"
     )
     run_commands([["yosys", "-q", "-p", script]], folder, what="the kernel", family=flow.family)
@@ -198,7 +205,7 @@ class _Bench(wiring.Component):
     path outside the kernel is longer than one look-up table.
     """
 
-    def __init__(self, kernel: KernelComponent) -> None:
+    def __init__(self, kernel: Ported) -> None:
         super().__init__({"clk": In(1), "data_in": In(1), "data_out": Out(1)})
         self._kernel = kernel
         signals = kernel.interface.signals().values()

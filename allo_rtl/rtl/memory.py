@@ -9,7 +9,6 @@ has read stays until its next read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
@@ -20,6 +19,7 @@ from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.arbiter import round_robin
 from allo_rtl.rtl.streams import FREE
+from allo_rtl.rtl.trees import any_of, balanced
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class _Port:
 
     def wants(self, *users: object) -> Value:
         """Whether any of some users asks for the port in this cycle."""
-        mine = (c.want for c in self.claims if c.user in users and c.want is not None)
-        return reduce(or_, mine, Const(0, 1))
+        return any_of(c.want for c in self.claims if c.user in users and c.want is not None)
 
     @property
     def processes(self) -> list[object]:
@@ -56,13 +55,13 @@ class _Port:
 
     def enable(self) -> Value:
         """Whether any request is made in this cycle."""
-        return reduce(or_, (c for c, _, _ in self.requests), Const(0, 1))
+        return any_of(c for c, _, _ in self.requests)
 
     def choose(self, part: int) -> Value:
         """The address (1) or data (2) of the request that is made."""
         if len(self.requests) == 1:
             return self.requests[0][part]
-        return reduce(or_, (Mux(r[0], r[part], 0) for r in self.requests), Const(0, 1))
+        return balanced(or_, [Mux(r[0], r[part], 0) for r in self.requests])
 
 
 @dataclass(frozen=True)
@@ -251,7 +250,7 @@ class Memories:
                 m.d.comb += word.eq(answer)
                 continue
             pairs = zip(port.requests, port.claims, strict=True)
-            mine = reduce(or_, (r[0] for r, c in pairs if c.user is process))
+            mine = any_of(r[0] for r, c in pairs if c.user is process)
             fresh = Signal(name=f"{word.name}_fresh")
             kept = Signal(len(word), name=f"{word.name}_kept", reset_less=True)
             m.d.comb += word.eq(Mux(fresh, answer, kept))
@@ -295,8 +294,8 @@ class Memories:
         name = request.name.removesuffix("req")
         past, done = Signal(name=f"{name}past"), Signal(name=f"{name}done")
         own = [c.want for c in port.claims if c.grant is None and c.want is not None]
-        want, now = reduce(or_, own, Const(0, 1)), granted & self._settled
-        called = reduce(or_, (c.want for c in port.claims if c.grant is not None), Const(0, 1))
+        want, now = any_of(own), granted & self._settled
+        called = any_of(c.want for c in port.claims if c.grant is not None and c.want is not None)
         m.d.comb += [request.eq((want & self._settled & ~past) | called)]
         m.d.comb += done.eq(~want | past | now)
         if own:

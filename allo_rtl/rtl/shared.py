@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
 from allo_rtl.hls.node import FloatSpec, Node
 from allo_rtl.hls.sharing import SharedUnit
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.rtl.float_nodes import float_unit
+from allo_rtl.rtl.trees import balanced
 from allo_rtl.rtl.units import Namer, multiply, shape_of
 
 
@@ -92,4 +92,4 @@ def _choice(
         return requests[0][1][part]
     # Each in the same shape: an OR of numbers of unlike signedness would extend them.
     parts = [Mux(condition, given[part], 0)[: len(like)] for condition, given in requests]
-    return reduce(or_, parts, Const(0, len(like)))
+    return balanced(or_, parts)

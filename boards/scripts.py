@@ -1,0 +1,33 @@
+"""What Yosys does with a design of ours between reading it and its family's synthesis script."""
+
+from __future__ import annotations
+
+from allo_rtl.boards.pll import Family
+
+IGNORE_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
+"""What a read gives for a word that the same cycle writes may be anything.
+
+Amaranth asks for the old word, which costs some 70 flip-flops and 40 LUTs for each 32-bit bank
+where block RAMs do not order the two.  No kernel depends on it (see allo_rtl.rtl.interface), and
+the link uses the memories only between runs.
+"""
+
+_ARITHMETIC = "t:$mul t:$add t:$sub t:$mux"
+_KEEP_BETWEEN = (
+    "proc; flatten; opt_clean; "
+    f"select -set arith {_ARITHMETIC}; select -set ff t:$*ff*; "
+    "select -set made @arith %co:+[Y] %co:+[D] @ff %i %co:+[Q] w:* %i; "
+    "select -set used @arith %ci:+[A,B] w:* %i; "
+    "setattr -set keep 1 @made @used %i; select -clear"
+)
+"""Registers between two arithmetic operations stay outside of multiplier blocks.
+
+Yosys (0.70) puts a register both into the block that makes its value, as output register, and
+into the block that uses it, as input register; the first then has it no more, and the second one's
+input is left unconnected: a netlist that computes something else.  Kept ones go into neither.
+"""
+
+
+def after_read(family: Family) -> str:
+    """The commands, separated by semicolons, for a family."""
+    return f"{IGNORE_COLLISIONS}; {_KEEP_BETWEEN}" if family == "ice40" else IGNORE_COLLISIONS
