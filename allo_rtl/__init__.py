@@ -17,6 +17,7 @@ _root = Path(__file__).resolve().parent.parent
 if (_root / "pyproject.toml").exists() and str(_root) not in __path__:
     __path__.append(str(_root))
 
+from allo_rtl.advice import Advice, advise
 from allo_rtl.customize import customize, invoke_mlir_parser
 from allo_rtl.errors import AlloError
 from allo_rtl.frontend.dsl import (
@@ -63,6 +64,7 @@ from allo_rtl.sim.cpu import LLVMModule
 from allo_rtl.verify import Verdict, verify
 
 __all__ = [
+    "Advice",
     "AlloError",
     "LLVMModule",
     "Memory",
@@ -71,6 +73,7 @@ __all__ = [
     "Verdict",
     "abs",
     "add",
+    "advise",
     "bmm",
     "concat",
     "conv2d",

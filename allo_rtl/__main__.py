@@ -36,7 +36,8 @@ from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.fuzz import run_in_amaranth
 
 if TYPE_CHECKING:
-    from allo_rtl.boards.bitstream import Bitstream
+    from allo_rtl.advice import advise
+from allo_rtl.boards.bitstream import Bitstream
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -95,10 +96,14 @@ def report(
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the pipelines to this file.")] = None,
+    advice: Annotated[
+        bool, typer.Option("--advice", help="Look for changes that make loops faster.")
+    ] = False,
 ) -> None:
     """Print what the kernel costs, loop by loop, and why."""
     with reported_errors():
-        rtl = load(spec).build(target="rtl", device=device, clock_mhz=clock_mhz)
+        schedule = load(spec)
+        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz)
         found = rtl.report()
         if json:
             typer.echo(render_json(found), nl=False)
@@ -108,6 +113,8 @@ def report(
             svg.parent.mkdir(parents=True, exist_ok=True)
             svg.write_text(render_svg_report(found))
             typer.echo(svg, err=json)
+        for one in advise(schedule, device, clock_mhz) if advice else ():
+            typer.echo(one, err=json)
 
 
 @app.command()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from allo_rtl.hls.banking import in_two_banks
 from allo_rtl.hls.node import Node
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Load, Store
-from allo_rtl.ir.types import Partition
 
 
 def apart(a: Node, b: Node) -> bool:
@@ -33,12 +33,7 @@ def _in_two(layout: Layout, dim: int, gap: AffineExpr) -> bool:
     part = parts[dim] if parts else None
     if part is None or not gap.is_constant:
         return False
-    match part.kind:
-        case Partition.Cyclic:
-            return gap.const % layout.bank_counts[dim] != 0
-        case Partition.Block:
-            return abs(gap.const) >= layout.bank_shape[dim]
-    return gap.const != 0
+    return in_two_banks(layout.type, dim, part.kind, gap.const)
 
 
 def never_apart(nodes: Sequence[Node]) -> list[Node]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.history import StepReport
@@ -154,6 +155,12 @@ class ScheduleState:
         if not self._steps:
             raise ScheduleError("there is nothing to undo")
         self.module = self._steps.pop().before
+
+    def copy(self) -> Self:
+        """A schedule of its own with the same module and history."""
+        other = copy(self)
+        other._steps = list(self._steps)
+        return other
 
     def _find(self, axis: Axis) -> Place:
         return find_loop(self.module, axis, [s.replaced for s in self._steps if s.replaced])

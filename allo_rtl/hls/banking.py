@@ -1,0 +1,124 @@
+"""Partitions of an array with which the accesses of an iteration never meet in a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import prod
+
+from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.types import ArrayType, DimPartition, Partition
+
+MAX_BANKS = 64
+"""Partitions into more banks are not looked for."""
+
+type Subscripts = tuple[AffineExpr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The partition of one dimension: ``dim`` counts from 1, ``factor`` is its number of banks."""
+
+    dim: int
+    kind: Partition
+    factor: int
+
+    @property
+    def cost(self) -> float:
+        """Banks, counted half as much again where addresses have to be divided by the factor."""
+        divides = self.kind is not Partition.Complete and self.factor & (self.factor - 1)
+        return self.factor * (1.5 if divides else 1.0)
+
+
+def separating_cuts(
+    type: ArrayType, groups: Sequence[Sequence[Subscripts]]
+) -> list[tuple[Cut, ...]]:
+    """Partitions of one or two dimensions that keep the accesses of each group apart.
+
+    Args:
+        type: the array's type; dimensions that are partitioned already stay as they are.
+        groups: the subscripts of accesses that are to share a cycle: the reads of an iteration,
+            and its writes.
+
+    Returns:
+        The cheapest first; none when subscripts differ by amounts that are not constant.
+    """
+    pairs = [
+        gaps
+        for group in groups
+        for a, b in combinations(dict.fromkeys(group), 2)
+        if not _apart_already(type, gaps := _gaps(a, b))
+    ]
+    everything = (1 << len(pairs)) - 1
+    masks = ((cut, _separated(type, cut, pairs)) for cut in _cuts(type))
+    useful = [(cut, mask) for cut, mask in masks if mask]
+    single = [(cut,) for cut, mask in useful if mask == everything]
+    double = [
+        (a, b)
+        for (a, first), (b, second) in combinations(useful, 2)
+        if a.dim != b.dim and first | second == everything and a.factor * b.factor <= MAX_BANKS
+        and everything not in (first, second)
+    ]
+    return sorted([*single, *double], key=_cost)
+
+
+def _cost(cuts: tuple[Cut, ...]) -> tuple[float, int, int, int]:
+    first = cuts[0]
+    return prod(c.cost for c in cuts), len(cuts), -first.dim, list(Partition).index(first.kind)
+
+
+def _cuts(type: ArrayType) -> Iterator[Cut]:
+    """The ways to partition a dimension that is not partitioned."""
+    for dim, extent in enumerate(type.shape):
+        if type.partition and type.partition[dim]:
+            continue
+        for factor in range(2, min(extent - 1, MAX_BANKS) + 1):
+            yield Cut(dim + 1, Partition.Cyclic, factor)
+            yield Cut(dim + 1, Partition.Block, factor)
+        if 2 <= extent <= MAX_BANKS:
+            yield Cut(dim + 1, Partition.Complete, extent)
+
+
+def _gaps(a: Subscripts, b: Subscripts) -> tuple[int | None, ...]:
+    """How far two accesses are apart in each dimension; None where that varies."""
+    differences = (x - y for x, y in zip(a, b, strict=True))
+    return tuple(d.const if d.is_constant else None for d in differences)
+
+
+def _apart_already(type: ArrayType, gaps: Sequence[int | None]) -> bool:
+    return any(
+        in_two_banks(type, dim, part.kind, gap)
+        for dim, (part, gap) in enumerate(zip(type.partition, gaps, strict=False))
+        if part is not None
+    )
+
+
+def _separated(type: ArrayType, cut: Cut, pairs: Sequence[Sequence[int | None]]) -> int:
+    """The pairs that a partition keeps apart, one bit each."""
+    parts = list(type.partition or [None] * type.rank)
+    parts[cut.dim - 1] = DimPartition(cut.kind, cut.factor)
+    cut_type = ArrayType(type.element, type.shape, tuple(parts))
+    return sum(
+        1 << k
+        for k, gaps in enumerate(pairs)
+        if in_two_banks(cut_type, cut.dim - 1, cut.kind, gaps[cut.dim - 1])
+    )
+
+
+def in_two_banks(type: ArrayType, dim: int, kind: Partition, gap: int | None) -> bool:
+    """Whether subscripts of a partitioned dimension that are ``gap`` apart lie in two banks.
+
+    So they do where the gap is no multiple of a cyclic factor, is not 0 (complete), or is a block
+    or more.
+    """
+    if gap is None:
+        return False
+    layout = Layout(type)
+    match kind:
+        case Partition.Cyclic:
+            return gap % layout.bank_counts[dim] != 0
+        case Partition.Block:
+            return abs(gap) >= layout.bank_shape[dim]
+    return gap != 0

@@ -1,0 +1,204 @@
+"""What the advice says is what happens: every edit is pasted, and the loop is as fast as told."""
+
+import pytest
+from agreement import check
+
+import allo_rtl as allo
+from allo_rtl.ir.types import Partition, float32, index, int8, int32, uint6
+
+# Ports.
+
+
+def window(A: int32[34], B: int32[32]):
+    for i in range(32):
+        B[i] = A[i] + A[i + 1] * 2 + A[i + 2]
+
+
+def strided(A: int32[32], B: int32[8]):
+    for i in range(8):
+        B[i] = A[4 * i] + A[4 * i + 1] + A[4 * i + 2] + A[4 * i + 3]
+
+
+def halves(A: int32[32], B: int32[16]):
+    for i in range(16):
+        B[i] = A[i] - A[i + 16]
+
+
+def block(A: int32[8, 17], B: int32[4, 16]):
+    for i in range(4):
+        for j in range(16):
+            B[i, j] = A[i, j] + A[i, j + 1] + A[i + 1, j] + A[i + 1, j + 1]
+
+
+def unrolled(A: int8[16, 16], x: int8[16], y: int32[16]):
+    for j in range(16):
+        for i in range(16):
+            y[i] += A[i, j] * x[j]
+
+
+def scattered(A: int32[16], B: int32[33]):
+    for i in range(16):
+        B[2 * i] = A[i]
+        B[2 * i + 1] = A[i] + 1
+
+
+def both(A: int32[33], B: int32[33], C: int32[32]):
+    for i in range(32):
+        C[i] = A[i] * B[i + 1] + A[i + 1] * B[i]
+
+
+def on_chip(A: int32[32], C: int32[32]):
+    T: int32[34] = 0
+    for i in range(32):
+        T[i] = A[i] * 3
+    for j in range(32):
+        C[j] = T[j] + T[j + 1] + T[j + 2]
+
+
+# Recurrences.
+
+
+def rows(A: float32[8, 8], x: float32[8], y: float32[8]):
+    for i in range(8):
+        for j in range(8):
+            y[i] += A[i, j] * x[j]
+
+
+def product(A: float32[4, 4], B: float32[4, 4], C: float32[4, 4]):
+    for i in range(4):
+        for j in range(4):
+            for k in range(4):
+                C[i, j] += A[i, k] * B[k, j]
+
+
+def chained(A: int32[32]) -> int32:
+    s: int32 = 0
+    for i in range(32):
+        s = ((s ^ A[i]) * 5 + 7) ^ (s >> 3)
+    return s
+
+
+def histogram(at: uint6[64], bins: float32[64]):
+    for i in range(64):
+        bins[at[i]] += 0.5
+
+
+# Not pipelined.
+
+
+def plain(A: int32[32], B: int32[32]):
+    for i in range(32):
+        B[i] = A[i] * 3
+
+
+def windowed():
+    s = allo.customize(window)
+    s.pipeline("i")
+    return s
+
+
+def lanes():
+    s = allo.customize(unrolled)
+    s.unroll("i", 4)
+    s.pipeline("i")
+    return s
+
+
+def pipelined(kernel, loop):
+    s = allo.customize(kernel)
+    s.pipeline(loop)
+    return s
+
+
+CORPUS = {
+    "window": (windowed, 100),
+    "strided": (lambda: pipelined(strided, "i"), 50),
+    "halves": (lambda: pipelined(halves, "i"), 50),
+    "block": (lambda: pipelined(block, "j"), 50),
+    "lanes": (lanes, 50),
+    "scattered": (lambda: pipelined(scattered, "i"), 50),
+    "both": (lambda: pipelined(both, "i"), 50),
+    "on_chip": (lambda: pipelined(on_chip, "j"), 50),
+    "rows": (lambda: pipelined(rows, "j"), 100),
+    "product": (lambda: pipelined(product, "k"), 100),
+    "chained": (lambda: pipelined(chained, "i"), 120),
+    "histogram": (lambda: pipelined(histogram, "i"), 100),
+    "plain": (lambda: allo.customize(plain), 50),
+}
+
+
+def pasted(advice, s, clock):
+    """What the text of an advice makes of a schedule: the schedule and the clock."""
+    text = advice.edit
+    if text.startswith("in place of "):
+        old, _, text = text.removeprefix("in place of s.").partition(": ")
+        assert old == str(s.history()[-1]), "these schedules end with the step replaced"
+        s.undo()
+    if text.startswith("s.build("):
+        return s, float(text.partition("clock_mhz=")[2].rstrip(")"))
+    exec(text, {"s": s, "Partition": Partition})
+    return s, clock
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_every_advice_delivers(name):
+    make, clock = CORPUS[name]
+    advices = allo.advise(make(), "ecp5-85", clock)
+    assert advices, "each of these loops can be faster"
+    for advice in advices:
+        before = make().build(target="rtl", device="ecp5-85", clock_mhz=clock)
+        s, rate = pasted(advice, make(), clock)
+        after = s.build(target="rtl", device="ecp5-85", clock_mhz=rate)
+        assert (before.predicted_cycles, after.predicted_cycles) == advice.latency
+        intervals = [x.ii for x in after.report().loops]
+        assert advice.interval[1] in intervals
+        assert advice.interval[0] is None or advice.interval[1] < advice.interval[0]
+        assert advice.clock_mhz == (clock, rate)
+        assert after.predicted_cycles / rate < before.predicted_cycles / clock
+
+
+@pytest.mark.parametrize("name", ["block", "scattered", "product"])
+def test_advised_schedules_compute_the_same(name):
+    make, clock = CORPUS[name]
+    [advice] = allo.advise(make(), "ecp5-85", clock)
+    s, rate = pasted(advice, make(), clock)
+    check(
+        s, original=make().module, seeds=(0,), simulator="pysim", device="ecp5-85", clock_mhz=rate
+    )
+
+
+def test_the_schedule_itself_stays_as_it_is():
+    s = windowed()
+    module, history = s.module, s.history()
+    allo.advise(s)
+    assert (s.module, s.history()) == (module, history)
+
+
+def test_there_is_no_advice_for_what_is_fast_or_was_asked_for():
+    s = windowed()
+    s.partition(s.A, Partition.Cyclic, dim=1, factor=3)
+    assert allo.advise(s) == ()
+    s = allo.customize(window)
+    s.pipeline("i", initiation_interval=3)
+    assert allo.advise(s) == ()
+
+
+def test_changes_that_do_not_deliver_are_not_told():
+    """Three words anywhere: no partition keeps them apart, and no order of one loop helps."""
+
+    def anywhere(A: int32[16], at: index[16], B: int32[16]):
+        for i in range(16):
+            B[i] = A[at[i]] + A[15 - at[i]] + A[i]
+
+    assert allo.advise(pipelined(anywhere, "i")) == ()
+
+
+def test_a_promise_says_what_has_to_be_true():
+    make, clock = CORPUS["histogram"]
+    [advice] = allo.advise(make(), "ecp5-85", clock)
+    assert advice.promise == "no two iterations of i touch the same cell of bins"
+    assert str(advice).splitlines()[1:] == [
+        "  s.assume_independent('bins', 'i')",
+        f"  II {advice.interval[0]} -> 1, {advice.latency[0]} -> {advice.latency[1]} cycles",
+        "  if no two iterations of i touch the same cell of bins",
+    ]
