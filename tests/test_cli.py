@@ -193,3 +193,18 @@ def test_board_row_takes_what_the_chip_has() -> None:
     usage = {"LUT": Usage(3, 10), "FF": Usage(2, 10), "BRAM": Usage(1, 4)}
     bits = Bitstream("b", Path("b.bit"), usage, 40.0, 27.0, Path("log"), KernelInterface("k", ()))
     assert cli.board_row(bits) == BoardRow("b", (3, 10), (2, 10), (1, 4), None, 40.0, 27.0)
+
+
+def test_report_gives_advice(tmp_path):
+    (tmp_path / "window.py").write_text(
+        "import allo_rtl as allo\n"
+        "from allo_rtl.ir.types import int32\n\n\n"
+        "def window(A: int32[9], B: int32[8]):\n"
+        "    for i in range(8):\n"
+        "        B[i] = A[i] + A[i + 1]\n\n\n"
+        "s = allo.customize(window)\n"
+        's.pipeline("i")\n'
+    )
+    result = run("report", f"{tmp_path / 'window.py'}:s", "--advice")
+    assert result.exit_code == 0, result.output
+    assert "s.partition('A', Partition.Cyclic, dim=1, factor=2)\n  II 2 -> 1" in result.output
