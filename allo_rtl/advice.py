@@ -37,6 +37,8 @@ _MOST_CUTS = 4
 _MOST_ARRAYS = 4
 """Arrays that one advice may partition."""
 
+_ROUNDING = "sums that are rounded in another order are as good"
+
 _CLOCKS = (0.9, 0.8, 0.7, 0.6, 0.5)
 """Slower clocks that are tried, as parts of the one asked for."""
 
@@ -237,6 +239,7 @@ def _candidates(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
         yield from _partitions(base, loop)
     if reason is not Reason.PORT:
         yield from _orders(base, loop)
+        yield from _partial_sums(base, loop)
         yield from _promises(base, loop)
         yield from _clocks(base, loop)
 
@@ -310,16 +313,29 @@ def _orders(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     if step is None:
         return
     nest = _nest(base, step, axis)
-    for reassociate in ({}, {"reassociate": True}):
+    for given, promise in (({}, ""), ({"reassociate": True}, _ROUNDING)):
         for other in reversed(nest):
             outer = _axis(base, loop.func, other.name)
             old = base.schedule.history()[step]
             calls = (
-                Call("reorder", (axis, outer), reassociate),
+                Call("reorder", (axis, outer), given),
                 Call("pipeline", (outer,), old.kwargs),
             )
-            promise = "another order of rounding is as good" if reassociate else ""
             yield Edit(calls, other.name, instead=step, promise=promise)
+
+
+def _partial_sums(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
+    """As many sums in turn as an iteration waits cycles for the sum of the one before."""
+    axis, step = _axis(base, loop.func, _innermost(loop)), _pipelining(base, loop)
+    if step is None or loop.ii is None:
+        return
+    old = base.schedule.history()[step]
+    for given, promise in (({}, ""), ({"reassociate": True}, _ROUNDING)):
+        calls = (
+            Call("partial_sums", (axis, loop.ii), given),
+            Call("pipeline", (f"{axis}.inner",), old.kwargs),
+        )
+        yield Edit(calls, f"{_innermost(loop)}.inner", instead=step, promise=promise)
 
 
 def _pipelining(base: _Trial, loop: LoopReport) -> int | None:

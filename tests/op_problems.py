@@ -39,6 +39,11 @@ def problems(draw, most=9, memories=True, back=True):
             operands.append(Node(Kind.CONST, Int(1), (), (1, 1), value=1))
         nodes.append(node(kind, *operands, bank=bank, order=len(nodes)))
     edges = []
+    if back and draw(st.booleans()):  # what a node made comes back in a later iteration
+        source = draw(st.sampled_from([n for n in nodes if n.kind not in (Kind.WRITE,)]))
+        nodes.append(node(Kind.CARRIED))
+        nodes.append(node(Kind.ADD, nodes[-1], nodes[1]))
+        edges.append(Edge(source, nodes[-2], 6, draw(st.integers(1, 3))))
     for _ in range(draw(st.integers(0, 3)) if back else 0):
         src, dst = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes[1:]))
         edges.append(Edge(src, dst, draw(st.integers(0, 2)), draw(st.integers(1, 3))))

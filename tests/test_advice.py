@@ -4,6 +4,7 @@ import pytest
 from agreement import check
 
 import allo_rtl as allo
+from allo_rtl.hls.certificate import Reason
 from allo_rtl.ir.types import Partition, float32, index, int8, int32, uint6
 
 # Ports.
@@ -71,6 +72,20 @@ def product(A: float32[4, 4], B: float32[4, 4], C: float32[4, 4]):
                 C[i, j] += A[i, k] * B[k, j]
 
 
+def dot(a: float32[64], b: float32[64]) -> float32:
+    s: float32 = 0.0
+    for i in range(64):
+        s += a[i] * b[i]
+    return s
+
+
+def dot_in_any_order(a: float32[64], b: float32[64]) -> float32:
+    s: float32 = 0.0
+    for i in allo.reduction(64):
+        s += a[i] * b[i]
+    return s
+
+
 def chained(A: int32[32]) -> int32:
     s: int32 = 0
     for i in range(32):
@@ -121,6 +136,8 @@ CORPUS = {
     "on_chip": (lambda: pipelined(on_chip, "j"), 50),
     "rows": (lambda: pipelined(rows, "j"), 100),
     "product": (lambda: pipelined(product, "k"), 100),
+    "dot": (lambda: pipelined(dot, "i"), 100),
+    "dot_in_any_order": (lambda: pipelined(dot_in_any_order, "i"), 100),
     "chained": (lambda: pipelined(chained, "i"), 120),
     "histogram": (lambda: pipelined(histogram, "i"), 100),
     "plain": (lambda: allo.customize(plain), 50),
@@ -202,3 +219,20 @@ def test_a_promise_says_what_has_to_be_true():
         f"  II {advice.interval[0]} -> 1, {advice.latency[0]} -> {advice.latency[1]} cycles",
         "  if no two iterations of i touch the same cell of bins",
     ]
+
+
+@pytest.mark.parametrize("name", [n for n in CORPUS if n != "plain"])
+def test_certificates_add_up(name):
+    """The steps around a recurrence take the interval; a port has an access for each cycle."""
+    make, clock = CORPUS[name]
+    report = make().build(target="rtl", device="ecp5-85", clock_mhz=clock).report()
+    [loop] = [x for x in report.loops if (x.ii or 1) > 1]
+    proof = loop.certificate
+    assert proof.bound == loop.ii
+    assert proof.text == loop.limit
+    taken, distance = sum(s.cycles for s in proof.steps), sum(s.distance for s in proof.steps)
+    if proof.reason is Reason.RECURRENCE:
+        assert -(-taken // distance) == loop.ii
+    else:
+        assert (proof.reason, taken, len(proof.steps)) == (Reason.PORT, loop.ii, loop.ii)
+    assert all(step.loc and step.loc.file == __file__ for step in proof.steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -128,7 +128,7 @@ def operation(node: Node) -> str:
         node = node.operands[0]
     if node.bank is not None:
         return f"{_DOES[node.kind]} {node.name}"
-    if node.stream is not None:
+    if node.stream is not None or node.kind is Kind.CARRIED:
         return f"{node.kind.value} {node.name}"
     return str(node.float) if node.float else node.kind.value
 
@@ -166,14 +166,20 @@ def _from_the_sink(recurrence: Recurrence) -> list[Edge]:
 def _steps(problem: Problem, edge: Edge) -> Iterator[Step]:
     """An edge's operations: that of its source, and for a chain those it runs through."""
     if not _is_chain(problem, edge):
-        yield Step(operation(edge.src), edge.src.loc, edge.delay, 0.0, edge.distance)
+        place = _place([edge.src, edge.dst])
+        yield Step(operation(edge.src), place, edge.delay, 0.0, edge.distance)
         return
     way = [n for n in chain(problem, edge) if problem.entry_ns(n) or problem.latency(n)]
     names = [operation(n) for n in way]
     ns = sum(problem.entry_ns(n) for n in way[1:])
     first = way[0] if way else edge.src
     ns += problem.exit_ns(first) if problem.latency(first) else problem.entry_ns(first)
-    yield Step(", ".join(names), edge.src.loc, edge.delay, ns, edge.distance)
+    yield Step(", ".join(names), _place([edge.src, *way]), edge.delay, ns, edge.distance)
+
+
+def _place(nodes: Iterable[Node]) -> SourceLoc | None:
+    """Where the first of some nodes that comes from the source is."""
+    return next((n.loc for n in nodes if n.loc), None)
 
 
 def _is_chain(problem: Problem, edge: Edge) -> bool:

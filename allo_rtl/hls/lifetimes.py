@@ -46,7 +46,15 @@ def _last_uses(problem: Problem, found: OpSchedule) -> dict[Node, int]:
         for operand in node.operands:
             if not problem.is_free(operand):
                 last[operand] = max(last.get(operand, 0), found.start[node])
+    for edge in _carrying(problem):
+        later = found.start[edge.dst] + edge.distance * (found.ii or 0)
+        last[edge.src] = max(last.get(edge.src, 0), later)
     return last
+
+
+def _carrying(problem: Problem) -> list[Edge]:
+    """From each node whose result later iterations use to what stands for it there."""
+    return [e for e in problem.edges if e.dst.kind is Kind.CARRIED]
 
 
 def shorten(problem: Problem, found: OpSchedule) -> OpSchedule:
@@ -119,11 +127,7 @@ class _Model:
     def _lifetimes(self, last: int) -> list[int]:
         """Add the last uses; gives each time's weight in the sum to be minimized."""
         weight = [0] * (len(self.nodes) + 1)
-        users: dict[Node, list[Node]] = {}
-        for node in self.nodes:
-            for operand in dict.fromkeys(node.operands):
-                if operand in self.at:
-                    users.setdefault(operand, []).append(node)
+        users = self._users()
         for node, k in self.at.items():
             if node not in users and node not in self.problem.outputs:
                 continue
@@ -131,12 +135,24 @@ class _Model:
             weight.append(bits)
             weight[k] -= bits
             self.arcs.add(k, end, self.problem.latency(node))
-            for user in users.get(node, ()):
-                self.arcs.add(self.at[user], end, 0)
+            for user, later in users.get(node, ()):
+                self.arcs.add(self.at[user], end, later)
             if node in self.problem.outputs:
                 self.arcs.add(0, end, last)
         weight[0] = -sum(weight[1:])
         return weight
+
+    def _users(self) -> dict[Node, list[tuple[Node, int]]]:
+        """Who uses a node's result, and how many cycles after the user's start."""
+        users: dict[Node, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for operand in dict.fromkeys(node.operands):
+                if operand in self.at:
+                    users.setdefault(operand, []).append((node, 0))
+        for edge in _carrying(self.problem):
+            later = edge.distance * (self.found.ii or 0)
+            users.setdefault(edge.src, []).append((edge.dst, later))
+        return users
 
 
 def _fixed(problem: Problem, found: OpSchedule) -> set[Node]:
