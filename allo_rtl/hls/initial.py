@@ -1,15 +1,17 @@
 """The zeroes a fresh array starts with, without spending cycles on them.
 
 A RAM keeps what the last run left.  Where the first loop nest that uses an array writes every
-cell before any load reads it, nothing need be done.  Where some loads come before the first store
-to their cell exactly in the iterations in which some counters are at their lower bounds (as in
-an accumulation), those loads are given zero in these iterations.  Only what is left is cleared.
+cell before any load reads it, or operations one after the other do, nothing need be done.  Where
+some loads come before the first store to their cell exactly in the iterations in which some
+counters are at their lower bounds (as in an accumulation), those loads are given zero in these
+iterations.  Only what is left is cleared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from math import gcd, prod
 
 import islpy as isl
@@ -31,6 +33,7 @@ from allo_rtl.ir.ops import (
     Op,
     Predicate,
     Select,
+    Store,
     Value,
     While,
 )
@@ -61,6 +64,8 @@ def _settle(block: Block, arrays: set[Value], dirty: set[Value]) -> Block:
         first = next((k for k in range(at + 1, len(ops)) if _uses(ops[k], op.result)), None)
         if first is None:
             continue
+        if _written_in_line(ops[first:], op.result):
+            continue
         user = ops[first]
         settled = _settle_nest(user, op.result) if isinstance(user, For) else None
         if settled is None:
@@ -80,6 +85,26 @@ def _descend(op: Op, arrays: set[Value], dirty: set[Value]) -> Op:
         before, body = (_settle(b, arrays, dirty) for b in (op.before, op.body))
         return replace(op, before=before, body=body)
     return op
+
+
+def _written_in_line(ops: Sequence[Op], array: Value) -> bool:
+    """Whether operations one after the other store every cell before they use it otherwise."""
+    if sum(isinstance(op, Store) and op.array is array for op in ops) < array.array.size:
+        return False
+    missing = set(product(*map(range, array.array.shape)))
+    for op in ops:
+        if not missing:
+            return True
+        if not _uses(op, array):
+            continue
+        if not isinstance(op, Load | Store) or not all(e.is_constant for e in op.index):
+            return False
+        cell = tuple(e.const for e in op.index)
+        if isinstance(op, Store):
+            missing.discard(cell)
+        elif cell in missing:
+            return False
+    return True
 
 
 def _uses(op: Op, array: Value) -> bool:

@@ -7,11 +7,23 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError, SourceLoc
 from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, conflict, states
-from allo_rtl.ir.ops import Apply, Block, Call, For, Load, Module, Op, Print, Value
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Block,
+    Call,
+    For,
+    Load,
+    Module,
+    Op,
+    Print,
+    Store,
+    Value,
+)
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.schedule import independent
-from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.buffers import Aliases, aliases
 from allo_rtl.schedule.loops import Place
 from allo_rtl.schedule.private import private_arrays
 from allo_rtl.schedule.reductions import INEXACT, reductions
@@ -56,14 +68,8 @@ def find_violation(
             loc=loops[0].loc,
             notes=[("printed here", line.loc)] if line.loc else (),
         )
-    func, band = place.func, place.nest[0]
-    known = aliases(module, func)
-    found = [known.access(a) for a in accesses((band,), module, numbers_outside(func.body, band))]
-    kept = {*states(module), *(known.root(v) for v in (*func.args, *func.returned))}
-    if any(a.array not in kept for a in found):
-        kept |= {known.root(v) for v in _read(_around(func.body, band))}
-    private = private_arrays(found, loops, kept)
-    one = replace(func, body=(band,))
+    known, found, private = _privacy(module, place, loops)
+    one = replace(place.func, body=(place.nest[0],))
     sums = reductions(one, known.root, known.apart) if any_order_sums else {}
     inner = loops[-1].iv
     inside = [
@@ -80,6 +86,35 @@ def find_violation(
         if (hit := conflict(source, sink, loops, order)) is not None:
             return Violation(source, sink, hit, tuple(loops), kind or "")
     return None
+
+
+def _privacy(
+    module: Module, place: Place, loops: Sequence[For]
+) -> tuple[Aliases, list[Access], frozenset[Value]]:
+    """The accesses of a band, and the arrays that carry nothing between iterations of loops."""
+    func, band = place.func, place.nest[0]
+    known = aliases(module, func)
+    found = [known.access(a) for a in accesses((band,), module, numbers_outside(func.body, band))]
+    kept = {*states(module), *(known.root(v) for v in (*func.args, *func.returned))}
+    if any(a.array not in kept for a in found):
+        kept |= {known.root(v) for v in _read(_around(func.body, band))}
+    return known, found, private_arrays(found, loops, kept)
+
+
+def owned_arrays(module: Module, place: Place) -> tuple[Alloc, ...]:
+    """What is made outside a loop of which each iteration could have one of its own: it writes
+    what it reads, and nothing reads what is left."""
+    _, _, private = _privacy(module, place, [place.loop])
+    ops = list(walk(place.func.body))
+    whole = {
+        v for op in ops if not isinstance(op, Load | Store | For) for v in op.operands()
+    }  # fmt: skip
+    promised = {v for op in ops if isinstance(op, For) for v in op.independent}
+    inside = set(walk(place.loop.body))
+    return tuple(
+        op for op in ops
+        if isinstance(op, Alloc) and op.result in private - whole - promised and op not in inside
+    )  # fmt: skip
 
 
 def reordered_sums(

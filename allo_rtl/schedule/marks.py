@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import before
-from allo_rtl.ir.ops import Block, For, Func, LoopAttrs, Module, Value
+from allo_rtl.ir.ops import Block, For, Func, LoopAttrs, Module, Op, Store, Value
 from allo_rtl.ir.rewrite import loops as all_loops
-from allo_rtl.schedule.legality import find_violation, illegal
+from allo_rtl.ir.rewrite import map_block, replace_func, walk
+from allo_rtl.schedule.legality import find_violation, illegal, owned_arrays
 from allo_rtl.schedule.loop_transforms import is_count
 from allo_rtl.schedule.loops import Place, replace_loop
 
@@ -163,6 +164,26 @@ def check_parallel(module: Module, place: Place, primitive: str) -> None:
     if found:
         consequence = "iterations {source} and {sink} would run at once"
         raise illegal(primitive, consequence, found)
+
+
+def apply_parallel(module: Module, place: Place) -> Module:
+    """The module with the mark, and in the loop what each iteration has one of its own of."""
+    loop = replace(place.loop, attrs=replace(place.loop.attrs, parallel=True))
+    owned = owned_arrays(module, place)
+    if not owned:
+        return replace_loop(module, place.func, place.loop, loop)
+    arrays = {op.result for op in owned}
+    loop = replace(loop, body=(*owned, *loop.body))
+
+    def visit(op: Op) -> Op | Block | None:
+        if op is place.loop:
+            return loop
+        # What is stored outside is never read.
+        dead = op in owned or (isinstance(op, Store) and op.array in arrays)
+        return () if dead and op not in inside else None
+
+    inside = set(walk(place.loop.body))
+    return replace_func(module, replace(place.func, body=map_block(place.func.body, visit)))
 
 
 def mark(module: Module, place: Place, attrs: LoopAttrs) -> Module:

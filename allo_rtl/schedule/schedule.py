@@ -249,8 +249,9 @@ class Schedule(TaskPrimitives):
             for i in range(N):            body(0) | body(1) | ... | body(N - 1)
                 body(i)              ->
 
-        A scalar or array that every iteration writes before it reads it, and that nothing reads
-        after the loop, is taken as one of each iteration's own.
+        A variable or array that every iteration writes before it reads it, and that nothing reads
+        after the loop, becomes one of each iteration's own: in hardware a pipeline's iterations,
+        and the copies of an unrolled loop, do not wait for one another to be done with it.
 
         Args:
             axis: the loop.
@@ -261,8 +262,7 @@ class Schedule(TaskPrimitives):
         place = self._find(axis)
         text = call_text("parallel", (place.loop.name,), {})
         marks.check_parallel(self.module, place, text)
-        attrs = replace(place.loop.attrs, parallel=True)
-        self._commit(marks.mark(self.module, place, attrs), "parallel", (axis,))
+        self._commit(marks.apply_parallel(self.module, place), "parallel", (axis,))
 
     def assume_independent(self, target: Target, axis: Axis) -> None:
         """Promise that no two iterations of a loop touch one cell of an array.
