@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from operator import add
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 
@@ -102,15 +101,37 @@ def multiply(m: Module, unit: Unit, a: Value, b: Value, width: int, name: Namer)
     if unit.input_register:
         a, b = _register(m, a, name("factor")), _register(m, b, name("factor"))
         left -= 1
-    terms: list[Value] = [
-        _register(m, x * y, name("product")).shift_left(at)
+    terms: list[_Term] = [
+        (_register(m, x * y, name("product")), at)
         for x, y, at in _limb_pairs(a, b, unit.limb, width)
     ]
+    terms.sort(key=lambda term: -term[1])
     while left > 0:
-        sums = [reduce(add, terms[k : k + 2]) for k in range(0, len(terms), 2)]
-        terms = [_register(m, s[:width] if len(s) > width else s, name("sum")) for s in sums]
+        sums = [reduce(_sum, terms[k : k + 2]) for k in range(0, len(terms), 2)]
+        terms = [(_register(m, _cut(s, width - at), name("sum")), at) for s, at in sums]
         left -= 1
-    return reduce(add, terms)
+    total, _ = reduce(_sum, terms)
+    return total
+
+
+type _Term = tuple[Value, int]
+"""A number and the place of its lowest bit in the product."""
+
+
+def _cut(value: Value, width: int) -> Value:
+    return value[:width] if len(value) > width else value
+
+
+def _sum(high: _Term, low: _Term) -> _Term:
+    """The sum of two terms; bits of the lower one below the other's pass by the adder."""
+    (a, at), (b, least) = high, low
+    below = at - least
+    if not below or len(b) <= below:
+        return a.shift_left(below) + b, least
+    rest = b[below:].as_signed() if b.shape().signed else b[below:]
+    total = a + rest
+    joined = Cat(b[:below], total)
+    return (joined.as_signed() if total.shape().signed else joined), least
 
 
 def _register(m: Module, value: Value, name: str) -> Signal:
