@@ -7,6 +7,7 @@
     Repeat       a loop that a condition ends
     Invoke       a call: the callee is a module of its own
     Parallel     calls that run at once, until all have ended
+    Together     sequences that run at once, until all have ended
     Clear        zeroes every bank of a memory, a word a cycle
     Preset       sets registers to constants as the control after it is entered, in no cycle
 """
@@ -137,6 +138,13 @@ class Parallel:
 
 
 @dataclass(frozen=True, eq=False)
+class Together:
+    """Sequences that have nothing to do with each other and run at once."""
+
+    branches: tuple[tuple[Control, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Clear:
     """Zeroes an array."""
 
@@ -156,7 +164,8 @@ class Preset:
 
 
 type Control = (
-    Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Parallel | Clear | Preset
+    Straight | Sequential | Pipelined | Branch | Repeat | Invoke | Parallel | Together | Clear
+    | Preset
 )
 
 
@@ -188,6 +197,9 @@ def flatten(controls: Sequence[Control]) -> Iterator[Control]:
             case Repeat(before=before, body=body):
                 yield from flatten(before)
                 yield from flatten(body)
+            case Together(branches=branches):
+                for branch in branches:
+                    yield from flatten(branch)
 
 
 def regions(controls: Sequence[Control]) -> Iterator[Straight | Pipelined]:

@@ -20,6 +20,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Straight,
+    Together,
 )
 from allo_rtl.hls.forward import last_stores, register_storage
 from allo_rtl.hls.graph import BIT, INDEX, Graph
@@ -83,7 +84,9 @@ class _Draft:
     builder: RegionBuilder
 
 
-type _Item = Control | _Draft | _PipelinedDraft | _LoopDraft | _BranchDraft | _RepeatDraft
+type _Item = (
+    Control | _Draft | _PipelinedDraft | _LoopDraft | _TogetherDraft | _BranchDraft | _RepeatDraft
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +174,8 @@ class _Builder:
             match op:
                 case For():
                     self.loop(op, items)
+                    if op.attrs.overlap:
+                        _join(items)
                 case If() if _needs_states(op, self.dirty):
                     self.branch(op, items)
                 case While():
@@ -318,6 +323,22 @@ def _extreme(region: RegionBuilder, exprs: tuple[AffineExpr, ...], kind: Kind) -
 
 
 @dataclass(frozen=True, eq=False)
+class _TogetherDraft:
+    branches: tuple[tuple[_Item, ...], ...]
+
+
+def _join(items: list[_Item]) -> None:
+    """The loop at the end of items, with what stands before it, beside the loop before that."""
+    loops = _PipelinedDraft, _LoopDraft, _TogetherDraft
+    places = [k for k, item in enumerate(items) if isinstance(item, loops)]
+    if len(places) < 2 or places[-1] != len(items) - 1:
+        return  # one of them has no iteration
+    first = items[places[-2]]
+    branches = first.branches if isinstance(first, _TogetherDraft) else ((first,),)
+    items[places[-2] :] = [_TogetherDraft((*branches, tuple(items[places[-2] + 1 :])))]
+
+
+@dataclass(frozen=True, eq=False)
 class _LoopDraft:
     loop: For
     interval: Interval
@@ -403,6 +424,8 @@ class _Finisher:
                 done = self.sequence(body)
                 self.needed.add(condition)
                 return Repeat(loop, self.sequence(before), condition, done)
+            case _TogetherDraft(branches):
+                return Together(tuple(self.sequence(b) for b in reversed(branches))[::-1])
             case Invoke(call):
                 self.needed.update(a for a in call.args if not isinstance(a.type, ArrayType))
                 return item

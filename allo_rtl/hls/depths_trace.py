@@ -22,6 +22,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Straight,
+    Together,
 )
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.fold import apply
@@ -198,6 +199,8 @@ class _Writer:
                 self._invoke(call, env)
             case Parallel(calls=calls):
                 self._fork(calls, env)
+            case Together():
+                raise NotStaticError(f"a loop in '{self._function.name}' depends on data")
             case Repeat(loop=loop):
                 raise NotStaticError("how often a while loop runs depends on data", loop.loc)
 

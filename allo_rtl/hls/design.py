@@ -19,6 +19,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Straight,
+    Together,
     flatten,
     regions,
 )
@@ -49,6 +50,7 @@ from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import SharedUnit, assign, sharers
 from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
+from allo_rtl.hls.together import check_together
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
@@ -90,7 +92,7 @@ class FunctionDesign:
     @cached_property
     def shared(self) -> Mapping[Node, SharedUnit]:
         """The unit of every operation that shares one."""
-        return assign(self.schedules, self.sharers)
+        return assign(self.control.body, self.schedules, self.sharers)
 
     @property
     def cleared(self) -> tuple[Value, ...]:
@@ -207,6 +209,7 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     for prepared in prepare(stream_arguments(module)):
         control = build_control(prepared, constants, operators)
+        check_together(control)
         function = _time(control, operators, latencies, prepared.sequential, waits)
         latencies[function.name] = function.latency
         functions.append(function)
@@ -293,6 +296,8 @@ class _RegionScheduler:
                 return replace(control, then=self.sequence(then), orelse=self.sequence(orelse))
             case Repeat(before=before, body=body):
                 return replace(control, before=self.sequence(before), body=self.sequence(body))
+            case Together(branches=branches):
+                return Together(tuple(self.sequence(b) for b in branches))
         return control
 
     def _nest(self, control: Pipelined) -> Control:

@@ -16,6 +16,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Straight,
+    Together,
 )
 from allo_rtl.hls.fold import apply
 from allo_rtl.hls.node import STREAMS, Kind, Node
@@ -47,6 +48,8 @@ def _least(control: Control) -> int:
             return 1 if all(c.bounds.is_constant for c in counters) else 0
         case Repeat(before=before):
             return least(before)
+        case Together(branches=branches):
+            return max(least(b) for b in branches)
         case Preset():
             return 0
 
@@ -114,12 +117,21 @@ class Latency:
                 return None if inner is None else inner + CALL_OVERHEAD
             case Branch(condition=condition, then=then, orelse=orelse):
                 return self._branch(condition, then, orelse, env)
+            case Together(branches=branches):
+                return self._together(branches, env)
             case Repeat():
                 return None
             case Pipelined():
                 return self._pipelined(control, env)
             case Sequential():
                 return self._loop(control, env)
+
+    def _together(
+        self, branches: Sequence[Sequence[Control]], env: Environment
+    ) -> int | None:
+        each = [self.sequence(b, env) for b in branches]
+        known = [cycles for cycles in each if cycles is not None]
+        return max(known) if len(known) == len(each) else None
 
     def _branch(
         self, condition: Value, then: Sequence[Control], orelse: Sequence[Control],

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from allo_rtl.hls.control import Branch, Clear, Control, Pipelined, Repeat, Sequential
+from allo_rtl.hls.control import (
+    Branch,
+    Clear,
+    Control,
+    Pipelined,
+    Repeat,
+    Sequential,
+    Together,
+)
 from allo_rtl.hls.depths import lost_cycles, run_cycles
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
@@ -107,6 +115,9 @@ def _loops(
             case Repeat(before=before, body=body):
                 yield _repeat(function, control, nesting)
                 yield from _loops(function, (*before, *body), nesting + 1)
+            case Together(branches=branches):
+                for branch in branches:
+                    yield from _loops(function, branch, nesting)
             case Clear():
                 pass
 

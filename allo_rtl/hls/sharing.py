@@ -15,6 +15,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from allo_rtl.hls.control import (
+    Branch,
+    Control,
+    Pipelined,
+    Repeat,
+    Sequential,
+    Straight,
+    Together,
+)
 from allo_rtl.hls.node import FloatSpec, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.operators import Job, Unit, job_of
@@ -59,17 +68,51 @@ def sharers(
 
 
 def assign(
-    schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]
+    controls: Sequence[Control], schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]
 ) -> Mapping[Node, SharedUnit]:
     """The unit of every operation that shares one.
 
     In each region an operation takes the first unit that no other one has in its cycle (modulo
-    the initiation interval), and that has not as many users yet as ``most`` says.
+    the initiation interval), and that has not as many users yet as ``most`` says.  What runs at
+    once has units of its own.
     """
-    found: dict[Node, SharedUnit] = {}
-    users = Counter[SharedUnit]()
-    for region, schedule in schedules.items():
-        taken: set[tuple[SharedUnit, int]] = set()
+    assigner = _Assigner(schedules, most)
+    assigner.sequence(controls, Counter())
+    return assigner.found
+
+
+class _Assigner:
+    """Walks a control tree; ``taken`` is how many units of each job may run at the same time."""
+
+    def __init__(self, schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]) -> None:
+        self.found: dict[Node, SharedUnit] = {}
+        self._schedules = schedules
+        self._most = most
+        self._users = Counter[SharedUnit]()
+
+    def sequence(self, controls: Iterable[Control], taken: Counter[Job]) -> Counter[Job]:
+        """Assign the units of controls one after the other; the numbers up to which they go."""
+        reach = Counter(taken)
+        for control in controls:
+            match control:
+                case Straight(region=region) | Pipelined(region=region):
+                    reach |= self._region(region, taken)
+                case Sequential(body=body):
+                    reach |= self.sequence(body, taken)
+                case Branch(then=then, orelse=orelse):
+                    reach |= self.sequence(then, taken) | self.sequence(orelse, taken)
+                case Repeat(before=before, body=body):
+                    reach |= self.sequence(before, taken) | self.sequence(body, taken)
+                case Together(branches=branches):
+                    beside = taken
+                    for branch in branches:
+                        beside = self.sequence(branch, beside)
+                    reach |= beside
+        return reach
+
+    def _region(self, region: Region, taken: Counter[Job]) -> Counter[Job]:
+        schedule, reach = self._schedules[region], Counter(taken)
+        busy: set[tuple[SharedUnit, int]] = set()
         for node in region.nodes():
             unit, start = schedule.units[node], schedule.start[node]
             if not unit.shared:
@@ -77,10 +120,13 @@ def assign(
             cycle = start % schedule.ii if schedule.ii else start
             job = job_of(node, schedule.shapes)
             assert job is not None
-            choices = (SharedUnit(job, unit, number) for number in count())
-            found[node] = next(
-                c for c in choices if (c, cycle) not in taken and users[c] < most[job]
-            )
-            taken.add((found[node], cycle))
-            users[found[node]] += 1
-    return found
+            choices = (SharedUnit(job, unit, number) for number in count(taken[job]))
+            chosen = next(
+                c for c in choices
+                if (c, cycle) not in busy and self._users[c] < self._most[job]
+            )  # fmt: skip
+            self.found[node] = chosen
+            busy.add((chosen, cycle))
+            self._users[chosen] += 1
+            reach[job] = max(reach[job], chosen.number + 1)
+        return reach

@@ -189,6 +189,7 @@ def _loop_attrs(attrs: dict[str, Any]) -> LoopAttrs:
         rewind=bool(attrs.get("rewind", False)),
         unroll=attrs.get("unroll"),
         parallel=bool(attrs.get("parallel", False)),
+        overlap=bool(attrs.get("overlap", False)),
         dataflow=bool(attrs.get("dataflow", False)),
     )
 

@@ -370,6 +370,7 @@ def _loop_attrs(op: For) -> str:
         "ii_required" if a.ii_required else "",
         f'loop_name = {string_text(op.name)}' if op.name else "",
         f'op_name = {string_text(a.band)}' if a.band else "",
+        "overlap" if a.overlap else "",
         "parallel" if a.parallel else "",
         f"pipeline_ii = {a.pipeline_ii} : i32" if a.pipeline_ii is not None else "",
         "reduction" if a.reduction else "",

@@ -383,6 +383,7 @@ class LoopAttrs:
         rewind: start the next run of the loop without draining the pipeline.
         unroll: None, 0 (fully) or the number of copies.
         parallel: the iterations are independent and may run at once.
+        overlap: hardware runs the loop at the same time as the loop before it in its block.
         dataflow: the parts of the body are tasks that overlap, from iteration to iteration too.
     """
 
@@ -393,6 +394,7 @@ class LoopAttrs:
     rewind: bool = False
     unroll: int | None = None
     parallel: bool = False
+    overlap: bool = False
     dataflow: bool = False
 
 

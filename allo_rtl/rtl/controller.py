@@ -25,6 +25,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Straight,
+    Together,
 )
 from allo_rtl.hls.latency import padding
 from allo_rtl.hls.node import Bank, Node
@@ -114,6 +115,8 @@ class Controller:
                 return self._pipeline(control, enter)
             case Branch():
                 return self._branch(control, enter)
+            case Together(branches=branches):
+                return self._together(branches, enter)
             case Repeat():
                 return self._repeat(control, enter)
             case Invoke(call=call):
@@ -180,6 +183,20 @@ class Controller:
         then = self.sequence(control.then, self._wire("then", enter & taken))
         orelse = self.sequence(control.orelse, self._wire("else", enter & ~taken))
         return self._wire("joined", then | orelse)
+
+    def _together(self, branches: Sequence[Sequence[Control]], enter: Value) -> Value:
+        """Sequences that start together; it ends when the last of them does."""
+        over: list[Value] = []
+        waiting: list[tuple[Signal, Value]] = []
+        for branch in branches:
+            leave = self.sequence(branch, enter)
+            before = Signal(name=self._names("branch_over"))
+            over.append(self._wire("branch_exit", leave | before))
+            waiting.append((before, over[-1]))
+        joined = self._wire("together_exit", Cat(over).all())
+        for before, now in waiting:
+            self._m.d.sync += before.eq(now & ~joined)
+        return joined
 
     def _repeat(self, control: Repeat, enter: Value) -> Value:
         again = Signal(name=self._names("while_again"))

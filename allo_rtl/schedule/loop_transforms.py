@@ -75,7 +75,8 @@ def apply_split(module: Module, place: Place, factor: int) -> tuple[Module, tupl
         done = AffineExpr.of(outer_iv) * factor
         upper += [count - done for count in _iterations(loop)]
     body = replace_counter(loop.body, loop.iv, number * loop.step + loop.lower[0])
-    kept = replace(loop.attrs, band="")  # also dataflow: its tasks are in the inner loop
+    # The mark "dataflow" stays too: its tasks are in the inner loop.
+    kept = replace(loop.attrs, band="", overlap=False)
     inner = replace(
         loop, iv=inner_iv, lower=(_ZERO,), upper=tuple(upper), step=1, body=body,
         name=names[1], attrs=kept,
@@ -210,7 +211,7 @@ def apply_reorder(module: Module, places: Sequence[Place]) -> Module:
     for k, (slot, loop) in reversed(list(enumerate(zip(nest, order, strict=True)))):
         left = [p for p in nest[: nest.index(loop)] if p not in order[:k]]
         attrs = replace(
-            loop.attrs, band=slot.attrs.band,
+            loop.attrs, band=slot.attrs.band, overlap=slot.attrs.overlap,
             parallel=loop.attrs.parallel and all(p.attrs.parallel for p in left),
         )  # fmt: skip
         body = (replace(loop, body=body, attrs=attrs, independent=of_all([loop, *left])),)
@@ -280,6 +281,7 @@ def _fused_attrs(loops: Sequence[For]) -> LoopAttrs:
     return replace(
         loops[-1].attrs,
         band=loops[0].attrs.band,
+        overlap=loops[0].attrs.overlap,
         reduction=all(loop.attrs.reduction for loop in loops),
         parallel=all(loop.attrs.parallel for loop in loops),
     )

@@ -16,6 +16,7 @@ from allo_rtl.schedule import (
     interfaces,
     loop_transforms,
     marks,
+    overlap,
     partial_sums,
     reshape,
     reuse,
@@ -263,6 +264,30 @@ class Schedule(TaskPrimitives):
         text = call_text("parallel", (place.loop.name,), {})
         marks.check_parallel(self.module, place, text)
         self._commit(marks.apply_parallel(self.module, place), "parallel", (axis,))
+
+    def overlap(self, *axes: Axis) -> None:
+        """Run loops that follow each other at the same time.
+
+            for i in range(N): y[i] += ...        for i: y[i] += ...   |   for j: z[j] += ...
+            for j in range(N): z[j] += ...   ->
+
+        In hardware they start together, and what comes after them starts when all have ended; each
+        has units of its own.  The IR keeps their order, with a mark: results are the same.
+
+        Args:
+            axes: two loops or more that stand one after the other, in this order.
+
+        Raises:
+            ScheduleError: they do not stand so, or call functions, use streams or print inside.
+            IllegalScheduleError: one stores to an array that another one uses.
+
+        An array in a memory that several of them read has one port for that: the build refuses
+        it, pass such an array twice.
+        """
+        places = [self._find(axis) for axis in axes]
+        text = call_text("overlap", tuple(p.loop.name for p in places), {})
+        overlap.check_overlap(self.module, places, text)
+        self._commit(overlap.apply_overlap(self.module, places), "overlap", axes)
 
     def assume_independent(self, target: Target, axis: Axis) -> None:
         """Promise that no two iterations of a loop touch one cell of an array.

@@ -138,6 +138,8 @@ def _marks(loop: For) -> Iterator[str]:
         yield f"  unroll {attrs.unroll or 'all'}"
     if attrs.parallel:
         yield "  parallel"
+    if attrs.overlap:
+        yield "  with the loop before"
     if attrs.dataflow:
         yield "  dataflow"
     if loop.independent:
