@@ -138,10 +138,11 @@ SIMULATED = ("atax", "gesummv", "trmm")
     "name", [n if n in SIMULATED else pytest.param(n, marks=pytest.mark.long) for n in NAMES]
 )
 def test_the_published_schedules_in_hardware(name):
-    """The same bits as on the CPU, in as many cycles as predicted."""
+    """The same bits as on the CPU, in as many cycles as predicted where no tasks overlap."""
     schedule = PUBLISHED[name](sizes.TINY[name])
     args = arguments(schedule)
     wanted = outputs(schedule.build(), [a.copy() for a in args])
     got, cycles, rtl = simulated(schedule, args)
-    assert cycles == [rtl.predicted_cycles]
+    tasks = any(f.tasks for f in schedule.module.funcs)
+    assert rtl.predicted_cycles == (None if tasks else cycles[0])
     assert all(np.array_equal(g, w) for g, w in zip(got, wanted, strict=True))

@@ -22,6 +22,7 @@ def _matmul(kernel: Callable, sizes: Sizes) -> allo.Schedule:
     s.reorder("k", "j")
     s.buffer_at(s.out, "i")
     s.pipeline("k")
+    s.dataflow("i")
     return s
 
 
@@ -33,6 +34,9 @@ def two_mm(sizes: Sizes) -> allo.Schedule:
     s.compose(_matmul(kernels.mm1, (P, R, Q)))
     s.compose(_matmul(kernels.mm2, (P, S, R)))
     s.compose(add)
+    s.to(s.out_AB, "mm2")
+    s.dataflow("mm1")
+    s.dataflow("mm2")
     return s
 
 
@@ -45,6 +49,8 @@ def three_mm(sizes: Sizes) -> allo.Schedule:
     s.partition(s.B, dim=2)
     s.partition(s.C, dim=2)
     s.partition(s.out_CD, dim=0)
+    for name in ("mm1", "mm2", "mm3"):
+        s.dataflow(name)
     return s
 
 
