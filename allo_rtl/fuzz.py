@@ -216,6 +216,14 @@ def _pair(name: str) -> Callable[[Random, list[str], str, str], Step]:
     return make
 
 
+def _to(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    function = array.partition(":")[0]
+    readers = [a.partition(":")[2] for a in _same_function(axes, f"{function}:")]
+    readers += [a.partition(":")[0] for a in axes]
+    depth = random.choice([-1, 1, 2, 4])
+    return "to", (array, random.choice(readers)), {} if depth == -1 else {"depth": depth}
+
+
 _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
     "split": lambda r, axes, axis, array: ("split", (axis, r.choice([2, 3, 4])), {}),
     "reorder": _reorder,
@@ -230,6 +238,10 @@ _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
         "inline", (r.choice([None, axis.partition(":")[0]]),), {},
     ),
     "outline": lambda r, axes, axis, array: ("outline", (axis,), {}),
+    "dataflow": lambda r, axes, axis, array: (
+        "dataflow", (r.choice([axis, axis.partition(":")[0]]),), {},
+    ),
+    "to": _to,
     "partition": _partition,
     "buffer_at": _pair("buffer_at"),
     "reuse_at": _pair("reuse_at"),

@@ -5,7 +5,7 @@ import agreement
 import allo_rtl as allo
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.types import int32
+from allo_rtl.ir.types import Stateful, int32
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim import pysim
@@ -209,3 +209,27 @@ def two_gathered():
     schedule.compose(gathered(product))
     schedule.compose(gathered(product_again))
     return schedule
+
+
+def stateful(A: int32[8], B: int32[8]):
+    """What one task keeps from run to run, and what several do."""
+    runs: int32 @ Stateful = 0
+    kept: int32[8] @ Stateful = [1, 2, 3, 4, 5, 6, 7, 8]
+    X: int32[8]
+    runs += 1
+    for i in allo.grid(8, name="make"):
+        X[i] = A[i] * runs
+    for j in allo.grid(8, name="keep"):
+        kept[j] = kept[j] + X[j]
+    for k in allo.grid(8, name="use"):
+        B[k] = kept[7 - k] + runs
+
+
+def starts_late(A: int32[12], n: int32, B: int32[12]):
+    """A loop that starts at the larger of two numbers."""
+    for t in range(max(n & 7, 2), 12):
+        X: int32[4]
+        for i in allo.grid(4, name="make"):
+            X[i] = A[t] + i
+        for j in allo.grid(1, name="use"):
+            B[t] = X[3] - X[1 + j]

@@ -105,6 +105,13 @@ def test_loops_that_run_as_often_as_data_say():
     cycles(schedule, seeds=(3,))
 
 
+def test_loops_that_start_late():
+    schedule = pipelined(kernels.starts_late, "i", "j")
+    schedule.dataflow("t")
+    cycles(schedule, seeds=(0,))
+    cycles(schedule, seeds=(2,))
+
+
 # Variables, arguments and calls
 
 
@@ -112,6 +119,12 @@ def test_variables_and_arguments_pass_in_order():
     schedule = pipelined(kernels.variables, "i", "j")
     schedule.dataflow("variables")
     cycles(schedule)
+
+
+def test_what_is_kept_from_run_to_run():
+    schedule = pipelined(kernels.stateful, "i", "j", "k")
+    schedule.to("X", "keep", depth=2)
+    cycles(schedule, seeds=(0, 1, 2))
 
 
 def test_calls_are_tasks():

@@ -69,10 +69,9 @@ def run_case(seed):
         assert run_evaluator(split, [np.copy(a) for a in args]) == expected
         design = build_design(s.module, device("ecp5-85"), 50.0)
         agree_in_every_run(original, design, (seed, seed + 1))
-    except BuildError as error:
-        assert "too shallow" in error.message, error
-        return "too shallow"
     except Exception as error:
+        if isinstance(error, BuildError) and "too shallow" in error.message:
+            return "too shallow"
         error.add_note(f"seed {seed}, {[str(x) for x in s.history()]}\n{source}")
         raise
     return "ran"

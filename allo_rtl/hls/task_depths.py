@@ -66,35 +66,33 @@ def _may_wait(module: Module, func: Func, shallow: Mapping[Value, Value]) -> boo
     """Whether a region, or one inside, has a shallow FIFO that is part of a circle."""
     names = _called(module, {func.name})
     regions = [module.func(n) for n in names if module.func(n).tasks]
-    streams = [op.result for f in regions for op in f.body if isinstance(op, MakeStream)]
-    return any(s in shallow for s in streams) and (
-        len(regions) > 1 or _has_circle(func, set(shallow))
-    )
+    return any(_in_circle(f, set(shallow)) for f in regions)
 
 
-def _has_circle(func: Func, fifos: set[Value]) -> bool:
-    """Whether there are two ways between tasks; tokens there and back count as one."""
+def _in_circle(func: Func, fifos: set[Value]) -> bool:
+    """Whether there is another way between the ends of a FIFO."""
     ends: dict[Value, list[str]] = {}
     for op in func.body:
         if isinstance(op, Call):
             for value in op.args:
                 if isinstance(value.type, StreamType):
                     ends.setdefault(value, []).append(op.callee)
-    edges = [frozenset(e) for s, e in ends.items() if s in fifos]
-    edges += {frozenset(e) for s, e in ends.items() if s not in fifos}
-    group: dict[str, str] = {}
+    return any(
+        _connected(ends[s][0], ends[s][1], [e for other, e in ends.items() if other is not s])
+        for s in fifos if s in ends
+    )
 
-    def root(name: str) -> str:
-        while name in group:
-            name = group[name]
-        return name
 
-    for edge in edges:
-        one, two = (root(n) for n in sorted(edge))
-        if one == two:
-            return True
-        group[one] = two
-    return False
+def _connected(one: str, two: str, edges: Sequence[Sequence[str]]) -> bool:
+    """Whether edges lead from one process to another."""
+    found, todo = {one}, [one]
+    while todo:
+        here = todo.pop()
+        for edge in edges:
+            if here in edge:
+                todo += [n for n in edge if n not in found]
+                found.update(edge)
+    return two in found
 
 
 @dataclass(eq=False)

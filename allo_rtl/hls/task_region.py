@@ -174,13 +174,16 @@ class _Builder:
     def _when(self, number: int, op: Op) -> list[Op]:
         """An operation in every iteration but the first ``number``."""
         loop = self.plan.scope.loop
-        past = AffineExpr.of(loop.iv) - loop.lower[0]
-        here, least, later = Value(index), Value(index), Value(_TOKEN)
-        return [
-            Apply(result=here, expr=past), Constant(result=least, value=number * loop.step),
-            Compare(predicate=Predicate.GE, result=later, lhs=here, rhs=least),
-            If(condition=later, then=(op,)),
-        ]  # fmt: skip
+        found: list[Op] = [op]
+        for lower in loop.lower:
+            past = AffineExpr.of(loop.iv) - lower
+            here, least, later = Value(index), Value(index), Value(_TOKEN)
+            found = [
+                Apply(result=here, expr=past), Constant(result=least, value=number * loop.step),
+                Compare(predicate=Predicate.GE, result=later, lhs=here, rhs=least),
+                If(condition=later, then=tuple(found)),
+            ]  # fmt: skip
+        return found
 
     def _buffer(self, buffer: Buffer, dirty: set[Value]) -> None:
         """An array as copies of it; zeroed by the first task where that can be seen."""
@@ -194,7 +197,7 @@ class _Builder:
             self.before[buffer.users[0]] += _zeros(buffer.array)
 
     def _copy(self, array: Value) -> AffineExpr:
-        """Which copy an iteration works on."""
+        """Which copy an iteration works on: the next one in each."""
         loop = self.plan.scope.loop
         number = (AffineExpr.of(loop.iv) - loop.lower[0]).floordiv(loop.step)
         return number.mod(self.copies[array].array.shape[0])
@@ -224,14 +227,16 @@ class _Builder:
         """The process of a task, and what it is given."""
         scope = self.plan.scope
         named = scope.tasks[task]
+        stateful = {g.name for g in self.module.globals if g.stateful}
         outer = {*self._outer_arrays(), *self.streams, *self.copies.values()}
+        outer |= {op.result for op in scope.common
+                  if isinstance(op, GetGlobal) and op.name in stateful}  # fmt: skip
         body = (*_needed(scope.common, body, outer), *body)
         if scope.of_loop:
             attrs = replace(scope.loop.attrs, dataflow=False, band="")
             body = (replace(scope.loop, body=body, attrs=attrs, independent=()),)
         around = tuple(op for op in walk(scope.func.body) if isinstance(op, Constant | GetGlobal))
         known = {v for op in scope.common for v in op.results()}
-        stateful = {g.name for g in self.module.globals if g.stateful}
         plain = tuple(
             op for op in around
             if op.result not in known

@@ -17,7 +17,7 @@ from allo_rtl.hls.prepare import zeroed_arrays
 from allo_rtl.hls.task_depths import check_depths
 from allo_rtl.hls.task_region import TaskRegion, build_region
 from allo_rtl.ir.inline import inline_calls
-from allo_rtl.ir.ops import Alloc, Apply, Block, Call, Constant, For, Func, Module, Op, Value
+from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, Module, Op, Value, While
 from allo_rtl.ir.rewrite import loops, map_block, walk
 from allo_rtl.ir.tasks import Plan, plan
 
@@ -141,9 +141,10 @@ class _Splitter:
 
     def _calls_tasks(self, loop: For) -> bool:
         """Whether a loop does nothing but call a function with tasks."""
+        inside = list(walk(loop.body))
         calls = [op for op in loop.body if isinstance(op, Call)]
-        rest = all(isinstance(op, Call | Alloc | Apply | Constant) for op in loop.body)
-        return rest and len(calls) == 1 and self.module.func(calls[0].callee).tasks
+        others = any(isinstance(op, Call | For | While) and op not in calls for op in inside)
+        return not others and len(calls) == 1 and self.module.func(calls[0].callee).tasks
 
     def _call(self, found: Plan) -> Call:
         made = self._add(build_region(self.module, found, self.taken))
