@@ -39,6 +39,7 @@ def cycles(schedule, seeds=(0, 1), **options):
         assert agreement.outcome(module, results, raw, expected.lines) == expected
         counts.add(count)
     assert len(counts) == 1
+    assert hardware.predicted_cycles in (None, *counts)
     return counts.pop()
 
 

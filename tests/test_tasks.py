@@ -4,13 +4,18 @@
 other.
 """
 
+import agreement
+import numpy as np
 import task_kernels as kernels
 from task_kernels import cycles, pipelined, two_gathered
 
 import allo_rtl as allo
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.mlir_parser import parse_module
+from allo_rtl.ir.types import Fixed, Int, Struct, float32
 from allo_rtl.schedule.show import show_module
+
+Pair = Struct({"low": Int(5), "high": float32})
 
 
 def report(schedule):
@@ -242,3 +247,51 @@ def test_a_loop_of_tasks_that_is_split_keeps_them_in_its_blocks():
     schedule.split("t", 4)
     assert "for t.inner in 0..4  dataflow" in str(schedule)
     assert cycles(schedule) <= 2 * (4 + 2) * (16 + 8)
+
+
+# With other things
+
+
+def test_arguments_may_be_streams_of_the_task_that_uses_them():
+    schedule = stages()
+    schedule.to("B", "two", depth=2)
+    schedule.to("C", "three", depth=2)
+    schedule.interface("A", "stream")
+    rtl = schedule.build(target="rtl")
+    A = np.arange(16, dtype=np.int32)
+    np.testing.assert_array_equal(rtl(A), (A + 1) * 2 - 3)
+    assert rtl.cycles <= 16 + 8
+    assert "A_tvalid" in rtl.verilog
+
+
+def test_cycles_are_predicted_where_they_do_not_depend_on_data():
+    """``cycles`` compares them with those of the simulation."""
+    schedule = stages()
+    schedule.to("B", "two", depth=2)
+    schedule.to("C", "three", depth=2)
+    assert schedule.build(target="rtl").predicted_cycles == cycles(schedule)
+
+
+def test_elements_of_every_kind_go_through_fifos():
+    """Numbers of any type, structs, and tables."""
+
+    def kinds(
+        A: float32[3, 4], B: Pair[3, 4], C: Fixed(12, 4)[3, 4],
+        D: float32[3, 4], E: Pair[3, 4], F: Fixed(12, 4)[3, 4],
+    ):  # fmt: skip
+        X: float32[3, 4]
+        Y: Pair[3, 4]
+        Z: Fixed(12, 4)[3, 4]
+        for i, j in allo.grid(3, 4, name="make"):
+            X[i, j] = A[i, j] * 1.5
+            Y[i, j] = B[2 - i, j]
+            Z[i, j] = C[i, j] + 1
+        for m, n in allo.grid(3, 4, name="use"):
+            D[m, n] = X[m, n] + 0.5
+            E[m, n] = Y[m, n]
+            F[m, n] = Z[m, n]
+
+    schedule = pipelined(kinds, "j", "n")
+    for array in "XYZ":
+        schedule.to(array, "use", depth=2)
+    agreement.check(schedule)

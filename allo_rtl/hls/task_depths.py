@@ -159,6 +159,8 @@ class _Play:
             f"tasks of '{func.name}' wait for each other for ever, because a FIFO is too shallow: "
             + "; ".join(parts),
             loc=func.loc,
+            hint="a task also waits for those before it that touch an array of its, where this is "
+            "no FIFO",
         )
 
     def _start(self, func: Func, env: Mapping[Value, object], parent: _Process | None) -> None:

@@ -280,6 +280,7 @@ class _Builder:
         region = Func(
             name=self.name, args=tuple(mapping.values()), results=tuple(v.type for v in returned),
             body=clone(body, mapping), loc=scope.loop.loc, dataflow=True, tasks=True,
+            streams=frozenset() if scope.of_loop else scope.func.streams,
         )  # fmt: skip
         return TaskRegion(region, tuple(processes), args, self._shallow(region))
 
