@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from allo_rtl.errors import AlloError
+from allo_rtl.errors import AlloError, Deadlock
 from allo_rtl.hls.chart import render_svg_report
 from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.design import Design
@@ -20,11 +20,12 @@ from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.history import StepReport
 from allo_rtl.rtl.interface import KernelInterface
-from allo_rtl.rtl.kernel import KernelComponent, emit_verilog, interface
+from allo_rtl.rtl.kernel import Emitted, KernelComponent, emit, interface
 from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
+from allo_rtl.sim.probes import patience, watch, with_depths
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.stalls import Stalls
 from allo_rtl.target import Device, device
@@ -98,13 +99,18 @@ class RtlModule:
     @cached_property
     def verilog(self) -> str:
         """Verilog of the kernel and everything below it; the same text every time."""
-        return emit_verilog(self.design)
+        return self._emitted.verilog
+
+    @cached_property
+    def _emitted(self) -> Emitted:
+        return emit(self.design)
 
     @cached_property
     def _simulation(self) -> Simulation:
         return Simulation(
             self.verilog, self.interface, trace=self._trace, sites=tuple(self.design.sites),
             output=lambda line: self.output(line),
+            watched=watch(self.design, self._emitted.taps), patience=patience(self.design),
         )
 
     @property
@@ -129,6 +135,8 @@ class RtlModule:
         Raises:
             CallError: the arguments do not fit.
             AssertionFailed: an assertion of the kernel.
+            Deadlock: the processes of a region wait for each other; it says which depths of
+                streams would do.
             SimulationError: it wrote outside an array, or does not end.
         """
         return call_with_numpy(self._signature, args, self.run_raw)
@@ -139,7 +147,11 @@ class RtlModule:
 
     def run_raw(self, args: list[Raw]) -> list[Raw]:
         """Simulate a run on raw arguments (see :mod:`allo_rtl.sim.marshal`)."""
-        results, self.measured_cycles = self._simulation.run(args, stalls=self.stalls)
+        before = [a if isinstance(a, int) else a.copy() for a in args]
+        try:
+            results, self.measured_cycles = self._simulation.run(args, stalls=self.stalls)
+        except Deadlock as deadlock:
+            raise with_depths(deadlock, self.design, before) from None
         return results
 
     def write(self, folder: Path | str) -> list[Path]:

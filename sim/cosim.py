@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from allo_rtl.errors import AssertionFailed, CallError, SimulationError
+from allo_rtl.errors import AssertionFailed, CallError, Deadlock, SimulationError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Assert, Print
@@ -29,11 +29,13 @@ from allo_rtl.sim.driver import (
     driver_cpp,
     numbered_banks,
     numbered_streams,
+    watched_probes,
     wrapper_name,
     wrapper_verilog,
 )
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
 from allo_rtl.sim.packing import from_stream, to_stream
+from allo_rtl.sim.probes import IN_VAIN, Watched, explain
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import read_lines, replay
 from allo_rtl.sim.stalls import Stalls
@@ -42,7 +44,7 @@ from allo_rtl.sim.waves import choose_format, start_file
 
 _UNKNOWN_LATENCY_LIMIT = 10_000_000
 _FAILURES = {-1: "time out", -2: "outside", -3: "not ready", -5: "wrong word"}
-_ASSERTED = -4
+_ASSERTED, _DEADLOCK = -4, -6
 
 
 class Simulation:
@@ -59,6 +61,8 @@ class Simulation:
             set to match: see :attr:`trace`.
         sites: the kernel's prints and assertions, by number (:attr:`Design.sites`).
         output: called with each line that the kernel prints, after a run.
+        watched: the processes of a region, which may wait for each other; after ``patience``
+            cycles in which all do that is a deadlock.
 
     Raises:
         SimulationError: the Verilog cannot be simulated, or the waveforms not written.
@@ -76,13 +80,18 @@ class Simulation:
         trace: Path | None = None,
         sites: Sequence[Print | Assert] = (),
         output: Callable[[str], None] = to_stdout,
+        watched: Watched | None = None,
+        patience: int = 0,
     ) -> None:
         self.interface = interface
+        self._watched, self._patience = watched, patience
         self._sites, self._output = sites, output
         format, self.trace = choose_format(trace) if trace else (None, None)
         if self.trace:
             start_file(self.trace)
-        self._library = _load(compile_kernel(verilog, interface, trace=format))
+        self._library = _load(
+            compile_kernel(verilog, interface, trace=format, watched=watched)
+        )
         path = str(self.trace).encode() if self.trace else None
         self._handle = ctypes.c_void_p(self._library.simulation_new(path))
         self._close = weakref.finalize(self, self._library.simulation_free, self._handle)
@@ -117,6 +126,7 @@ class Simulation:
             SimulationError: no done within the limit, or a write outside an array.  The kernel
                 is reset then; arrays hold what it wrote so far.
             AssertionFailed: an assertion of the kernel; likewise.
+            Deadlock: all processes of a region wait for each other; likewise.
         """
         self._check_open()
         ports = self.interface.args
@@ -164,7 +174,8 @@ class Simulation:
         results = [p for p in self.interface.results if isinstance(p, ScalarPort)]
         raw = np.zeros(sum(word_count(p.type) for p in results), np.uint64)
         cycles = self._library.simulation_run(
-            self._handle, pointers, given.ctypes.data, raw.ctypes.data, limit
+            self._handle, pointers, given.ctypes.data, raw.ctypes.data, limit, self._patience,
+            IN_VAIN,
         )
         return int(cycles), raw
 
@@ -196,6 +207,10 @@ class Simulation:
 
     def _failure(self, code: int, limit: int) -> SimulationError:
         """The error for a run that ended with ``code``; resets the kernel."""
+        if code == _DEADLOCK:
+            error = self._deadlock()
+            self.reset()
+            return error
         banks = [bank for _, _, bank in numbered_banks(self.interface)]
         used = (_Activity * max(1, len(banks)))()
         self._library.simulation_activity(self._handle, used)
@@ -225,17 +240,28 @@ class Simulation:
             hint="pass a larger max_cycles if the kernel needs more",
         )
 
+    def _deadlock(self) -> Deadlock:
+        """Who waits for whom now."""
+        assert self._watched is not None
+        numbers = {p: n for n, p in enumerate(watched_probes(self._watched))}
+        words = np.zeros(-(-len(numbers) // 64), np.uint64)
+        self._library.simulation_probes(self._handle, words.ctypes.data)
+        return explain(
+            self._watched, lambda p: bool(int(words[numbers[p] // 64]) >> numbers[p] % 64 & 1)
+        )
+
     def _check_open(self) -> None:
         if not self._close.alive:
             raise SimulationError(f"the simulation of '{self.interface.name}' was closed")
 
 
 def compile_kernel(
-    verilog: str, interface: KernelInterface, *, trace: WaveFormat | None = None
+    verilog: str, interface: KernelInterface, *, trace: WaveFormat | None = None,
+    watched: Watched | None = None,
 ) -> Path:
     """The shared library that :class:`Simulation` uses; a second call finds it in the cache."""
-    text = wrapper_verilog(interface) + verilog
-    return compile_library(text, wrapper_name(interface), driver_cpp(interface), trace=trace)
+    text, driver = wrapper_verilog(interface, watched) + verilog, driver_cpp(interface, watched)
+    return compile_library(text, wrapper_name(interface), driver, trace=trace)
 
 
 class _Activity(ctypes.Structure):
@@ -254,7 +280,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_free.restype = None
     library.simulation_reset.argtypes = [pointer]
     library.simulation_reset.restype = None
-    library.simulation_run.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_uint64]
+    counts = [ctypes.c_uint64] * 3
+    library.simulation_run.argtypes = [pointer, pointer, pointer, pointer, *counts]
     library.simulation_run.restype = ctypes.c_int64
     library.simulation_progress.argtypes = [pointer, pointer]
     library.simulation_progress.restype = None
@@ -262,6 +289,8 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_stall.restype = None
     library.simulation_activity.argtypes = [pointer, pointer]
     library.simulation_activity.restype = None
+    library.simulation_probes.argtypes = [pointer, pointer]
+    library.simulation_probes.restype = None
     library.simulation_text.argtypes = [pointer]
     library.simulation_text.restype = ctypes.c_char_p
     return library

@@ -17,6 +17,7 @@ from allo_rtl.rtl.interface import (
     ScalarPort,
 )
 from allo_rtl.sim.packing import stream_parts
+from allo_rtl.sim.probes import Probe, Watched, stuck_verilog, vain_verilog, verilog_of
 from allo_rtl.sim.stalls import LATEST_START
 
 
@@ -25,17 +26,33 @@ def wrapper_name(interface: KernelInterface) -> str:
     return f"{interface.name}__simulation"
 
 
-def wrapper_verilog(interface: KernelInterface) -> str:
-    """A module that holds the kernel; its ports are clk, rst and p0 ... in signals() order."""
+def watched_probes(watched: Watched | None) -> list[Probe]:
+    """The probes of all processes, in the order of the bits of the wrapper's port ``probes``."""
+    if watched is None:
+        return []
+    found = [watched, *watched.all_processes()]
+    return list(dict.fromkeys(p for w in found for p in w.all_probes()))
+
+
+def wrapper_verilog(interface: KernelInterface, watched: Watched | None = None) -> str:
+    """A module that holds the kernel; its ports are clk, rst and p0 ... in signals() order.
+
+    With processes to be watched it also has ``stuck`` (all wait for streams), ``vain`` (all wait
+    or only look at streams) and ``probes``, a bit for each.
+    """
     signals = interface.signals()
     ports = ["input wire clk", "input wire rst"]
     ports += [
         f"{direction} wire [{bits - 1}:0] p{n}"
         for n, (direction, bits) in enumerate(signals.values())
     ]
+    probes = watched_probes(watched)
+    if probes:
+        ports += [f"output wire {name}" for name in ("stuck", "vain")]
+        ports.append(f"output wire [{len(probes) - 1}:0] probes")
     # Escaped names (backslash ... space) are never taken for keywords.
     kernel = f"\\{interface.name} "
-    own = {"clk", "rst", *(f"p{n}" for n in range(len(signals)))}
+    own = {"clk", "rst", "stuck", "vain", "probes", *(f"p{n}" for n in range(len(signals)))}
     instance = f"\\{interface.name}_ " if interface.name in own else kernel
     connections = [".clk(clk)", ".rst(rst)"] + [f".\\{s} (p{n})" for n, s in enumerate(signals)]
     return (
@@ -43,18 +60,28 @@ def wrapper_verilog(interface: KernelInterface) -> str:
         f"module {wrapper_name(interface)} (\n    " + ",\n    ".join(ports) + "\n);\n"
         "  /* verilator tracing_on */\n"
         f"  {kernel}{instance}(\n    " + ",\n    ".join(connections) + "\n  );\n"
+        + _watching(watched, probes, instance.strip().removeprefix("\\")) +
         "endmodule\n"
     )
 
 
-def driver_cpp(interface: KernelInterface) -> str:
+def _watching(watched: Watched | None, probes: list[Probe], instance: str) -> str:
+    if watched is None:
+        return ""
+    state = {"stuck": stuck_verilog(watched, instance), "vain": vain_verilog(watched, instance)}
+    return "".join(f"  assign {name} = {text};\n" for name, text in state.items()) + "".join(
+        f"  assign probes[{n}] = {verilog_of(p, instance)};\n" for n, p in enumerate(probes)
+    )
+
+
+def driver_cpp(interface: KernelInterface, watched: Watched | None = None) -> str:
     """The C++ driver: the template around a struct that knows the wrapper's ports."""
     template = files("allo_rtl.sim").joinpath("templates", "driver.cpp").read_text()
     template = template.replace("@latest_start@", str(LATEST_START))
-    return template.replace("@kernel@", _kernel_struct(interface))
+    return template.replace("@kernel@", _kernel_struct(interface, len(watched_probes(watched))))
 
 
-def _kernel_struct(interface: KernelInterface) -> str:
+def _kernel_struct(interface: KernelInterface, probes: int) -> str:
     ports = {name: f"top.p{n}" for n, name in enumerate(interface.signals())}
     banks, streams = numbered_banks(interface), numbered_streams(interface)
     written = [n for n, (_, p) in enumerate(streams) if p.direction is Direction.WRITE]
@@ -92,6 +119,9 @@ def _kernel_struct(interface: KernelInterface) -> str:
         "void activity(Activity* banks) const": [
             f"banks[{n}] = b{n}.used;" for n in range(len(banks))
         ],
+        "bool stuck() const": [f"return {'top.stuck' if probes else 'false'};"],
+        "bool vain() const": [f"return {'top.vain' if probes else 'false'};"],
+        "void probes(uint64_t* words) const": ["get(top.probes, words);"] if probes else [],
         **_scalar_functions(interface, ports),
     }
     members = [f"Bank<{_words(bank.width)}> b{n}{{{bank.depth}u}};"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from amaranth.hdl import Fragment, Module, Signal
 from amaranth.sim import Simulator
 
 from allo_rtl.errors import SimulationError
@@ -18,6 +19,7 @@ from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.cosim import element_positions, unwritten
 from allo_rtl.sim.marshal import Raw, int_of_word, ints_of_words, word_of_int, words_of_ints
 from allo_rtl.sim.packing import from_stream, to_stream
+from allo_rtl.sim.probes import Watched, amaranth_of, explain, patience, stuck_amaranth, watch
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import Happened, replay
 from allo_rtl.sim.stalls import LATEST_START, Stalls
@@ -52,6 +54,7 @@ def run(
     Raises:
         SimulationError: no done within the limit, or a write outside an array.
         AssertionFailed: an assertion of the kernel.
+        Deadlock: all processes of a region wait for each other.
     """
     return run_all(kernel, [args], max_cycles=max_cycles, output=output, stalls=stalls)[0]
 
@@ -68,11 +71,19 @@ def run_all(
     outcomes: list[Outcome] = []
     dice = _Dice(stalls)
 
+    m, stuck = Module(), Signal()
+    m.submodules.kernel = Fragment.get(kernel, None)  # the taps are known from here on
+    watched = watch(kernel.design, {kernel.design.top.name: kernel.taps})
+    if watched is not None:
+        m.d.comb += stuck.eq(stuck_amaranth(watched))
+
     async def bench(ctx: Any) -> None:  # noqa: ANN401 - Amaranth's testbench context
         for args in runs:
-            outcomes.append(await _run(ctx, kernel, args, max_cycles, output, dice))
+            outcomes.append(
+                await _run(ctx, kernel, args, max_cycles, output, dice, watched, stuck)
+            )
 
-    simulator = Simulator(kernel)
+    simulator = Simulator(m)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()
@@ -81,7 +92,7 @@ def run_all(
 
 async def _run(
     ctx: Any, kernel: KernelComponent, args: Sequence[Raw], max_cycles: int,  # noqa: ANN401
-    output: Callable[[str], None], dice: _Dice,
+    output: Callable[[str], None], dice: _Dice, watched: Watched | None, stuck: Signal,
 ) -> Outcome:  # fmt: skip
     ports = kernel.interface
     arrays = [(p, a) for p, a in zip(ports.args, args, strict=True)
@@ -94,7 +105,7 @@ async def _run(
     scalars = {
         p.name: a for p, a in zip(ports.args, args, strict=True) if isinstance(p, ScalarPort)
     }
-    bench = _Bench(kernel, banks, scalars, max_cycles, output, streams, dice)
+    bench = _Bench(kernel, banks, scalars, max_cycles, output, streams, dice, watched, stuck)
     await bench.run(ctx)
     for port, words in arrays:
         if isinstance(port, ArrayPort):
@@ -204,6 +215,7 @@ class _Bench:
         self, kernel: KernelComponent, banks: list[tuple[BankPort, Memory]],
         scalars: dict[str, Any], max_cycles: int, output: Callable[[str], None] = to_stdout,
         streams: Sequence[_Stream] = (), dice: _Dice | None = None,
+        watched: Watched | None = None, stuck: Signal | None = None,
     ) -> None:
         self.kernel = kernel
         self.banks = banks
@@ -212,6 +224,7 @@ class _Bench:
         self.streams = streams
         self.late = dice.late() if dice else 0
         self.output = output
+        self.watched, self.stuck = watched, stuck
         self.sites = tuple(kernel.design.sites)
         self.cycles = 0
         self.results: dict[str, int] = {}
@@ -229,8 +242,11 @@ class _Bench:
         ctx.set(self.kernel.start, 1)
         await self._tick(ctx)
         ctx.set(self.kernel.start, 0)
-        self.cycles = 0
+        self.cycles = waited = 0
         while not ctx.get(self.kernel.done):
+            waited = waited + 1 if self.stuck is not None and ctx.get(self.stuck) else 0
+            if self.watched is not None and waited > patience(self.kernel.design):
+                raise explain(self.watched, lambda p: bool(ctx.get(amaranth_of(p))))
             if self.cycles == self.max_cycles:
                 name = self.kernel.interface.name
                 raise SimulationError(f"'{name}' was not done after {self.max_cycles} cycles")

@@ -292,24 +292,41 @@ def choose_depths(design: Design) -> Design:
     return replace(design, depths=chosen, reasons=reasons)
 
 
+def freeing_depths(design: Design) -> dict[Value, int]:
+    """Deeper FIFOs with which no cycle is lost, where any is: those and their depths.
+
+    Empty when none is lost, or when no depths help.
+
+    Raises:
+        NotStaticError: see :func:`least_depths`.
+    """
+    return _improvement(design)[2]
+
+
+def _improvement(design: Design) -> tuple[int | None, int | None, dict[Value, int]]:
+    """(cycles now, cycles with deeper FIFOs, these with their depths)."""
+    depths = {s: design.depth(s) for s in streams_of(design)}
+    search = _Search(_Model(design, _WORK // 4), depths, depths)
+    now, best = search.run(depths).cycles, search.ideal.cycles
+    if now == best:
+        return now, best, {}
+    plan = search.plan()
+    return now, plan.cycles, {s: d for s, d in plan.depths.items() if d > depths[s]}
+
+
 def lost_cycles(design: Design) -> str:
     """What the depths that the design has cost, in a sentence; "" when nothing is lost or known."""
-    depths = {s: design.depth(s) for s in streams_of(design)}
-    if not depths:
+    if not streams_of(design):
         return ""
     try:
-        search = _Search(_Model(design, _WORK // 4), depths, depths)
-        now, best = search.run(depths).cycles, search.ideal.cycles
-        plan = None if now is not None and now == best else search.plan()
+        now, best, deeper = _improvement(design)
     except NotStaticError:
         return ""
-    if plan is None or now == plan.cycles is not None:
-        return ""
-    if plan.cycles is None:
+    if best is None:
         return "the processes wait for each other at whatever depths"
-    deeper = {s.name or "a stream": d for s, d in plan.depths.items() if d > depths[s]}
-    names = ", ".join(f"{name} {depth}" for name, depth in deeper.items())
+    names = ", ".join(f"{s.name or 'a stream'} {depth}" for s, depth in deeper.items())
     if now is None:
         return f"the processes wait for each other; they would not with these depths: {names}"
-    lost = f"{now - plan.cycles:,} cycles are lost to full FIFOs"
-    return f"{lost}; none are with these depths: {names}"
+    if now == best:
+        return ""
+    return f"{now - best:,} cycles are lost to full FIFOs; none are with these depths: {names}"

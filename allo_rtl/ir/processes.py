@@ -7,7 +7,7 @@ longest goes on.  The order is always the same, so that a run can be repeated ex
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,7 +130,7 @@ class Processes:
             return
         while self._root_children:
             if not self._ready and not self._grow():
-                raise self._deadlock()
+                raise deadlock_of(self._alive)
             self._current = self._ready.popleft()
             self._current.coroutine.switch()
             self._current = None
@@ -180,7 +180,7 @@ class Processes:
         assert process is not None, "only processes look at streams"
         self._idle += 1
         if self._idle > _PATIENCE and not self._grow():
-            raise self._deadlock(f"{process.name} looks at streams in vain")
+            raise deadlock_of(self._alive, f"{process.name} looks at streams in vain")
         self._ready.append(process)
         self._root.switch()
 
@@ -190,7 +190,7 @@ class Processes:
             self._block(Wait(fifo, True, loc))
         self._idle = 0
         if fifo.depth is None and len(fifo.values) >= _MANY:
-            raise self._deadlock(f"{fifo.name} is never emptied")
+            raise deadlock_of(self._alive, f"{fifo.name} is never emptied")
         fifo.values.append(value)
         fifo.most = max(fifo.most, len(fifo.values))
         self._changed(fifo)
@@ -204,53 +204,62 @@ class Processes:
         self._changed(fifo)
         return value
 
-    def _deadlock(self, also: str = "") -> Deadlock:
-        blocked = [p for p in self._alive if p.wait is not None and p.wait.fifo is not None]
-        shown = self._circle(blocked)
-        texts = [f"{p.name} {p.wait}{self._why(p)}" for p in shown]
-        rest = len(blocked) - len(shown)
-        if rest:
-            texts.append(f"{rest} other{'s' * (rest > 1)} wait{'s' * (rest == 1)} because of that")
-        full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
-        return Deadlock(
-            "; ".join([*texts, *([also] if also else [])]),
-            notes=[(f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc],
-            full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
-        )
 
-    def _circle(self, blocked: list[Process]) -> list[Process]:
-        """Those who wait for each other in a circle; else a chain, up to who waits in vain."""
-        longest: list[Process] = []
-        for start in blocked:
-            chain: list[Process] = []
-            process: Process | None = start
-            while process is not None and process not in chain:
-                chain.append(process)
-                process = self._awaited(process, blocked)
-            if process is not None:
-                return chain[chain.index(process) :]
-            longest = max(longest, chain, key=len)
-        return longest
+def deadlock_of(alive: Sequence[Process], also: str = "") -> Deadlock:
+    """What to say when the processes that are left all wait.
 
-    def _awaited(self, process: Process, blocked: list[Process]) -> Process | None:
-        """Who would have to go on first; None when nobody will."""
-        assert process.wait is not None
-        assert process.wait.fifo is not None
-        fifo = process.wait.fifo
-        other = fifo.reader if process.wait.for_room else fifo.writer
-        if other in blocked:
-            return other
-        return next((p for p in blocked if other is not None and _inside(p, other)), None)
+    Args:
+        also: something to add.
+    """
+    blocked = [p for p in alive if p.wait is not None and p.wait.fifo is not None]
+    shown = _circle(blocked)
+    texts = [f"{p.name} {p.wait}{_why(p, alive)}" for p in shown]
+    rest = len(blocked) - len(shown)
+    if rest:
+        texts.append(f"{rest} other{'s' * (rest > 1)} wait{'s' * (rest == 1)} because of that")
+    full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
+    return Deadlock(
+        "; ".join([*texts, *([also] if also else [])]),
+        notes=[(f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc],
+        full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
+    )
 
-    def _why(self, process: Process) -> str:
-        """What there is to add to a wait: the other end has ended."""
-        assert process.wait is not None
-        assert process.wait.fifo is not None
-        fifo = process.wait.fifo
-        other = fifo.reader if process.wait.for_room else fifo.writer
-        if other is None or other in self._alive:
-            return ""
-        return f", and {other.name} has ended"
+
+def _circle(blocked: list[Process]) -> list[Process]:
+    """Those who wait for each other in a circle; else a chain, up to who waits in vain."""
+    longest: list[Process] = []
+    for start in blocked:
+        chain: list[Process] = []
+        process: Process | None = start
+        while process is not None and process not in chain:
+            chain.append(process)
+            process = _awaited(process, blocked)
+        if process is not None:
+            return chain[chain.index(process) :]
+        longest = max(longest, chain, key=len)
+    return longest
+
+
+def _awaited(process: Process, blocked: list[Process]) -> Process | None:
+    """Who would have to go on first; None when nobody will."""
+    assert process.wait is not None
+    assert process.wait.fifo is not None
+    fifo = process.wait.fifo
+    other = fifo.reader if process.wait.for_room else fifo.writer
+    if other in blocked:
+        return other
+    return next((p for p in blocked if other is not None and _inside(p, other)), None)
+
+
+def _why(process: Process, alive: Sequence[Process]) -> str:
+    """What there is to add to a wait: the other end has ended."""
+    assert process.wait is not None
+    assert process.wait.fifo is not None
+    fifo = process.wait.fifo
+    other = fifo.reader if process.wait.for_room else fifo.writer
+    if other is None or other in alive:
+        return ""
+    return f", and {other.name} has ended"
 
 
 def _inside(process: Process, other: Process) -> bool:

@@ -268,15 +268,15 @@ class Controller:
         m, name, ii = self._m, control.loop.name, schedule.ii
         assert ii is not None
         running = Signal(name=self._names(f"{name}_running"))
-        slot: Value = Const(1, 1)
+        slot: Signal | None = None
         if ii > 1:
             phase = Signal(range(ii), name=self._names(f"{name}_phase"))
-            slot = phase == 0
+            slot = self._wire(f"{name}_slot", phase == 0)
             with m.If(begin | (phase == ii - 1)):
                 m.d.sync += phase.eq(0)
             with m.Else():
                 m.d.sync += phase.eq(phase + 1)
-        issue: Value = running & slot if ii > 1 else running
+        issue: Value = running if slot is None else running & slot
         taken: Mapping[Node, Value] = {}
         if first := leading(control.region.nodes()):
             assert self._island is not None

@@ -191,6 +191,7 @@ class Datapath:
             case Kind.ASK:
                 streams, stream = island.streams, op.stream
                 reads = end_of(op) is End.READ
+                island.look(node)
                 can = streams.source(stream).valid if reads else streams.sink(stream).ready
                 self._made[node] = answer = Signal(name=self._names(f"{node.name}_answer"))
                 self._m.d.sync += answer.eq(can)

@@ -8,7 +8,7 @@ a module that is emitted once in Verilog.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import (
@@ -65,6 +65,7 @@ from allo_rtl.rtl.interface import (
 from allo_rtl.rtl.memory import BankSignals, Claim, Memories
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
+from allo_rtl.rtl.taps import Part, TapKind, Taps
 from allo_rtl.rtl.verilog import all_to_verilog
 from allo_rtl.utils import no_collection
 
@@ -77,7 +78,7 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     usage = design.array_uses[func.name]
     uses = None if function is design.top else design.uses[func.name]
     # Ports are attributes of the component: they may not hide those that it has.
-    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events"}
+    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events", "taps"}
     args, streams = _split(func.args)
     count, values = len(args), (*args, *func.returned)
     types = [v.type for v in values]
@@ -208,6 +209,7 @@ class KernelComponent(wiring.Component):
 
     Attributes:
         events: after elaboration, the events of this function and of those built inside.
+        taps: after elaboration, what a simulation may watch.
     """
 
     # Looking at a component without building it is no mistake: Amaranth need not warn of it.
@@ -228,6 +230,7 @@ class KernelComponent(wiring.Component):
         self._parts = parts_of(self.function.control.func)
         self._interfaces: dict[str, KernelInterface] = {}
         self.events: list[Event] = []
+        self.taps = Taps([], [])
         super().__init__({
             name: (In if direction == "input" else Out)(bits)
             for name, (direction, bits) in self.interface.signals().items()
@@ -240,7 +243,7 @@ class KernelComponent(wiring.Component):
         names = _reserved_names(self.interface)
         fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
         streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
-        island = Island(m, streams, names, self._shares()) if self._is_island() else None
+        island = Island(m, streams, names, self.taps, self._shares()) if self._is_island() else None
         advance = Const(1, 1) if island is None else island.advance
         holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
@@ -346,6 +349,7 @@ class KernelComponent(wiring.Component):
     ) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
         busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
+        self.taps.add(TapKind.BUSY, (busy, True))
         m.d.comb += [
             self._signal("ready").eq((~busy | last) & ~restoring & advance),
             begin.eq(self._signal("start") & self._signal("ready")),
@@ -420,6 +424,11 @@ class KernelComponent(wiring.Component):
                 values[outer] = signal.as_signed() if is_signed(port.type) else signal
         for outer, end in zip(passed, ports.streams, strict=True):
             _connect_stream(m, outer, end, callee, streams)
+        given = dict(zip(_split(function.control.func.args)[1], passed, strict=True))
+        inside = None if self._black_boxes else callee.taps
+        self.taps.parts.append(Part(
+            name, process_name(call), call.callee, process is not None, given, inside
+        ))
         return callee
 
     def _interface_of(self, function: FunctionDesign) -> KernelInterface:
@@ -497,7 +506,7 @@ def _connect_stream(
 
 def _reserved_names(ports: KernelInterface) -> Names:
     names = Names()
-    for name in (*_RESERVED, "accept", "last", *ports.signals()):
+    for name in (*_RESERVED, "accept", "last", "advance", "settled", *ports.signals()):
         names(name)
     return names
 
@@ -516,17 +525,31 @@ def fifo_name(design: Design, shape: FifoShape) -> str:
     return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}"
 
 
+@dataclass(frozen=True)
+class Emitted:
+    """A design as text, with the taps of each function's module."""
+
+    verilog: str
+    taps: Mapping[str, Taps]
+
+
 def emit_verilog(design: Design) -> str:
     """Verilog of a design: a comment, one module for each kind of FIFO and for each function."""
+    return emit(design).verilog
+
+
+def emit(design: Design) -> Emitted:
+    """A design in Verilog, and what a simulation may watch in it."""
     made = (s for f in design.functions for s in made_streams(f.control.func))
     ports = (v for v in design.port_values if isinstance(v.type, StreamType))
     shapes = dict.fromkeys(design.fifo(s) for s in (*made, *ports))
     parts: list[tuple[wiring.Component, str]] = [
         (Fifo(shape), fifo_name(design, shape)) for shape in shapes
     ]
-    parts += [
-        (KernelComponent(design, f, black_boxes=True, prints=True), module_name(design, f))
-        for f in design.functions
-    ]
+    made = {
+        f.name: KernelComponent(design, f, black_boxes=True, prints=True) for f in design.functions
+    }
+    parts += [(made[f.name], module_name(design, f)) for f in design.functions]
     with no_collection():
-        return verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
+        text = verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
+    return Emitted(text, {name: component.taps for name, component in made.items()})

@@ -13,8 +13,9 @@ from operator import and_, or_
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 
 from allo_rtl.hls.node import Node
-from allo_rtl.hls.streams import End
+from allo_rtl.hls.streams import End, end_of
 from allo_rtl.ir.ops import Value as IrValue
+from allo_rtl.rtl.taps import Tap, TapKind, Taps
 
 FREE = "free"
 """The clock domain of what goes on while an island holds; it has the same clock and reset."""
@@ -97,11 +98,13 @@ class Island:
     Attributes:
         settled: 1 when the stream operations of this cycle are done.
         shares: whether it also holds until it is granted memory ports that others share.
+        taps: where what it waits for is noted.
     """
 
     m: Module
     streams: Streams
     names: Callable[[str], str]
+    taps: Taps
     shares: bool = False
     advance: Signal = field(default_factory=lambda: Signal(name="advance"))
     settled: Signal = field(default_factory=lambda: Signal(name="settled"))
@@ -131,6 +134,7 @@ class Island:
         stream = _stream(node)
         end = self.streams.source(stream)
         wanted = self._wanted(node, condition, end.valid)
+        self._tap(TapKind.TAKE, node, (wanted, True), (end.valid, True))
         self.streams.take(stream, wanted)
         past = self._steps[node].past
         if past is None:
@@ -151,6 +155,7 @@ class Island:
         m, step = self.m, self._steps[node]
         wanted = Signal(name=self.names(f"{_name(node)}_{node.kind.value}_now"))
         past = Const(0, 1) if step.past is None else step.past
+        self._tap(TapKind.WAIT, node, (step.reached, True), (step.done, False))
         m.d.comb += [
             wanted.eq(condition & step.reached & ~past), step.done.eq(~condition | past | can)
         ]
@@ -158,23 +163,33 @@ class Island:
             m.d[FREE] += step.past.eq((past | (wanted & can)) & ~self.advance)
         return wanted
 
+    def _tap(self, kind: TapKind, node: Node, *literals: tuple[Signal, bool]) -> None:
+        assert node.stream is not None
+        end = end_of(node.stream)
+        self.taps.own.append(Tap(kind, literals, _stream(node), end, node.loc))
+
+    def look(self, node: Node) -> None:
+        """Note that the function asks about a stream."""
+        self._tap(TapKind.LOOK, node)
+
     def _held(self, node: Node) -> Signal:
         width = len(self.streams.source(_stream(node)).data)
         return Signal(width, name=self.names(f"{_name(node)}_held"), reset_less=True)
 
     def collect(
-        self, nodes: Sequence[Node], running: Value, slot: Value
+        self, nodes: Sequence[Node], running: Signal, slot: Signal | None
     ) -> tuple[Mapping[Node, Value], Value]:
         """Take the words of the leading gets of a pipelined loop, in order.
 
         Args:
             running: an iteration is yet to start.
-            slot: it may start in this cycle.
+            slot: it may start in this cycle; None when it always may.
 
         Returns:
             The word of each get, and whether all are there and the iteration starts.
         """
         m, issue = self.m, Signal(name=self.names("collected"))
+        may = Const(1, 1) if slot is None else slot
         words: dict[Node, Value] = {}
         here, taken = running, dict[IrValue, Value]()
         for node in nodes:
@@ -185,23 +200,32 @@ class Island:
             now = Signal(name=self.names(f"{_name(node)}_collect"))
             self.streams.take(stream, now & self.advance)
             if node is nodes[-1]:
-                m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & slot)
+                m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & may)
                 words[node] = end.data
+                self._tap(TapKind.LACK, node, (running, True), (end.valid, False))
                 here = here & can
                 break
             past = Signal(name=self.names(f"{_name(node)}_past"))
             held = self._held(node)
+            self._tap(
+                TapKind.LACK, node, (running, True), (past, False), (end.valid, False)
+            )
             m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & ~past)
             m.d.sync += past.eq((past | (now & end.valid)) & ~issue)
             with m.If(now & end.valid):
                 m.d.sync += held.eq(end.data)
             words[node] = Mux(past, held, end.data)
             here, taken[stream] = here & (past | can), past
-        m.d.comb += issue.eq(here & slot)
+        m.d.comb += issue.eq(here & may)
+        at_slot = [] if slot is None else [(slot, True)]
+        self.taps.add(TapKind.MISS, (running, True), (issue, False), *at_slot)
+        self.taps.add(TapKind.TAKE, (issue, True))
         return words, issue
 
     def finish(self, granted: Sequence[Value]) -> None:
         """Drive ``advance``; ``granted`` are further conditions of it."""
+        if granted:
+            self.taps.add(TapKind.MEMORY, (self.settled, True), (self.advance, False))
         self.m.d.comb += [
             self.settled.eq(reduce(and_, self._over, Const(1, 1))),
             self.advance.eq(reduce(and_, granted, self.settled)),

@@ -186,7 +186,7 @@ struct Sink {
 @kernel@
 
 enum Outcome : int64_t {
-    time_out = -1, outside = -2, not_ready = -3, asserted = -4, wrong_word = -5
+    time_out = -1, outside = -2, not_ready = -3, asserted = -4, wrong_word = -5, deadlock = -6
 };
 
 // What the kernel writes in this run; where it comes from is known by its last bracket.
@@ -275,7 +275,7 @@ public:
     // Cycles from the one after start to the one before done, or an Outcome.  Then words of results
     // may be under way still: it goes on until they have come.
     int64_t run(uint64_t* const* arrays, const uint64_t* scalars, uint64_t* results,
-                uint64_t max_cycles) {
+                uint64_t max_cycles, uint64_t patience, uint64_t in_vain) {
         output.clear();
         written = &output;
         kernel.attach(arrays);
@@ -292,12 +292,16 @@ public:
         kernel.start(0);
         kernel.forget_arguments();
         int64_t outcome = time_out, cycles = time_out;
+        uint64_t stuck = 0, vain = 0;
         for (uint64_t cycle = 1; outcome == time_out && cycle <= max_cycles + 1; cycle++) {
             settle();
             if (kernel.done()) {
                 kernel.results(results);
                 cycles = int64_t(cycle) - 1;
             }
+            stuck = kernel.stuck() ? stuck + 1 : 0;
+            vain = kernel.vain() ? vain + 1 : 0;
+            if (stuck > patience || vain > in_vain) outcome = deadlock;
             edge(cycle);
             if (cycles >= 0 && kernel.streams_over()) outcome = cycles;
             if (kernel.wrong_word()) outcome = wrong_word;
@@ -310,6 +314,12 @@ public:
         waves->flush();
 #endif
         return outcome;
+    }
+
+    // Of the cycle that comes next; there are 64 probes in a word.
+    void probes(uint64_t* words) {
+        settle();
+        kernel.probes(words);
     }
 
     const char* text() const { return output.c_str(); }
@@ -344,9 +354,11 @@ EXPORT void* simulation_new(const char* waves) { return new Simulation(waves); }
 EXPORT void simulation_free(Simulation* s) { delete s; }
 EXPORT void simulation_reset(Simulation* s) { s->reset(); }
 EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint64_t* scalars,
-                              uint64_t* results, uint64_t max_cycles) {
-    return s->run(arrays, scalars, results, max_cycles);
+                              uint64_t* results, uint64_t max_cycles, uint64_t patience,
+                              uint64_t in_vain) {
+    return s->run(arrays, scalars, results, max_cycles, patience, in_vain);
 }
+EXPORT void simulation_probes(Simulation* s, uint64_t* words) { s->probes(words); }
 EXPORT void simulation_activity(const Simulation* s, Activity* banks) { s->activity(banks); }
 EXPORT void simulation_progress(const Simulation* s, uint64_t* words) { s->progress(words); }
 EXPORT void simulation_stall(Simulation* s, uint64_t seed, uint64_t percent) {
