@@ -100,8 +100,8 @@ def watch(design: Design, taps: Mapping[str, Taps]) -> Watched | None:
 
 
 def _watched(
-    design: Design, taps: Mapping[str, Taps], names: tuple[str, str], own: Taps, path: tuple[str, ...],
-    given: Mapping[Value, Stream],
+    design: Design, taps: Mapping[str, Taps], names: tuple[str, str], own: Taps,
+    path: tuple[str, ...], given: Mapping[Value, Stream],
 ) -> Watched:
     known = dict(given)
 

@@ -29,7 +29,7 @@ from allo_rtl.hls.fold import apply
 from allo_rtl.hls.latency import CALL_OVERHEAD, padding
 from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.processes import made_streams, process_name, process_name
+from allo_rtl.hls.processes import made_streams, process_name
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.streams import blocking, leading
 from allo_rtl.ir.ops import Call, Value
