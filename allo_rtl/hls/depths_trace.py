@@ -106,6 +106,8 @@ def trace_of(design: Design) -> Trace:
     Raises:
         NotStaticError: it depends on data, or is too long.
     """
+    if any(isinstance(a.type, StreamType) for a in design.top.control.func.args):
+        raise NotStaticError("arguments are streams, which may come and go at any time")
     return _Tracer(design).function(design.top, {})
 
 

@@ -546,10 +546,10 @@ def emit(design: Design) -> Emitted:
     parts: list[tuple[wiring.Component, str]] = [
         (Fifo(shape), fifo_name(design, shape)) for shape in shapes
     ]
-    made = {
+    components = {
         f.name: KernelComponent(design, f, black_boxes=True, prints=True) for f in design.functions
     }
-    parts += [(made[f.name], module_name(design, f)) for f in design.functions]
+    parts += [(components[f.name], module_name(design, f)) for f in design.functions]
     with no_collection():
         text = verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
-    return Emitted(text, {name: component.taps for name, component in made.items()})
+    return Emitted(text, {name: component.taps for name, component in components.items()})
