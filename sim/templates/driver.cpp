@@ -2,6 +2,7 @@
 // The struct Kernel, which knows the kernel's ports, is generated and put where its name stands
 // between at signs below.
 
+#include "Vtop.h"
 #include "verilated.h"
 
 #include <algorithm>
