@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from rich.table import Table
 
 from allo_rtl.errors import AlloError, IllegalScheduleError
-from allo_rtl.ir.ops import Module
+from allo_rtl.ir.ops import For, Module
 from allo_rtl.ir.rewrite import loops, walk
 from allo_rtl.ir.types import ArrayType, Partition
 from allo_rtl.ir.verify import verify_module
+from allo_rtl.schedule.buffers import find_buffer
+from allo_rtl.schedule.loops import roots
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.verify import Verdict, verify
 
@@ -157,22 +160,39 @@ def findings_table(found: Findings) -> Table:
 type Step = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
+_ACROSS = {"compute_at", "dataflow", "to"}
+"""Primitives of which a single band seldom has all that they are about."""
+
+
 def random_primitive(schedule: Schedule, random: Random) -> Step:
-    """A primitive with random arguments, most of which fit."""
-    axes = list(_axes(schedule.module))
-    arrays = list(_arrays(schedule.module))
+    """A primitive with random arguments, most of which fit.
+
+    There is no ``assume_independent``, which may be a false promise, no ``interface``, which
+    changes what the kernel is given, and no ``unfold``, which makes hardware of every iteration.
+    """
+    module = schedule.module
+    bands = list(_bands(module))
+    axes = [axis for _, loops_ in bands for axis in loops_]
+    arrays = list(_arrays(module))
     if not axes:
         return "partition", (random.choice(arrays or ["A"]),), {}
+    name = random.choice([*_MAKERS, *_WHOLE])
+    if name not in _ACROSS and random.random() < 0.8:
+        root, axes = random.choice(bands)
+        used = {v.name for op in walk((root,)) for v in op.operands()}
+        arrays = [a for a in arrays if a.partition(":")[2] in used] or arrays
     axis, array = random.choice(axes), random.choice(arrays or ["A"])
-    name = random.choice(list(_MAKERS))
+    if name in _WHOLE:
+        return _WHOLE[name](schedule, random, array)
     return _MAKERS[name](random, axes, axis, array)
 
 
-def _axes(module: Module) -> Iterator[str]:
-    """Every loop, as the primitives name it."""
+def _bands(module: Module) -> Iterator[tuple[For, list[str]]]:
+    """Every outermost loop, and the loops in it as the primitives name them, outer first."""
     for func in module.funcs:
-        for root in loops(func.body):
-            yield f"{func.name}:{root.name}"
+        for root in roots(func.body):
+            band = root.attrs.band
+            yield root, [f"{func.name}:{band}.{p.name}" for p in loops((root,))]
 
 
 def _arrays(module: Module) -> Iterator[str]:
@@ -193,12 +213,49 @@ def _same_function(axes: list[str], axis: str) -> list[str]:
 
 def _reorder(random: Random, axes: list[str], axis: str, array: str) -> Step:
     near = _same_function(axes, axis)
-    return "reorder", tuple(random.sample(near, min(len(near), random.choice([2, 3])))), {}
+    wanted = min(len(near), random.choice([2, 2, 3]))
+    return "reorder", tuple(random.sample(near, wanted)), {}
 
 
 def _fuse(random: Random, axes: list[str], axis: str, array: str) -> Step:
-    at = axes.index(axis)
+    at = min(axes.index(axis), max(0, len(axes) - 2))
     return "fuse", tuple(axes[at : at + 2]), {}
+
+
+def _pipeline(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    interval = {"initiation_interval": random.choice([4, 9])} if random.random() < 0.2 else {}
+    return "pipeline", (axis,), interval | ({"rewind": True} if random.random() < 0.3 else {})
+
+
+def _reshape(schedule: Schedule, random: Random, array: str) -> Step:
+    """Two dimensions become one, or one becomes two."""
+    _, value = find_buffer(schedule.module, array)
+    shape = list(value.array.shape) or [1]
+    at = random.randrange(len(shape))
+    if len(shape) > 1 and random.random() < 0.5:
+        at = min(at, len(shape) - 2)
+        shape[at : at + 2] = [shape[at] * shape[at + 1]]
+    else:
+        inner = random.choice([n for n in range(1, shape[at] + 1) if shape[at] % n == 0] or [1])
+        shape[at : at + 1] = [shape[at] // inner, inner]
+    return "reshape", (array, tuple(shape)), {}
+
+
+def _compose(schedule: Schedule, random: Random, array: str) -> Step:
+    """A schedule of a kernel that is called, with a primitive or two."""
+    funcs = schedule.module.funcs
+    called = random.choice([f.name for f in funcs if f.name != schedule.module.top] or [""])
+    sub = Schedule(replace(schedule.module, top=called or schedule.module.top))
+    for _ in range(random.randint(1, 2)):
+        name, args, kwargs = random_primitive(sub, random)
+        with suppress(AlloError):
+            getattr(sub, name)(*args, **kwargs)
+    return "compose", (sub,), {}
+
+
+_WHOLE: dict[str, Callable[[Schedule, Random, str], Step]] = {
+    "reshape": _reshape, "compose": _compose,
+}  # fmt: skip
 
 
 def _partition(random: Random, axes: list[str], axis: str, array: str) -> Step:
@@ -232,7 +289,7 @@ _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
         "partial_sums", (axis, r.choice([0, 2, 3])), {},
     ),
     "unroll": lambda r, axes, axis, array: ("unroll", (axis, r.choice([0, 2, 3])), {}),
-    "pipeline": lambda r, axes, axis, array: ("pipeline", (axis,), {}),
+    "pipeline": _pipeline,
     "parallel": lambda r, axes, axis, array: ("parallel", (axis,), {}),
     "inline": lambda r, axes, axis, array: (
         "inline", (r.choice([None, axis.partition(":")[0]]),), {},

@@ -4,12 +4,16 @@
 return, what it is as a function of the inputs (:mod:`allo_rtl.ir.symbolic`).  Where the terms are
 equal the two are equal for all inputs.  Where they are not, or where control depends on the
 inputs, random inputs are run: they may give a counterexample; if they do not, the answer says
-that it was tested and not proved.
+that it was tested and not proved.  Lines that are printed, assertions and state from run to run
+count as well.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from random import Random
 from typing import Any
 
@@ -17,14 +21,19 @@ import numpy as np
 
 from allo_rtl.errors import AlloError, ScheduleError
 from allo_rtl.ir.arithmetic import format_of, limits, number_of
-from allo_rtl.ir.evaluate import evaluate
-from allo_rtl.ir.ops import Module
+from allo_rtl.ir.evaluate import State, evaluate
+from allo_rtl.ir.ops import Constant, Module
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.symbolic import NotSymbolic, outputs
 from allo_rtl.ir.terms import Term, Terms
-from allo_rtl.ir.types import ArrayType, Float, Type
+from allo_rtl.ir.types import DYNAMIC, ArrayType, Float, Type
 from allo_rtl.schedule.schedule import Schedule
 
-_TESTS = 20
+_TESTS = 40
+_FEW = 4096
+"""So many inputs are all tried."""
+_EXTENT = 6
+"""Of arrays whose extent is not known before they are given."""
 _TEXT = 100
 
 
@@ -56,7 +65,8 @@ def verify(a: Schedule | Module, b: Schedule | Module, tests: int = _TESTS) -> V
     """Whether two schedules or modules compute the same.
 
     Args:
-        a, b: with the same argument and result types.
+        a, b: with the same argument and result types; an array may have another shape with as
+            many elements, which are compared in row-major order.
         tests: random inputs to try where nothing is proved.
 
     Raises:
@@ -72,25 +82,41 @@ def verify(a: Schedule | Module, b: Schedule | Module, tests: int = _TESTS) -> V
 
 def _check_signatures(a: Module, b: Module) -> None:
     types = [[v.type for v in m.top_func.args] + list(m.top_func.results) for m in (a, b)]
-    if [str(t) for t in types[0]] != [str(t) for t in types[1]]:
+    if [_elements(t) for t in types[0]] != [_elements(t) for t in types[1]]:
         shown = [f"{m.top}({', '.join(map(str, t))})" for m, t in zip((a, b), types, strict=True)]
         raise ScheduleError(
             f"{shown[0]} and {shown[1]} cannot be compared",
-            allowed="kernels with the same types of arguments and results",
+            allowed="kernels with the same types of arguments and results; shapes may differ that "
+            "have as many elements",
         )
+
+
+def _elements(type_: Type) -> tuple[str, object]:
+    """What two kernels must agree in: the type of the elements and how many there are."""
+    if not isinstance(type_, ArrayType):
+        return str(type_), None
+    return str(type_.element), type_.shape if type_.is_dynamic else type_.size
 
 
 def _compare(a: Module, b: Module) -> tuple[str, str]:
     """(what was found, the first element that may differ or "")."""
     terms = Terms()
+    types = [*(v.type for v in a.top_func.args), *a.top_func.results]
     try:
-        mine, others = outputs(a, terms), outputs(b, terms)
+        mine, others = outputs(a, terms), outputs(b, terms, named=types)
     except NotSymbolic as why:
         return f"not followed for all inputs: {why}", ""
     common = [name for name in mine if name in others]
     for name in common:
         if mine[name] is not others[name]:
             return f"{name} is {_short(mine[name])} in one and {_short(others[name])}", name
+    for name in mine.keys() ^ others.keys():
+        # State that one of them does not know has no effect on what it gives.
+        if not name.startswith("state "):
+            return f"{name} is in one of them only", name
+    for name in {n.removeprefix("state ").partition("[")[0] for n in common if n[:6] == "state "}:
+        if a.global_(name).data != b.global_(name).data:
+            return f"state {name} starts with other contents", name
     return f"all {len(common)} elements are the same function of the inputs", ""
 
 
@@ -100,32 +126,97 @@ def _short(term: Term) -> str:
 
 
 def _test(a: Module, b: Module, reason: str, tests: int) -> Verdict:
-    random = Random(0)
-    for _ in range(tests):
-        args = [_random(v.type, random) for v in a.top_func.args]
-        try:
-            found = _difference(a, b, args)
-        except AlloError:
-            continue  # an input that the kernel is not made for
+    every = _every_input(a, b)
+    ran = 0
+    for args in every or _random_inputs(a, b, tests):
+        found = _difference(a, b, args)
         if found:
             return Verdict(False, True, f"{found}; {reason}", tuple(args))
-    return Verdict(True, False, f"equal on {tests} random inputs; {reason}")
+        ran += found is not None  # else an input that neither kernel is made for
+    if every:
+        return Verdict(True, True, f"equal on all {len(every)} inputs")
+    if not ran:
+        return Verdict(False, False, f"both fail on {tests} random inputs; {reason}")
+    return Verdict(True, False, f"equal on {ran} random inputs; {reason}")
 
 
-def _random(type_: Type, random: Random) -> Any:  # noqa: ANN401 - an int or an array of ints
+def _every_input(a: Module, b: Module) -> list[list[Any]]:
+    """All arguments there are, when they are few and all there is; else none."""
+    types = [v.type for v in a.top_func.args]
+    if any(isinstance(t, ArrayType) for t in types):
+        return []
+    if any(g.stateful for m in (a, b) for g in m.globals):
+        return []
+    ranges = [range(low, high + 1) for low, high in map(limits, types)]
+    if prod(map(len, ranges)) > _FEW:
+        return []
+    return [list(args) for args in product(*ranges)]
+
+
+def _random_inputs(a: Module, b: Module, tests: int) -> Iterator[list[Any]]:
+    """In half of them a scalar is, in turn, one of the numbers that the kernels name."""
+    random, numbers = Random(0), _numbers(a) | _numbers(b)
+    types = [v.type for v in a.top_func.args]
+    turns = [
+        (k, n)
+        for k, type_ in enumerate(types)
+        if not isinstance(type_, ArrayType)
+        for n in _named(type_, numbers)
+    ]
+    random.shuffle(turns)
+    for test in range(tests):
+        small = random.random() < 0.5
+        args = [_random(t, random, numbers, small) for t in types]
+        if turns and test % 2:
+            at, number = turns[test // 2 % len(turns)]
+            args[at] = number
+        yield args
+
+
+def _named(element: Type, numbers: frozenset[tuple[bool, int]]) -> list[int]:
+    """The numbers that a value of a type can be; of integers the extremes too, of floats
+    zeros, infinities and other special ones."""
+    low, high = limits(element)
+    if isinstance(element, Float):
+        fmt, sign = format_of(element), 1 << (element.width - 1)
+        special = {0, 1, sign, fmt.overflow, sign | fmt.overflow, fmt.nan, fmt.nan + 1}
+        return sorted(special | {n for f, n in numbers if f and n < 2 * sign})
+    return sorted({*(n for f, n in numbers if not f and low <= n <= high), low, high})
+
+
+def _numbers(module: Module) -> frozenset[tuple[bool, int]]:
+    """The numbers in a kernel, where it may do something else: whether of a float, and the int
+    that stands for it.  Of integers the neighbours too."""
+    found = {(False, 0), (False, 1), (False, -1)}
+    for func in module.funcs:
+        for op in walk(func.body):
+            if isinstance(op, Constant):
+                floats = isinstance(op.result.type, Float)
+                near = (0,) if floats else (-1, 0, 1)
+                found |= {(floats, op.value + n) for n in near}
+    return frozenset(found)
+
+
+def _random(
+    type_: Type, random: Random, numbers: frozenset[tuple[bool, int]], small: bool
+) -> Any:  # noqa: ANN401 - an int or an array of ints
+    """Any bits, or small numbers; at times numbers that the kernels name, and special ones."""
     element = type_.element if isinstance(type_, ArrayType) else type_
     low, high = limits(element)
-    small = random.random() < 0.5
+    named = _named(element, numbers)
 
     def one() -> int:
+        if named and random.random() < 0.1:
+            return random.choice(named)
         if small and isinstance(element, Float):
             return _near_one(element, random)
         return random.randint(max(low, -8), min(high, 8)) if small else random.randint(low, high)
 
     if not isinstance(type_, ArrayType):
         return one()
-    flat = [one() for _ in range(type_.size)]
-    return np.array(flat, dtype=object).reshape(type_.shape)
+    shape = tuple(_EXTENT if n == DYNAMIC else n for n in type_.shape)
+    flat = [one() for _ in range(prod(shape))]
+    return np.array(flat, dtype=object).reshape(shape)
 
 
 def _near_one(type_: Float, random: Random) -> int:
@@ -136,22 +227,69 @@ def _near_one(type_: Float, random: Random) -> int:
     return sign | exponent << type_.fracs | random.getrandbits(type_.fracs)
 
 
+@dataclass
+class _Side:
+    """One of the two kernels while it runs on some arguments, again and again."""
+
+    module: Module
+    state: State = field(default_factory=dict)
+
+    def run(self, args: Sequence[Any]) -> tuple[list[Any], str, list[str]]:
+        """(arguments after the run and results, the error it ended with or "", lines printed)."""
+        lines: list[str] = []
+        given = [
+            _shaped(x, v.array) if isinstance(x, np.ndarray) else x
+            for x, v in zip(args, self.module.top_func.args, strict=True)
+        ]
+        try:
+            results = evaluate(self.module, given, state=self.state, output=lines.append)
+        except AlloError as error:
+            return [], error.message, lines
+        return [*given, *results], "", lines
+
+
+def _shaped(x: Any, type_: ArrayType) -> Any:  # noqa: ANN401
+    """A copy of an array in the shape of a type."""
+    return x.copy() if type_.is_dynamic else x.copy().reshape(type_.shape)
+
+
 def _difference(a: Module, b: Module, args: list[Any]) -> str | None:
-    """The first element in which the two differ on some arguments."""
-    given = [[x.copy() if isinstance(x, np.ndarray) else x for x in args] for _ in range(2)]
-    results = [evaluate(m, g) for m, g in zip((a, b), given, strict=True)]
-    for n, (x, y) in enumerate(zip(*given, strict=True)):
-        if text := _differ(f"argument {n + 1}", x, y, a.top_func.args[n].type):
+    """The first element in which the two differ on some arguments, "" when there is none.
+
+    None when both end with an error.  Kernels with state run several times.
+    """
+    one, other = _Side(a), _Side(b)
+    count = 4 if any(g.stateful for m in (a, b) for g in m.globals) else 1
+    for n in range(count):
+        (x, failed, lines), (y, fails, others) = one.run(args), other.run(args)
+        if failed and fails:
+            return None
+        again = f"in run {n + 1} " if n else ""
+        if failed or fails:
+            return f"{again}one of them fails: {failed or fails}"
+        if text := _values_differ(a, x, y):
+            return again + text
+        if lines != others:
+            return f"{again}other lines are printed"
+    return ""
+
+
+def _values_differ(a: Module, x: Sequence[Any], y: Sequence[Any]) -> str:
+    args, results = a.top_func.args, a.top_func.results
+    names = [f"argument {n + 1}" for n in range(len(args))]
+    names += [f"result {n + 1}" for n in range(len(results))]
+    for name, one, two, type_ in zip(
+        names, x, y, [*(v.type for v in args), *results], strict=True
+    ):
+        if text := _differ(name, one, two, type_):
             return text
-    for n, (x, y) in enumerate(zip(*results, strict=True)):
-        if text := _differ(f"result {n + 1}", x, y, a.top_func.results[n]):
-            return text
-    return None
+    return ""
 
 
 def _differ(name: str, x: Any, y: Any, type_: Type) -> str | None:  # noqa: ANN401
     element = type_.element if isinstance(type_, ArrayType) else type_
-    one, other = np.asarray(x, dtype=object), np.asarray(y, dtype=object)
+    one = np.asarray(x, dtype=object)
+    other = np.asarray(y, dtype=object).reshape(one.shape)
     for place in np.ndindex(one.shape):
         if one[place] != other[place]:
             at = f"[{', '.join(map(str, place))}]" if place else ""

@@ -1,5 +1,6 @@
 """verify: schedules and kernels compared for all inputs, or by a counterexample."""
 
+from dataclasses import replace
 from operator import mul
 
 import numpy as np
@@ -23,7 +24,7 @@ from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.ops import BinaryKind, MathKind, Predicate
 from allo_rtl.ir.symbolic import NotSymbolic, outputs
 from allo_rtl.ir.terms import Terms
-from allo_rtl.ir.types import ArrayType, Int, float32, index, int8, int32
+from allo_rtl.ir.types import ArrayType, Int, float32, index, int8, int16, int32, uint8
 from allo_rtl.verify import verify
 
 
@@ -116,14 +117,14 @@ def test_conditions_on_data_become_choices():
     assert verify(customize(clip), customize(clip_select)).proved
 
 
-def count_up(n: int8) -> int32:
+def count_up(n: int16) -> int32:
     total: int32 = 0
     for i in range(n):
         total += i
     return total
 
 
-def gauss(n: int8) -> int32:
+def gauss(n: int16) -> int32:
     x: int32 = n
     return x * (x - 1) // 2 if x > 0 else 0
 
@@ -133,7 +134,7 @@ def test_control_that_depends_on_data_is_tested_and_says_so():
     assert verdict.equal
     assert not verdict.proved
     assert str(verdict) == (
-        "equivalent (tested): equal on 20 random inputs; not followed for all inputs: a loop or "
+        "equivalent (tested): equal on 40 random inputs; not followed for all inputs: a loop or "
         "subscript depends on its inputs"
     )
 
@@ -228,3 +229,204 @@ def index_kernel_2(i: index) -> index:
 
 def test_index_arithmetic():
     assert verify(customize(index_kernel), customize(index_kernel_2)).proved
+
+
+# --- pairs that differ subtly --------------------------------------------------------------------
+
+
+def wraps(a: int8, b: int8) -> int16:
+    t: int8 = a + b
+    return t
+
+
+def does_not_wrap(a: int8, b: int8) -> int16:
+    t: int16 = a + b
+    return t
+
+
+def borrows(A: uint8[2]) -> int32:
+    return A[0] - A[1]
+
+
+def borrows_in_eight_bits(A: uint8[2]) -> int32:
+    t: uint8 = A[0] - A[1]
+    return t
+
+
+def rounds_down(a: int32, b: int32) -> int32:
+    return a // b
+
+
+def rounds_to_zero(a: int32, b: int32) -> int32:
+    return a / b
+
+
+def added_first(a: float32, b: float32, c: float32) -> float32:
+    return (a + b) + c
+
+
+def added_last(a: float32, b: float32, c: float32) -> float32:
+    return a + (b + c)
+
+
+def difference(a: float32) -> float32:
+    return a - a
+
+
+def zero(a: float32) -> float32:
+    return 0.0
+
+
+def plus_zero(a: float32) -> float32:
+    return a + 0.0
+
+
+def same(a: float32) -> float32:
+    return a
+
+
+def shifted(x: int32, k: int32) -> int32:
+    return x << k
+
+
+def shifted_modulo(x: int32, k: int32) -> int32:
+    return x << (k & 31)
+
+
+def one_number(x: int32) -> int32:
+    r: int32 = 0
+    i: int32 = 0
+    while i < 1:
+        i += 1
+        if x == 123457:
+            r = 1
+    return r
+
+
+def no_number(x: int32) -> int32:
+    return 0
+
+
+def below(x: int32) -> int32:
+    assert x < 500
+    return x
+
+
+def not_above(x: int32) -> int32:
+    assert x <= 500
+    return x
+
+
+def unchecked(x: int32) -> int32:
+    return x
+
+
+def printing(x: int32) -> int32:
+    print(x)
+    return x
+
+
+def counting(x: int32) -> int32:
+    total: int32 @ Stateful = 0
+    total += x
+    return total
+
+
+def counting_from_five(x: int32) -> int32:
+    total: int32 @ Stateful = 5
+    total += x
+    return total
+
+
+def last_element(A: int32[...], n: int8) -> int32:
+    r: int32 = 0
+    for i in range(n):
+        r = A[i]
+    return r
+
+
+def first_element(A: int32[...], n: int8) -> int32:
+    return A[0]
+
+
+def onto(A: int32[8], B: int32[8]):
+    for i in range(7):
+        A[i + 1] = A[i] + B[i]
+
+
+def onto_backwards(A: int32[8], B: int32[8]):
+    for i in range(7):
+        A[7 - i] = A[6 - i] + B[6 - i]
+
+
+SUBTLE = [
+    (wraps, does_not_wrap), (borrows, borrows_in_eight_bits), (rounds_down, rounds_to_zero),
+    (added_first, added_last), (difference, zero), (plus_zero, same), (shifted, shifted_modulo),
+    (one_number, no_number), (below, not_above), (below, unchecked), (printing, unchecked),
+    (counting, unchecked), (counting, counting_from_five), (last_element, first_element),
+    (onto, onto_backwards),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), SUBTLE, ids=lambda k: k.__name__)
+def test_kernels_that_differ_subtly_are_told_apart(one, other):
+    for a, b in ((one, other), (other, one)):
+        verdict = verify(customize(a), customize(b))
+        assert not verdict.equal
+        assert verdict.proved
+        assert len(verdict.inputs) == len(customize(a).top_func.args)
+
+
+def test_state_that_starts_differently_makes_other_kernels_of_the_same_text():
+    module = customize(counting).module
+    (cell,) = module.globals
+    other = replace(module, globals=(replace(cell, data=(7,)),))
+    assert verify(module, module).proved
+    assert not verify(module, other).equal
+
+
+def magnitude(x: int8) -> int8:
+    return max(x, 0 - x)
+
+
+def magnitude_in_eight_bits(x: int8) -> int8:
+    y: int8 = 0 - x
+    return max(x, y)
+
+
+def test_few_inputs_are_all_tried():
+    verdict = verify(customize(magnitude), customize(magnitude_in_eight_bits))
+    assert str(verdict) == "equivalent (proved): equal on all 256 inputs"
+
+
+def fails(A: int32[4], n: int32) -> int32:
+    assert n > 3
+    assert n < 3
+    return A[0]
+
+
+def fails_too(A: int32[4], n: int32) -> int32:
+    assert n > 4
+    assert n < 4
+    return A[1]
+
+
+def test_kernels_that_always_fail_are_not_called_equal():
+    verdict = verify(customize(fails), customize(fails_too))
+    assert not verdict
+    assert "both fail on" in verdict.reason
+
+
+def flat(A: int32[6]) -> int32:
+    return A[4]
+
+
+def table(A: int32[3, 2]) -> int32:
+    return A[2, 0]
+
+
+def test_shapes_may_differ_that_have_as_many_elements():
+    assert verify(customize(flat), customize(table)).proved
+    s = customize(gemm)
+    s.reshape(s.A, (2, 2, 6))
+    assert verify(customize(gemm), s).proved

@@ -40,7 +40,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.terms import Term, Terms
-from allo_rtl.ir.types import ArrayType, index
+from allo_rtl.ir.types import ArrayType, Type, index
 
 
 class NotSymbolic(Exception):
@@ -62,6 +62,7 @@ class _Run:
     terms: Terms
     budget: int
     state: dict[str, list[Term]] = field(default_factory=dict)
+    claims: set[Term] = field(default_factory=set)
     journals: list[dict[tuple[int, int], tuple[list[Term], Term]]] = field(default_factory=list)
 
     def spend(self) -> None:
@@ -76,39 +77,49 @@ class _Run:
         cells[at] = value
 
 
-def outputs(module: Module, terms: Terms, budget: int = 2_000_000) -> dict[str, Term]:
+def outputs(
+    module: Module,
+    terms: Terms,
+    budget: int = 2_000_000,
+    named: Sequence[Type] | None = None,
+) -> dict[str, Term]:
     """Every element that a run of the top may change or returns, by name.
 
     Args:
         module: a verified module without dynamic shapes.
         terms: shared between modules that are to be compared; inputs are named by position.
         budget: operations to follow at most.
+        named: types of arguments and results by whose shapes elements are named, in row-major
+            order; they have as many elements as the module's own.
 
     Raises:
         NotSymbolic: see there.
     """
     run, func = _Run(module, terms, budget), module.top_func
+    named = named or [*(a.type for a in func.args), *func.results]
     args: list[Term | _Array] = []
     for n, param in enumerate(func.args):
         if isinstance(param.type, ArrayType):
             if param.type.is_dynamic:
                 raise NotSymbolic("its shapes are dynamic")
-            args.append(_input_array(terms, f"argument {n + 1}", param.type))
+            args.append(_input_array(terms, f"argument {n + 1}", param.type, named[n]))
         else:
             args.append(terms.input(f"argument {n + 1}", param.type))
     results = _Frame(run, func, args).run()
     found: dict[str, Term] = {}
     for n, arg in enumerate(args):
-        _note(found, f"argument {n + 1}", arg)
+        _note(found, f"argument {n + 1}", arg, named[n])
     for n, result in enumerate(results):
-        _note(found, f"result {n + 1}", result)
+        _note(found, f"result {n + 1}", result, named[len(args) + n])
     for name, cells in run.state.items():
         found |= {f"state {name}[{k}]": cell for k, cell in enumerate(cells)}
-    return found
+    claims = sorted(run.claims, key=lambda t: t.age)
+    return found | {f"assertion {k}": condition for k, condition in enumerate(claims)}
 
 
-def _input_array(terms: Terms, name: str, type_: ArrayType) -> _Array:
-    places = product(*map(range, type_.shape))
+def _input_array(terms: Terms, name: str, type_: ArrayType, named: Type) -> _Array:
+    assert isinstance(named, ArrayType)
+    places = product(*map(range, named.shape))
     cells = [terms.input(_element(name, p), type_.element) for p in places]
     return _Array(cells, range(len(cells)), type_.shape)
 
@@ -117,11 +128,12 @@ def _element(name: str, place: Sequence[int]) -> str:
     return f"{name}[{', '.join(map(str, place))}]"
 
 
-def _note(found: dict[str, Term], name: str, value: Term | _Array) -> None:
+def _note(found: dict[str, Term], name: str, value: Term | _Array, named: Type) -> None:
     if isinstance(value, Term):
         found[name] = value
         return
-    for n, place in enumerate(product(*map(range, value.shape))):
+    assert isinstance(named, ArrayType)
+    for n, place in enumerate(product(*map(range, named.shape))):
         found[_element(name, place)] = value.cells[value.at[n]]
 
 
@@ -188,12 +200,23 @@ class _Frame:
                 results = _Frame(self.shared, callee, [self.get(a) for a in op.args]).run()
                 for out, result in zip(op.outs, results, strict=True):
                     self.bind(out, result)
-            case Return() | Print() | Assert():
+            case Return():
                 pass
+            case Print():
+                raise NotSymbolic("it prints")
+            case Assert(condition=condition):
+                self.claim(self.scalars[condition])
             case Load() | Store() | Alloc() | GetGlobal() | SubView():
                 self.memory(op)
             case _:
                 self.compute(op)
+
+    def claim(self, condition: Term) -> None:
+        """An assertion, which may stop the run."""
+        if condition.constant != 1:
+            if self.shared.journals:
+                raise NotSymbolic("an assertion depends on a condition")
+            self.shared.claims.add(condition)
 
     def decided(self, value: Value) -> bool:
         known = self.scalars[value].constant
