@@ -24,7 +24,7 @@ from allo_rtl.hls.constraints import system
 from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
 
-MAX_NODES = 5000
+MAX_NODES = 20_000
 """Larger regions stay as they were placed, so that compile time grows linearly."""
 
 
