@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from allo_rtl.errors import AlloError, Deadlock
+from allo_rtl.errors import AlloError, CallError, Deadlock
 from allo_rtl.hls.chart import render_svg_report
 from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.design import Design
@@ -25,9 +25,11 @@ from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
-from allo_rtl.sim.probes import patience, watch, with_depths
+from allo_rtl.sim.probes import Watched, patience, watch, with_depths
+from allo_rtl.sim.profile import Profile, Recording, with_savings
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.stalls import Stalls
+from allo_rtl.sim.what_if import savings
 from allo_rtl.target import Device, device
 from allo_rtl.utils import write_files
 
@@ -41,6 +43,19 @@ def _signature(design: Design) -> Signature:
     names = (name for name, _ in Signature.of(func).args)
     args = tuple(zip(names, design.user_types, strict=False))
     return Signature(func.name, args, design.user_types[len(args) :])
+
+
+def _copies(args: Sequence[Raw]) -> list[Raw]:
+    return [a if isinstance(a, int) else a.copy() for a in args]
+
+
+def _cycles_of(design: Design, args: Sequence[Raw]) -> int:
+    """Length of a run of a design that is simulated for that alone."""
+    rtl = RtlModule(design)
+    rtl.output = lambda line: None
+    rtl.run_raw(_copies(args))
+    assert rtl.measured_cycles is not None
+    return rtl.measured_cycles
 
 
 class RtlModule:
@@ -110,8 +125,12 @@ class RtlModule:
         return Simulation(
             self.verilog, self.interface, trace=self._trace, sites=tuple(self.design.sites),
             output=lambda line: self.output(line),
-            watched=watch(self.design, self._emitted.taps), patience=patience(self.design),
+            watched=self._watched, patience=patience(self.design),
         )
+
+    @cached_property
+    def _watched(self) -> Watched | None:
+        return watch(self.design, self._emitted.taps)
 
     @property
     def trace(self) -> Path | None:
@@ -141,13 +160,51 @@ class RtlModule:
         """
         return call_with_numpy(self._signature, args, self.run_raw)
 
+    def profile(self, *args: Any, what_if: bool = False) -> Profile:  # noqa: ANN401
+        """Simulate a run of a region and say what each of its processes did in each cycle.
+
+        Args:
+            args: those of a call; arrays are changed as by one.
+            what_if: also try out which FIFOs, made deeper, save how many cycles.  Each is built
+                and simulated with the same arguments, after a reset, which takes a while.
+
+        Returns:
+            The profile: ``print`` shows a table; it has ``json()``, ``chrome_trace()`` for
+            Perfetto, and ``svg()``.
+
+        Raises:
+            CallError: the kernel has no processes; and what a call raises.
+        """
+        watched = self._watched
+        if watched is None:
+            raise CallError(f"'{self.name}' has no processes to profile", allowed="a region")
+        found: list[Profile] = []
+
+        def run(raw: list[Raw]) -> list[Raw]:
+            before = _copies(raw)
+            recording = Recording(self.name, self._simulation, watched)
+            try:
+                results = self.run_raw(raw)
+                assert self.measured_cycles is not None
+                profile = recording.profile(self.measured_cycles)
+            finally:
+                recording.stop()
+            if what_if:
+                tried = savings(self.design, profile, lambda d: _cycles_of(d, before))
+                profile = with_savings(profile, tried)
+            found.append(profile)
+            return results
+
+        call_with_numpy(self._signature, args, run)
+        return found[0]
+
     def reset(self) -> None:
         """Apply the kernel's reset: stateful arrays are then as before the first run."""
         self._simulation.reset()
 
     def run_raw(self, args: list[Raw]) -> list[Raw]:
         """Simulate a run on raw arguments (see :mod:`allo_rtl.sim.marshal`)."""
-        before = [a if isinstance(a, int) else a.copy() for a in args]
+        before = _copies(args) if self._watched else []
         try:
             results, self.measured_cycles = self._simulation.run(args, stalls=self.stalls)
         except Deadlock as deadlock:

@@ -152,6 +152,27 @@ class Simulation:
             raise self._failure(cycles, limit)
         return self._results(raw, [w for _, w in arrays]), cycles
 
+    def record(self, table: Words, processes: int) -> None:
+        """Record what processes do in the runs that follow; none of them ends that.
+
+        Args:
+            table: see Recorder in the driver; its bits are those of :func:`watched_probes`.
+            processes: how many there are in it.
+        """
+        words = -(-len(watched_probes(self._watched)) // 64)
+        self._library.simulation_record(self._handle, table.ctypes.data, processes, words)
+
+    def recorded(self, states: int) -> tuple[Words, Words]:
+        """What the last run recorded: cycles of each of ``states``, and (cycle, process, state).
+
+        The second has a row for each cycle in which a process does something else than before.
+        """
+        counts = np.zeros(states, np.uint64)
+        changes = self._library.simulation_counts(self._handle, counts.ctypes.data)
+        rows = np.zeros((changes, 3), np.uint64)
+        self._library.simulation_changes(self._handle, rows.ctypes.data)
+        return counts, rows
+
     def _replay(self, outcome: int) -> None:
         """Output what the run printed; a failed assertion is the last that it did."""
         text = self._library.simulation_text(self._handle).decode()
@@ -289,6 +310,12 @@ def _load(path: Path) -> ctypes.CDLL:
     library.simulation_stall.restype = None
     library.simulation_activity.argtypes = [pointer, pointer]
     library.simulation_activity.restype = None
+    library.simulation_record.argtypes = [pointer, pointer, *counts[:2]]
+    library.simulation_record.restype = None
+    library.simulation_counts.argtypes = [pointer, pointer]
+    library.simulation_counts.restype = ctypes.c_uint64
+    library.simulation_changes.argtypes = [pointer, pointer]
+    library.simulation_changes.restype = None
     library.simulation_probes.argtypes = [pointer, pointer]
     library.simulation_probes.restype = None
     library.simulation_text.argtypes = [pointer]

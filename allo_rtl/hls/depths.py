@@ -303,6 +303,22 @@ def freeing_depths(design: Design) -> dict[Value, int]:
     return _improvement(design)[2]
 
 
+def deeper_alone(design: Design, stream: Value) -> int | None:
+    """The least depth of one FIFO with which a run is as short as any depth of it makes it.
+
+    None when it is that already.
+
+    Raises:
+        NotStaticError: see :func:`least_depths`.
+    """
+    depths = {s: design.depth(s) for s in streams_of(design)}
+    search = _Search(_Model(design, _WORK // 4), depths, {stream: depths[stream]})
+    if search.run(depths).cycles == search.ideal.cycles:
+        return None
+    depth = search.plan().depths[stream]
+    return depth if depth > depths[stream] else None
+
+
 def _improvement(design: Design) -> tuple[int | None, int | None, dict[Value, int]]:
     """(cycles now, cycles with deeper FIFOs, these with their depths)."""
     depths = {s: design.depth(s) for s in streams_of(design)}

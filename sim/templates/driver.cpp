@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #if defined(WAVES_FST)
 #define WAVES
@@ -190,6 +191,81 @@ enum Outcome : int64_t {
     time_out = -1, outside = -2, not_ready = -3, asserted = -4, wrong_word = -5, deadlock = -6
 };
 
+// What each process does, cycle by cycle; the numbers are those of allo_rtl.sim.profile.
+enum Kind : uint64_t { busy, waits, memory, lacks, misses, takes };
+enum State : uint64_t { filling, draining, computing, at_memory, first_wait };
+
+struct Entry {
+    uint64_t kind, bit, state;
+};
+
+struct Change {
+    uint64_t cycle, process, state;
+};
+
+struct Watched {
+    std::vector<Entry> entries;
+    std::vector<uint64_t> counts;
+    uint64_t state = filling, missed = filling;
+    bool started = false, taken = false;
+
+    // The state in this cycle.  The entries of waits come before those of what a loop lacks.
+    uint64_t look(const std::vector<uint64_t>& probes) {
+        bool runs = false, takes_now = false, misses_now = false;
+        uint64_t held = filling, lacking = filling;
+        for (const Entry& e : entries) {
+            if (!(probes[e.bit / 64] >> (e.bit % 64) & 1)) continue;
+            if (e.kind == busy) runs = true;
+            if (e.kind == takes) takes_now = true;
+            if (e.kind == misses) misses_now = true;
+            if ((e.kind == waits || e.kind == memory) && !held) held = e.state;
+            if (e.kind == lacks && !lacking) lacking = e.state;
+        }
+        if (!runs) return started ? draining : filling;
+        started = true;
+        if (takes_now) {
+            taken = true;
+            missed = filling;
+        }
+        if (misses_now && lacking) missed = lacking;
+        uint64_t now = held ? held : missed ? missed : computing;
+        return !taken && now >= first_wait && now % 2 == 0 ? filling : now;
+    }
+};
+
+struct Recorder {
+    static constexpr std::size_t most = 4'000'000;
+    std::vector<Watched> processes;
+    std::vector<Change> changes;
+    std::vector<uint64_t> probes;
+
+    // The table: for each process its number of states, that of its entries, and these.
+    void begin(const uint64_t* table, uint64_t count, uint64_t words) {
+        processes.assign(count, {});
+        changes.clear();
+        probes.assign(words, 0);
+        for (Watched& p : processes) {
+            p.counts.assign(*table++, 0);
+            p.entries.resize(*table++);
+            for (Entry& e : p.entries) {
+                e = {table[0], table[1], table[2]};
+                table += 3;
+            }
+        }
+    }
+
+    void record(uint64_t cycle) {
+        for (std::size_t n = 0; n < processes.size(); n++) {
+            Watched& p = processes[n];
+            uint64_t state = p.look(probes);
+            p.counts[state]++;
+            if ((state != p.state || cycle == 1) && changes.size() < most)
+                changes.push_back({cycle, n, state});
+            p.state = state;
+        }
+    }
+};
+
 // What the kernel writes in this run; where it comes from is known by its last bracket.
 thread_local std::string* written = nullptr;
 
@@ -300,6 +376,10 @@ public:
                 kernel.results(results);
                 cycles = int64_t(cycle) - 1;
             }
+            if (!recorder.processes.empty() && cycles == time_out) {
+                kernel.probes(recorder.probes.data());
+                recorder.record(cycle);
+            }
             stuck = kernel.stuck() ? stuck + 1 : 0;
             vain = kernel.vain() ? vain + 1 : 0;
             if (stuck > patience || vain > in_vain) outcome = deadlock;
@@ -322,6 +402,8 @@ public:
         settle();
         kernel.probes(words);
     }
+
+    Recorder recorder;
 
     const char* text() const { return output.c_str(); }
 
@@ -358,6 +440,22 @@ EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint
                               uint64_t* results, uint64_t max_cycles, uint64_t patience,
                               uint64_t in_vain) {
     return s->run(arrays, scalars, results, max_cycles, patience, in_vain);
+}
+EXPORT void simulation_record(Simulation* s, const uint64_t* table, uint64_t count,
+                              uint64_t words) {
+    s->recorder.begin(table, count, words);
+}
+EXPORT uint64_t simulation_counts(const Simulation* s, uint64_t* counts) {
+    for (const Watched& p : s->recorder.processes)
+        counts = std::copy(p.counts.begin(), p.counts.end(), counts);
+    return s->recorder.changes.size();
+}
+EXPORT void simulation_changes(const Simulation* s, uint64_t* out) {
+    for (const Change& c : s->recorder.changes) {
+        *out++ = c.cycle;
+        *out++ = c.process;
+        *out++ = c.state;
+    }
 }
 EXPORT void simulation_probes(Simulation* s, uint64_t* words) { s->probes(words); }
 EXPORT void simulation_activity(const Simulation* s, Activity* banks) { s->activity(banks); }
