@@ -159,7 +159,7 @@ def test_a_stream_without_a_depth_has_the_least():
     streams = {s.name: s for s in rtl.report().streams}
     assert streams["short"].depth == N - 1
     assert streams["short"].reason == (
-        "with 10 a deadlock, as value 10 is never put, not in 12"
+        "with 10 a deadlock, as value 10 is never put, not in 11"
     )
     assert streams["total"].reason == ""
 

@@ -5,9 +5,10 @@ import pytest
 import test_dataflow as designs
 from ir_writer import agree
 
+import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.types import ArrayType
+from allo_rtl.ir.types import ArrayType, Stream, int32
 
 NAMES = (
     "four_stages", "fork_and_join", "running_sum", "matrix_vector", "output_stationary",
@@ -47,3 +48,35 @@ def test_a_systolic_array_in_verilator():
         if run == 1:
             rtl.reset()
     assert rtl.predicted_cycles is None
+
+
+@pytest.mark.parametrize("word", ["what it took", "another"])
+def test_a_word_counts_as_taken_while_its_reader_waits_for_room(word):
+    """The worker holds with a word of each iteration, so that two FIFOs of one hold three."""
+
+    @df.region()
+    def turns(B: int32[9]):
+        there: Stream[int32, 1]
+        back: Stream[int32, 1]
+
+        @df.kernel(mapping=[1], args=[B])
+        def give(b: int32[9]):
+            for i in range(3):
+                for k in range(3):
+                    there.put(3 * i + k)
+                for k in range(3):
+                    b[3 * i + k] = back.get()
+
+        @df.kernel(mapping=[1])
+        def work():
+            for k in range(9):
+                x = there.get()
+                with allo.meta_if(word == "another"):
+                    back.put(k)
+                with allo.meta_else():
+                    back.put(x)
+
+    rtl = df.build(df.customize(turns, opt_default=True), target="rtl")
+    b = np.zeros(9, np.int32)
+    rtl(b)
+    assert list(b) == list(range(9))

@@ -132,9 +132,14 @@ class Invoke:
 
 @dataclass(frozen=True, eq=False)
 class Parallel:
-    """Calls of processes: they start together, and it ends when all of them have."""
+    """Calls of processes: they start together, and it ends when all of them have.
+
+    ``at_once``: in the cycle in which it is entered.  It is the first of its function then, and
+    the calls are given arrays, streams and constants.
+    """
 
     calls: tuple[Call, ...]
+    at_once: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from allo_rtl.hls.carry import carried_words
 from allo_rtl.hls.control import (
@@ -72,9 +72,23 @@ def build_control(
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
     drafts = builder.processes(func.body) if func.dataflow else builder.sequence(func.body)
-    finisher = _Finisher(set(builder.results))
+    finisher = _Finisher(set(builder.results), func.dataflow)
     body = finisher.sequence(drafts)
+    if func.dataflow:
+        body = _started_at_once(body, finisher.defined)
     return FunctionControl(func, storage, body, builder.results, finisher.defined)
+
+
+def _started_at_once(
+    body: tuple[Control, ...], defined: Mapping[Value, Node]
+) -> tuple[Control, ...]:
+    """The body of a region, whose processes start with it if nothing is computed before."""
+    first, *rest = body
+    if not isinstance(first, Parallel):
+        return body
+    numbers = (a for c in first.calls for a in c.args if isinstance(a.type, IntegerType | Index))
+    at_once = all(a in defined and defined[a].is_const for a in numbers)
+    return replace(first, at_once=at_once), *rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,8 +401,9 @@ def _preset(region: Region) -> Preset | None:
 class _Finisher:
     """Goes backward through the drafts, collecting which values each region must put out."""
 
-    def __init__(self, needed: set[Value]) -> None:
+    def __init__(self, needed: set[Value], is_region: bool) -> None:
         self.needed = needed
+        self.is_region = is_region
         self.defined: dict[Value, Node] = {}
 
     def sequence(self, items: list[_Item] | tuple[_Item, ...]) -> tuple[Control, ...]:
@@ -407,7 +422,9 @@ class _Finisher:
         match item:
             case _Draft(builder):
                 region = self.region(builder)
-                return Straight(region) if region.sinks or region.outputs else None
+                numbers = self.is_region and all(n.is_const for n in region.outputs.values())
+                is_empty = not region.sinks and (numbers or not region.outputs)
+                return None if is_empty else Straight(region)
             case _PipelinedDraft(counters, builder):
                 for counter in counters:
                     self.need_bounds(counter.bounds)

@@ -199,8 +199,8 @@ class _Writer:
                 self.sequence(then if taken else orelse, env)
             case Invoke(call=call):
                 self._invoke(call, env)
-            case Parallel(calls=calls):
-                self._fork(calls, env)
+            case Parallel():
+                self._fork(control, env)
             case Together():
                 raise NotStaticError(f"a loop in '{self._function.name}' depends on data")
             case Repeat(loop=loop):
@@ -294,10 +294,10 @@ class _Writer:
                     self._flush()
                     self._parts.append(_renamed(part, given))
 
-    def _fork(self, calls: Sequence[Call], env: Environment) -> None:
-        self._cycle += CALL_OVERHEAD
+    def _fork(self, control: Parallel, env: Environment) -> None:
+        self._cycle += 0 if control.at_once else CALL_OVERHEAD
         self._flush()
-        processes = (Process(process_name(c), *self._callee(c, env)) for c in calls)
+        processes = (Process(process_name(c), *self._callee(c, env)) for c in control.calls)
         made = made_streams(self._function.control.func)
         self._parts.append(Fork(made, tuple(processes)))
 

@@ -92,8 +92,9 @@ class Problem:
         """Whether a node cannot follow ``before_ns`` of logic within the same cycle."""
         if before_ns <= 0:
             return False
-        # What may hold the island is known early in a cycle.
-        return node.kind in STREAMS or (
+        # What may hold the island is known early in a cycle; the word of a put may come late.
+        is_word = node.kind is Kind.PUT and self.is_free(node.operands[1])
+        return (node.kind in STREAMS and not is_word) or (
             before_ns + self.entry_ns(node) > self.operators.budget_ns
         )
 

@@ -121,8 +121,8 @@ class Controller:
                 return self._repeat(control, enter)
             case Invoke(call=call):
                 return self._invoke(call, enter)
-            case Parallel(calls=calls):
-                return self._parallel(calls, enter)
+            case Parallel():
+                return self._parallel(control, enter)
             case Clear():
                 return self._clear(control, enter)
             case Preset(words=words):
@@ -321,11 +321,11 @@ class Controller:
             m.d.sync += busy.eq(0)
         return leave
 
-    def _parallel(self, calls: Sequence[Call], enter: Value) -> Value:
+    def _parallel(self, control: Parallel, enter: Value) -> Value:
         """Processes: they start together in one cycle, and all have to end."""
         m = self._m
-        go = self._token("processes_go", enter)
-        callees = [self._instantiate(call, k) for k, call in enumerate(calls)]
+        go = enter if control.at_once else self._token("processes_go", enter)
+        callees = [self._instantiate(call, k) for k, call in enumerate(control.calls)]
         m.d.comb += [callee.start.eq(go) for callee in callees]
         busy = Signal(name=self._names("processes_busy"))
         all_over = Cat(callee.ready for callee in callees).all()

@@ -248,7 +248,7 @@ class KernelComponent(wiring.Component):
         holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
         memories = Memories(storage, self._outside(), *holds)
-        values: dict[IrValue, Value] = {}
+        values = self._constants()
         events = Events(self.design.sites, self.events, self._prints)
         shared = SharedUnits(m, self.function.shared, names)
         begin, leaving = self._handshake(m, memories.restore(m), advance)
@@ -270,6 +270,14 @@ class KernelComponent(wiring.Component):
             return m
         island.finish(memories.granted)
         return DomainRenamer({FREE: "sync"})(EnableInserter({"sync": advance})(m))
+
+    def _constants(self) -> dict[IrValue, Value]:
+        """The constants that a region gives to its processes."""
+        control = self.function.control
+        if not control.func.dataflow:
+            return {}
+        defined = control.defined.items()
+        return {v: Const(n.value, n.type.bits) for v, n in defined if n.is_const}
 
     def _is_island(self) -> bool:
         """Whether the function itself uses streams or shared ports, and so may have to hold."""
