@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -48,7 +48,7 @@ def test_blocks_are_found_with_their_line_and_output() -> None:
     ]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Kernels are read from their source file, so the page's code is laid out as one, at its lines.
     found = list(blocks(path.read_text()))
@@ -70,7 +70,7 @@ def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert printed.getvalue() == block.output, f"{path.name}:{block.line}"
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_links_between_pages(path: Path) -> None:
     text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", path.read_text()))
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -113,7 +113,7 @@ def test_split_and_reorder_make_tiles_whose_rows_are_lanes():
 
 
 def test_fuse_makes_one_loop_whose_copies_cross_rows():
-    """Rows of three do not come in sixes, the elements of six rows do."""
+    """Rows of three do not come in sixes, the elements of two rows do."""
     fused = build(squares, ("fuse", "i", "j"), ("unroll", "i_j_fused", 6))
     assert [(loop.name, loop.trip) for loop in fused.report().loops] == [("i_j_fused", 3)]
     assert units(fused, "mul") == 6
