@@ -249,32 +249,35 @@ class RtlModule:
         *,
         folder: Path | str = "build",
         clock_mhz: float | None = None,
+        rounds: int = 3,
         progress: Callable[[str], None] | None = None,
     ) -> Bitstream:
         """Build a bitstream with the kernel, its arrays in block RAM and a UART link.
 
-        The kernel stays as it was scheduled by ``build``; a ``UserWarning`` says so when that was
-        for a chip of another family or a slower clock.
+        The kernel is first built as it was scheduled by ``build``; a ``UserWarning`` says so when
+        that was for a chip of another family or a slower clock.  When it misses its clock, what
+        place and route says of its longest path goes back into the schedule, and it is built
+        again; ``changes`` of the result tells what was done.  This module stays as it is.
 
         Args:
             board: "icebreaker", "ulx3s-85f" or "tang-nano-9k".
             folder: where the files go, in a folder named after the board.
             clock_mhz: the kernel's clock; the board's oscillator by default.
+            rounds: how often it is scheduled and built again, at most; 0 for never.
             progress: called with a line of text at each step.
 
         Raises:
             ToolError: a tool is missing or failed (a design that does not fit, for example).
         """
-        from allo_rtl.boards.bitstream import build_bitstream
+        from allo_rtl.boards.bitstream import build_closed
         from allo_rtl.boards.catalog import board as find_board
 
         target = find_board(board)
         self._warn_of_other_target(device(target.device), clock_mhz or target.oscillator_mhz)
-        component = KernelComponent(self.design)
-        return build_bitstream(
-            component, component.interface, board,
-            folder=Path(folder), clock_mhz=clock_mhz, progress=progress,
-        )
+        return build_closed(
+            self.design, board, folder=Path(folder), clock_mhz=clock_mhz, rounds=rounds,
+            progress=progress,
+        )  # fmt: skip
 
     def _warn_of_other_target(self, board_device: Device, clock_mhz: float) -> None:
         """Warn the caller's caller when the schedule was made for something else."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,20 @@ from amaranth.lib import io, wiring
 
 from allo_rtl.boards.catalog import Board
 from allo_rtl.boards.catalog import board as find_board
+from allo_rtl.boards.closure import ROUNDS, CriticalPath, close, read_path
 from allo_rtl.boards.host import Host
-from allo_rtl.boards.pll import find_pll
+from allo_rtl.boards.pll import Pll, find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
-from allo_rtl.boards.scripts import after_read
+from allo_rtl.boards.scripts import after_read, without_folders
 from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_report, run_commands
 from allo_rtl.boards.top import Top
 from allo_rtl.boards.uart import divisor
 from allo_rtl.errors import ToolError
+from allo_rtl.hls.design import Design
 from allo_rtl.rtl.interface import KernelInterface
+from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.tools import find_tool, run_tool
-
-_FOLDERS = re.compile(r'^ *attribute \\src ".*/.*"\n', re.MULTILINE)
-"""Source lines with their folders, which are nobody's business where the result goes."""
+from allo_rtl.target import device as find_device
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Bitstream:
         clock_mhz: the clock it runs at.
         log: everything the tools said.
         interface: of the kernel.
+        critical: the longest path, by lines of the kernel, where place and route tells of it.
+        changes: what was changed in the schedule to reach the clock, and what was not reached.
     """
 
     board: str
@@ -55,6 +58,8 @@ class Bitstream:
     clock_mhz: float
     log: Path
     interface: KernelInterface
+    critical: CriticalPath | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def meets_clock(self) -> bool:
@@ -105,10 +110,7 @@ def build_bitstream(
         ToolError: a tool is missing or failed, for example because the design is too large.
     """
     target = find_board(board)
-    pll = None
-    if clock_mhz is not None and clock_mhz != target.oscillator_mhz:
-        pll = find_pll(target.family, target.oscillator_mhz, clock_mhz)
-    clock = pll.mhz if pll else target.oscillator_mhz
+    pll, clock = _clock(target, clock_mhz)
     top = Top(
         kernel, interface,
         divisor=divisor(clock * 1e6, target.baud), gap=int(clock * 1e6 * GAP_SECONDS),
@@ -123,15 +125,66 @@ def build_bitstream(
         commands = json.loads(plan.files["build_top.json"])["commands"]
         for script in ("build_top.json", "build_top.sh", "build_top.bat", "top.debug.v"):
             del plan.files[script]
-        plan.files["top.il"] = _FOLDERS.sub("", plan.files["top.il"])
+        plan.files["top.il"] = without_folders(plan.files["top.il"])
         _write_plan(plan.files, work)
         run_commands(commands, work, what=board, family=target.family, progress=progress)
         usage, fmax = read_report(work, target.family, target.database)
+        critical = None if target.database else read_path(work)
         (work / SDF).unlink(missing_ok=True)
         name = f"{interface.name}.{target.suffix}"
         (work / f"top.{target.suffix}").rename(work / name)
     final = folder / board
-    return Bitstream(board, final / name, usage, fmax, clock, final / LOG, interface)
+    return Bitstream(board, final / name, usage, fmax, clock, final / LOG, interface, critical)
+
+
+def build_closed(
+    design: Design,
+    board: str,
+    *,
+    folder: Path,
+    clock_mhz: float | None = None,
+    rounds: int = ROUNDS,
+    progress: Callable[[str], None] | None = None,
+) -> Bitstream:
+    """Build the bitstream of a design; schedule it again while its clock is missed.
+
+    See :func:`build_bitstream` for the other arguments and the errors, and
+    :func:`allo_rtl.boards.closure.close` for what is changed.  The fastest build is kept.
+    """
+    target, number, again = find_board(board), count(), folder.absolute() / f".{board}-again"
+    _, clock = _clock(target, clock_mhz)
+
+    def build(made: Design) -> Bitstream:
+        kernel, n = KernelComponent(made), next(number)
+        return build_bitstream(
+            kernel, kernel.interface, board, folder=again / str(n) if n else folder,
+            clock_mhz=clock_mhz, progress=progress,
+        )  # fmt: skip
+
+    try:
+        chip = find_device(target.device)
+        closed = close(design, chip, clock, build, rounds=rounds, progress=progress)
+        return _keep(closed.attempt, closed.changes, folder / board)
+    finally:
+        shutil.rmtree(again, ignore_errors=True)
+
+
+def _keep(built: Bitstream, changes: tuple[str, ...], final: Path) -> Bitstream:
+    """The bitstream in its final place, with what was changed for it at the end of its log."""
+    if built.path.parent != final:
+        _replace(built.path.parent, final)
+    built = replace(built, path=final / built.path.name, log=final / LOG, changes=changes)
+    with built.log.open("a") as log:
+        log.writelines(f"timing: {change}\n" for change in changes)
+    return built
+
+
+def _clock(target: Board, clock_mhz: float | None) -> tuple[Pll | None, float]:
+    """(the PLL, if one is needed, the clock in MHz) for a clock that is asked for."""
+    if clock_mhz is None or clock_mhz == target.oscillator_mhz:
+        return None, target.oscillator_mhz
+    pll = find_pll(target.family, target.oscillator_mhz, clock_mhz)
+    return pll, pll.mhz
 
 
 class _Chip(Elaboratable):

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from allo_rtl.boards.pll import Family
+
+_FOLDERS = re.compile(r'^ *attribute \\src ".*/.*"\n', re.MULTILINE)
+
+
+def without_folders(rtlil: str) -> str:
+    """RTLIL text without the source lines that name a folder: all but those of the kernel.
+
+    They are nobody's business where the result goes.
+    """
+    return _FOLDERS.sub("", rtlil)
+
 
 IGNORE_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
 """What a read gives for a word that the same cycle writes may be anything.

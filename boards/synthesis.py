@@ -19,8 +19,9 @@ from amaranth.hdl import Value as HdlValue
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from allo_rtl.boards.closure import CriticalPath, read_path
 from allo_rtl.boards.pll import Family
-from allo_rtl.boards.scripts import after_read
+from allo_rtl.boards.scripts import after_read, without_folders
 from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax, run_commands
 from allo_rtl.boards.top import Bank
 from allo_rtl.errors import BuildError
@@ -46,6 +47,7 @@ class Synthesis:
         dsp: multiplier blocks.
         fmax_mhz: the highest clock, the best of the seeds.
         seeds_mhz: the highest clock with each seed.
+        critical: the longest path with the best seed, where place and route tells of it.
     """
 
     lut: int
@@ -54,6 +56,7 @@ class Synthesis:
     dsp: int
     fmax_mhz: float
     seeds_mhz: tuple[float, ...]
+    critical: CriticalPath | None = None
 
 
 @dataclass(frozen=True)
@@ -141,13 +144,12 @@ def synthesise(
     ports = [bench.clk, bench.data_in, bench.data_out]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        top = rtlil.convert(bench, name="top", ports=ports, emit_src=False)
-        (folder / "top.il").write_text(top)
+        top = rtlil.convert(bench, name="top", ports=ports)
+        (folder / "top.il").write_text(without_folders(top))
         counts = _map(flow, folder)
-        speeds = tuple(
-            _place(flow, folder, clock_mhz, seed) for seed in range(1, max(1, seeds) + 1)
-        )
-    return Synthesis(*counts, max(speeds), speeds)
+        placed = [_place(flow, folder, clock_mhz, seed) for seed in range(1, max(1, seeds) + 1)]
+    fmax, critical = max(placed, key=lambda found: found[0])
+    return Synthesis(*counts, fmax, tuple(mhz for mhz, _ in placed), critical)
 
 
 def _flow(device: str) -> _Flow:
@@ -165,9 +167,10 @@ def _map(flow: _Flow, folder: Path) -> tuple[int, int, int, int]:
         "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in flow.pins.items())
     )
     pads = " -noiopads" if flow.family == "gowin" else ""
-    read = f"read_rtlil top.il; {after_read(flow.family)}"
+    ready = after_read(flow.family)
     script = (
-        f"{read}; {flow.synth} -top top -json net.json; design -reset; {read}; "
+        f"read_rtlil top.il; {ready}; {flow.synth} -top top -json net.json; "
+        f"design -reset; read_rtlil top.il; hierarchy -top top.kernel; {ready}; "
         f"{flow.synth}{pads} -top top.kernel; tee -q -o stat.json stat -json"
     )
     run_commands([["yosys", "-q", "-p", script]], folder, what="the kernel", family=flow.family)
@@ -187,13 +190,15 @@ def _count(netlist: dict[str, int], family: Family) -> tuple[int, int, int, int]
     return lut, ff, bram, dsp
 
 
-def _place(flow: _Flow, folder: Path, clock_mhz: float, seed: int) -> float:
-    """Highest clock in MHz of one placement."""
+def _place(
+    flow: _Flow, folder: Path, clock_mhz: float, seed: int
+) -> tuple[float, CriticalPath | None]:
+    """Highest clock in MHz of one placement, and the path that limits it."""
     tool, *options = flow.place
     options += ["--json", "net.json", "--report", REPORT, "--timing-allow-fail",
                 "--freq", str(clock_mhz), "--seed", str(seed)]
     run_commands([[tool, *options]], folder, what="the kernel", family=flow.family)
-    return read_fmax(folder, flow.database)
+    return read_fmax(folder, flow.database), None if flow.database else read_path(folder)
 
 
 class _Bench(wiring.Component):

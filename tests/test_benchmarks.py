@@ -2,6 +2,8 @@
 
 import pytest
 
+from allo_rtl.rtl.verilog import to_verilog
+from benchmarks import handwritten
 from benchmarks.polybench_u32 import CASES, measure
 
 CASE = {case.name: case for case in CASES}
@@ -28,3 +30,23 @@ def test_no_kernel_is_slower_than_vivado_hls_or_has_more_multipliers(case):
     found = measure(case)
     assert found.ratio < 1
     assert found.multipliers <= case.multipliers
+
+
+def sides(case, device):
+    """Cycles of a kernel (by hand, compiled)."""
+    rtl = handwritten.build(case, device)
+    by_hand = to_verilog(case.design(rtl.interface), rtl.interface.name)
+    return tuple(handwritten.simulate(case, rtl, text) for text in (by_hand, rtl.verilog))
+
+
+def test_a_filter_takes_no_more_cycles_than_one_written_by_hand():
+    by_hand, compiled = sides(handwritten.CASES[1], handwritten.ECP5)
+    assert compiled <= by_hand == 260
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("device", [handwritten.ECP5, handwritten.UP5K])
+@pytest.mark.parametrize("case", handwritten.CASES, ids=lambda case: case.name)
+def test_no_kernel_takes_more_cycles_than_one_written_by_hand(case, device):
+    by_hand, compiled = sides(case, device)
+    assert compiled <= by_hand

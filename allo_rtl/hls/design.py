@@ -31,7 +31,7 @@ from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
-from allo_rtl.hls.operators import Job, Operators
+from allo_rtl.hls.operators import Job, Operators, Stretch
 from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.places import taken_late
 from allo_rtl.hls.prepare import prepare
@@ -113,6 +113,8 @@ class Design:
             have the same bits as those of ``module``.
         depths: depths of FIFOs that are not as the module says; ``reasons`` why they are not less.
         notes: what the report has to say about them.
+        source: the module as it was before legalization.
+        stretch: what was taken to last longer than the delay model says.
     """
 
     functions: tuple[FunctionDesign, ...]
@@ -123,6 +125,8 @@ class Design:
     depths: Mapping[Value, int] = field(default_factory=dict)
     reasons: Mapping[Value, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    source: Module = field(kw_only=True)
+    stretch: Stretch = field(default_factory=Stretch, kw_only=True)
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
@@ -200,16 +204,20 @@ class Design:
         return (*func.args[:count], *results)
 
 
-def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
+def build_design(
+    module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None
+) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
+
+    With ``stretch`` some operations are taken to last longer than the delay model says.
 
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
-    user_types = _types(module)
+    user_types, source, stretch = _types(module), module, stretch or Stretch()
     module, notes = rewind(split_tasks(legalize(merge_alike(module))))
     _check_extents(module)
     check_regions(module)
-    operators = Operators(device, clock_mhz)
+    operators = Operators(device, clock_mhz, stretch=stretch)
     constants = {g.name: g for g in module.globals}
     latencies: dict[str, int | None] = {}
     functions = []
@@ -222,7 +230,10 @@ def build_design(module: Module, device: Device, clock_mhz: float) -> Design:
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
     check_sharing([f.control for f in functions])
-    return Design(tuple(functions), module, device, clock_mhz, user_types, notes=notes)
+    return Design(
+        tuple(functions), module, device, clock_mhz, user_types, notes=notes,
+        source=source, stretch=stretch,
+    )  # fmt: skip
 
 
 def _types(module: Module) -> tuple[Type, ...]:

@@ -80,12 +80,12 @@ class Problem:
 
     def entry_ns(self, node: Node) -> float:
         """Logic from a node's operands to its first register, or to its result."""
-        return self.units[node].first_ns + self._port_ns(node)
+        return self.units[node].first_ns + self._port_ns(node) * self.operators.factor(node)
 
     def exit_ns(self, node: Node) -> float:
         """Logic between a node's last register and its result; its latency is not 0."""
         if node.kind is Kind.READ:
-            return self.operators.model.ram_read_ns
+            return self.operators.model.ram_read_ns * self.operators.factor(node)
         return 0.0 if node.kind is Kind.ASK else self.units[node].last_ns
 
     def needs_register(self, node: Node, before_ns: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, log2
 
 from allo_rtl.hls import delay
@@ -91,6 +91,22 @@ def job_of(node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
     return None
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """How much longer than the model says operations are taken to last.
+
+    ``lines`` has factors of operations of single lines (``file.py:line``), ``everything`` that of
+    all; both are multiplied.  Place and route finds them, see :mod:`allo_rtl.boards.closure`.
+    """
+
+    lines: Mapping[str, float] = field(default_factory=dict)
+    everything: float = 1.0
+
+    def of(self, line: str | None) -> float:
+        """The factor for operations of a line."""
+        return self.everything * self.lines.get(line or "", 1.0)
+
+
 class Operators:
     """Units for a device at a clock.
 
@@ -98,20 +114,36 @@ class Operators:
         device: what we build for.
         clock_mhz: the clock the operations are chained for.
         sharers: of jobs whose units are shared, how many operations may share one.
+        stretch: which operations are taken to last longer than the model says.
     """
 
     def __init__(
-        self, device: Device, clock_mhz: float, sharers: Mapping[Job, int] | None = None
+        self, device: Device, clock_mhz: float, sharers: Mapping[Job, int] | None = None,
+        stretch: Stretch | None = None,
     ) -> None:
         self.sharers = sharers or {}
+        self.stretch = stretch or Stretch()
         self.device = device
         self.model: DelayModel = delay.load(device.family)
         self.period_ns = 1000.0 / clock_mhz
         self.budget_ns = self.period_ns - self.model.register_ns
         """Combinational logic that fits between two registers, in ns."""
 
+    def factor(self, node: Node) -> float:
+        """How much longer than the model says a node is taken to last."""
+        return self.stretch.of(node.loc.short if node.loc else None)
+
     def unit(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """How to build a node; memory accesses and inputs are wires here."""
+        factor = self.factor(node)
+        if factor == 1.0:
+            return self._unit(node, shapes)
+        slow = Operators(self.device, 1000.0 / self.period_ns, self.sharers)
+        slow.budget_ns = self.budget_ns / factor
+        unit = slow._unit(node, shapes)
+        return replace(unit, first_ns=unit.first_ns * factor, last_ns=unit.last_ns * factor)
+
+    def _unit(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         if node.kind is Kind.MUL:
             return self._multiplier(node, shapes)
         if node.kind in DIVISIONS:
@@ -168,7 +200,7 @@ class Operators:
 
     def shared_by(self, sharers: Mapping[Job, int]) -> Operators:
         """The same operators, with units that are shared."""
-        return Operators(self.device, 1000.0 / self.period_ns, sharers)
+        return Operators(self.device, 1000.0 / self.period_ns, sharers, self.stretch)
 
     def float_latency(self, op: FloatOp) -> int:
         """Cycles of the unit of a floating-point operation (of a narrow integer, if of one)."""

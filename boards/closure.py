@@ -1,0 +1,184 @@
+"""Timing closure: what place and route measured goes back into the schedule.
+
+The delay model is right on average; single paths are longer, by where the placer put them.  When a
+design misses its clock, the operations of the kernel's lines on its longest path are taken to be
+as slow as they were found, the kernel is scheduled again, and built again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from allo_rtl.boards.toolchain import REPORT
+from allo_rtl.errors import ToolError
+from allo_rtl.hls.control import regions
+from allo_rtl.hls.design import Design, build_design
+from allo_rtl.hls.operators import Stretch
+from allo_rtl.target import Device
+
+ROUNDS = 3
+"""Builds after the first one, at most."""
+
+_MARGIN = 1.06
+"""Delays are taken to be a little longer than found: the next placement is another one."""
+_MOST = 4.0
+"""Operations are never taken to be slower than the model by more than this factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A piece of a path: the ns of a cell or of a wire, the wire's name and its kernel lines."""
+
+    ns: float
+    net: str = ""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The longest path of a placed and routed design, from register to register."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def ns(self) -> float:
+        """Its length."""
+        return sum(s.ns for s in self.steps)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of the kernel on it, as ``file.py:line``, in its order."""
+        return tuple(dict.fromkeys(line for s in self.steps for line in s.lines))
+
+    def __str__(self) -> str:
+        """Its length, and how much of it lies at which line (wires count to their source)."""
+        where: dict[str, float] = {}
+        line = "its first register"
+        for step in self.steps:
+            line = step.lines[0] if step.lines else line
+            where[line] = where.get(line, 0.0) + step.ns
+        return f"{self.ns:.1f} ns: " + ", ".join(f"{ns:.1f} at {at}" for at, ns in where.items())
+
+
+def read_path(folder: Path) -> CriticalPath | None:
+    """The longest path inside one clock of nextpnr's report; None where it tells of none."""
+    report = json.loads((folder / REPORT).read_text())
+    paths = [
+        CriticalPath(tuple(
+            Step(float(s["delay"]), s.get("net", ""), tuple(map(_line, s.get("sources", ()))))
+            for s in path["path"]
+        ))
+        for path in report.get("critical_paths", ())
+        if path["from"] == path["to"]
+    ]  # fmt: skip
+    return max(paths, key=lambda path: path.ns, default=None)
+
+
+def _line(source: str) -> str:
+    """``file.py:12`` of a source attribute, whose columns do not matter."""
+    file, _, place = source.rpartition(":")
+    return f"{file}:{place.split('.')[0].split('-')[0]}"
+
+
+class Attempt(Protocol):
+    """A placed and routed design."""
+
+    @property
+    def fmax_mhz(self) -> float:
+        """The clock it reaches."""
+
+    @property
+    def critical(self) -> CriticalPath | None:
+        """What keeps it from a faster one, where that is known."""
+
+
+@dataclass(frozen=True)
+class Closed[A: Attempt]:
+    """The outcome: the last attempt, its design, and what was done in between, in words."""
+
+    attempt: A
+    design: Design
+    changes: tuple[str, ...]
+    met: bool
+
+
+def close[A: Attempt](
+    design: Design,
+    device: Device,
+    clock_mhz: float,
+    build: Callable[[Design], A],
+    *,
+    rounds: int = ROUNDS,
+    progress: Callable[[str], None] | None = None,
+) -> Closed[A]:
+    """Build a design, and schedule and build it again until it reaches its clock.
+
+    Args:
+        design: the first to be built, as it is.
+        device: what later ones are scheduled for.
+        clock_mhz: the clock to be reached.
+        build: places and routes a design.
+        rounds: builds after the first one, at most.
+        progress: called with a line about each change.
+
+    Returns:
+        The first attempt that reaches the clock, else the fastest one, and why it is not faster.
+    """
+    stretch, changes = design.stretch, list[str]()
+    best = attempt, made = build(design), design
+    for _ in range(rounds):
+        if best[0].fmax_mhz >= clock_mhz or design.depths:
+            break
+        stretch, change = _slower(made, attempt, stretch, clock_mhz)
+        changes.append(change)
+        if progress:
+            progress(change)
+        made = build_design(design.source, device, max(clock_mhz, design.clock_mhz), stretch)
+        try:
+            attempt = build(made)
+        except ToolError as error:  # more registers may not fit
+            changes.append(f"that failed: {error.message.splitlines()[0]}")
+            break
+        best = max(best, (attempt, made), key=lambda pair: pair[0].fmax_mhz)
+    met = best[0].fmax_mhz >= clock_mhz
+    if not met:
+        changes.append(_limit(best[0], clock_mhz, bool(design.depths)))
+    return Closed(best[0], best[1], tuple(changes), met)
+
+
+def _slower(
+    design: Design, attempt: Attempt, stretch: Stretch, clock_mhz: float
+) -> tuple[Stretch, str]:
+    """The delays to schedule with next, and a sentence about them."""
+    factor = _MARGIN * clock_mhz / attempt.fmax_mhz
+    found = f"{attempt.fmax_mhz:.1f} MHz instead of {clock_mhz:.1f}"
+    known = kernel_lines(design)
+    lines = [x for x in (attempt.critical.lines if attempt.critical else ()) if x in known]
+    if not lines or all(stretch.of(x) >= _MOST for x in lines):
+        whole = min(_MOST, stretch.everything * factor)
+        return Stretch(stretch.lines, whole), f"{found}; all operations taken {whole:.2f} times"
+    longer = {x: min(_MOST, stretch.lines.get(x, 1.0) * factor) for x in lines}
+    text = ", ".join(f"{line} taken {f:.2f} times" for line, f in longer.items())
+    return Stretch({**stretch.lines, **longer}, stretch.everything), f"{found}; {text}"
+
+
+def kernel_lines(design: Design) -> frozenset[str]:
+    """The lines, as ``file.py:line``, of all operations of a design."""
+    return frozenset(
+        node.loc.short
+        for function in design.functions
+        for piece in regions(function.control.body)
+        for node in piece.region.nodes()
+        if node.loc is not None
+    )
+
+
+def _limit(attempt: Attempt, clock_mhz: float, sized: bool) -> str:
+    text = f"{clock_mhz:.1f} MHz is not reached"
+    if sized:
+        text += " (FIFOs were sized for this schedule, so it was left as it is)"
+    return f"{text}; longest path {attempt.critical}" if attempt.critical else text

@@ -1,0 +1,161 @@
+"""What place and route measured goes back into the schedule, until the clock is met."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import allo_rtl as allo
+from allo_rtl.boards.closure import CriticalPath, Step, close, kernel_lines, read_path
+from allo_rtl.boards.synthesis import synthesise
+from allo_rtl.errors import ToolError
+from allo_rtl.hls.design import build_design
+from allo_rtl.hls.operators import Stretch
+from allo_rtl.ir.types import int16, int32
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.target import device
+
+CHIP = device("ecp5-25")
+
+
+def polynomial(x: int16[8], y: int32[8]):
+    for i in range(8):
+        a: int32 = x[i] * 3 + 7
+        b: int32 = a * x[i] + 11
+        c: int32 = b * x[i] + 13
+        y[i] = c * 5
+
+
+def design(clock_mhz=50):
+    s = allo.customize(polynomial)
+    s.pipeline("i")
+    return s.build(target="rtl", device="ecp5-25", clock_mhz=clock_mhz).design
+
+
+FIRST = polynomial.__code__.co_firstlineno
+
+
+def line(n):
+    """The n-th line of the kernel's loop body, as the netlist names it."""
+    return f"test_boards_closure.py:{FIRST + 1 + n}"
+
+
+@dataclass(frozen=True)
+class Placed:
+    fmax_mhz: float
+    critical: CriticalPath | None = None
+
+
+def depth(made):
+    """Cycles of an iteration."""
+    (schedule,) = made.top.schedules.values()
+    return schedule.length
+
+
+def test_operations_on_the_longest_path_get_more_time():
+    found = CriticalPath((Step(9.0, "b", (line(2),)), Step(16.0, "c", (line(3),))))
+    placed = iter([Placed(40.0, found), Placed(52.0)])
+    first = design()
+    closed = close(first, CHIP, 50.0, lambda _: next(placed))
+    assert closed.met
+    assert depth(closed.design) > depth(first)
+    assert closed.design.stretch == Stretch({line(2): 1.325, line(3): 1.325})
+    assert closed.changes == (
+        f"40.0 MHz instead of 50.0; {line(2)} taken 1.32 times, {line(3)} taken 1.32 times",
+    )
+
+
+def test_rescheduled_kernels_compute_the_same():
+    whole = design()
+    slow = build_design(whole.source, CHIP, 50.0, Stretch({line(2): 2.5}, 1.2))
+    x = np.arange(-4, 4, dtype=np.int16)
+    wanted, got = np.zeros(8, np.int32), np.zeros(8, np.int32)
+    allo.customize(polynomial).build()(x, wanted)
+    rtl = RtlModule(slow)
+    rtl(x, got)
+    np.testing.assert_array_equal(got, wanted)
+    assert rtl.measured_cycles == rtl.predicted_cycles
+    assert rtl.predicted_cycles > RtlModule(whole).predicted_cycles
+
+
+def test_nothing_is_changed_when_the_clock_is_met():
+    first = design()
+    closed = close(first, CHIP, 50.0, lambda _: Placed(50.0))
+    assert (closed.design, closed.changes, closed.met) == (first, (), True)
+
+
+def test_a_limit_that_stays_is_explained_in_lines_of_the_kernel():
+    path = CriticalPath((Step(0.5), Step(20.0, "b", (line(2),)), Step(2.5, "w")))
+    closed = close(design(), CHIP, 80.0, lambda _: Placed(43.0, path), rounds=2)
+    assert not closed.met
+    assert len(closed.changes) == 3
+    assert closed.changes[-1] == (
+        f"80.0 MHz is not reached; longest path 23.0 ns: 0.5 at its first register, "
+        f"22.5 at {line(2)}"
+    )
+
+
+def test_paths_outside_of_the_operations_slow_all_of_them():
+    placed = iter([Placed(40.0, CriticalPath((Step(25.0, "uart"),))), Placed(60.0)])
+    closed = close(design(), CHIP, 50.0, lambda _: next(placed))
+    assert closed.design.stretch == Stretch({}, 1.325)
+
+
+def test_the_fastest_build_is_kept():
+    placed = iter([Placed(40.0), Placed(45.0), Placed(39.0), Placed(44.0)])
+    closed = close(design(), CHIP, 50.0, lambda _: next(placed))
+    assert closed.attempt == Placed(45.0)
+
+
+def test_a_build_that_fails_leaves_the_one_before():
+    def build(made):
+        if made.stretch == Stretch():
+            return Placed(40.0)
+        raise ToolError("too large")
+
+    closed = close(design(), CHIP, 50.0, build)
+    assert closed.attempt == Placed(40.0)
+    assert closed.changes[1] == "that failed: too large"
+
+
+@given(st.floats(1.0, 4.0), st.floats(1.0, 4.0))
+def test_more_time_never_makes_an_iteration_shorter(a, b):
+    source = _SOURCE.source
+    low, high = sorted((a, b))
+    depths = [depth(build_design(source, CHIP, 50.0, Stretch({}, f))) for f in (low, high)]
+    assert depths == sorted(depths)
+
+
+_SOURCE = design()
+
+
+def test_lines_of_a_kernel():
+    assert {line(n) for n in range(1, 5)} <= kernel_lines(_SOURCE)
+
+
+def test_report_of_place_and_route(tmp_path):
+    wire = {"delay": 2.5, "net": "n", "sources": ["k.py:7"], "type": "routing"}
+    inside = {"from": "posedge clk", "to": "posedge clk", "path": [{"delay": 0.5}, wire]}
+    pads = {"from": "<async>", "to": "posedge clk", "path": [{"delay": 99.0}]}
+    (tmp_path / "report.json").write_text(json.dumps({"critical_paths": [pads, inside]}))
+    path = read_path(tmp_path)
+    assert path.ns == 3.0
+    assert path.lines == ("k.py:7",)
+    (tmp_path / "report.json").write_text("{}")
+    assert read_path(tmp_path) is None
+
+
+@pytest.mark.long
+def test_clock_met_after_place_and_route():
+    """Scheduled for a clock that is far too slow, and closed."""
+    made = replace(design(10), clock_mhz=10.0)
+    closed = close(
+        made, CHIP, 80.0,
+        lambda d: synthesise(KernelComponent(d), "ecp5-25", clock_mhz=80.0),
+    )  # fmt: skip
+    assert closed.met
+    assert len(closed.changes) >= 1
