@@ -99,7 +99,7 @@ class Profile:
     def __str__(self) -> str:
         from allo_rtl.sim.profile_render import render_table
 
-        return render_table(self)
+        return render_table(self).rstrip("\n")
 
     def json(self) -> str:
         """All numbers of the profile, the spans too, as JSON."""

@@ -1,5 +1,6 @@
 """Least depths of FIFOs: with them nothing is lost, with one place less something is."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from stream_networks import Network
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.errors import SimulationError
+from allo_rtl.hls import depths
 from allo_rtl.hls.depths import least_depths, lost_cycles, run_cycles, streams_of
 from allo_rtl.hls.depths_trace import NotStaticError, trace_of
 from allo_rtl.hls.design import build_design
@@ -158,8 +160,8 @@ def test_a_stream_without_a_depth_has_the_least():
     assert rtl.measured_cycles == rtl.predicted_cycles
     streams = {s.name: s for s in rtl.report().streams}
     assert streams["short"].depth == N - 1
-    assert streams["short"].reason == (
-        "with 10 a deadlock, as value 10 is never put, not in 11"
+    assert re.fullmatch(
+        r"with 10: deadlock; value 10 is never put, with 11 in cycle \d+", streams["short"].reason
     )
     assert streams["total"].reason == ""
 
@@ -250,6 +252,14 @@ def test_blocks_are_counted_in_scalars():
 
     rtl = df.build(blocks, target="rtl")
     assert [d < 8 for d in rtl.design.depths.values()] == [True]
+
+
+def test_in_a_large_design_depths_are_alike_and_enough(monkeypatch):
+    monkeypatch.setattr(depths, "_WORK", 0)
+    found = depths.choose_depths(design(bursts))
+    ((stream, depth),) = found.depths.items()
+    assert found.notes == ("the depths of s are enough; that they are least is not shown",)
+    assert simulated(found) == simulated(replace(found, depths={stream: 2 * depth}))
 
 
 def network(seed, pipelined):

@@ -12,7 +12,7 @@ happens is the proof that it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heappop, heappush
@@ -26,8 +26,11 @@ from allo_rtl.hls.storage import StorageKind
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import StreamType
 
-_WORK = 3_000_000
+_WORK = 1_500_000
 """Gets and puts that a search may play, some seconds of it."""
+
+_RUNS_A_STREAM = 8
+"""Runs for each FIFO that the search for the fewest bits takes, about."""
 
 _BRANCHES = 300
 """Vectors of depths that are looked at before the search stops to look for the fewest bits."""
@@ -52,11 +55,12 @@ class Proof:
     later: int | None = None
 
     def __str__(self) -> str:
-        what = "a deadlock" if self.cycles is None else f"{self.cycles:,} cycles"
+        what = "deadlock" if self.cycles is None else f"{self.cycles:,} cycles"
         if self.token is None:
-            return f"with {self.depth} {what}"
+            return f"with {self.depth}: {what}"
         when = "never put" if self.later is None else f"put in cycle {self.later:,}"
-        return f"with {self.depth} {what}, as value {self.token} is {when}, not in {self.cycle:,}"
+        return (f"with {self.depth}: {what}; value {self.token} is {when}, "
+                f"with {self.depth + 1} in cycle {self.cycle:,}")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,8 @@ def least_depths(design: Design, free: Iterable[Value]) -> Plan:
     """The least depths of the streams ``free``; the others keep theirs.
 
     Of several such vectors one of the fewest bits is found, where the model's times do not
-    shrink with FIFOs that shrink; where the search is too long for that, one of which no FIFO can
-    be less.
+    shrink with FIFOs that shrink.  Where the search is too long for that it is one of which no FIFO
+    can be less; and in a large design one that is enough, with all FIFOs alike.
 
     Raises:
         NotStaticError: what the processes do depends on data, or is too much to search.
@@ -114,11 +118,16 @@ def least_depths(design: Design, free: Iterable[Value]) -> Plan:
 
 
 class _Model:
-    """The model of one design, as a function of depths."""
+    """The model of one design, as a function of depths.
 
-    def __init__(self, design: Design, work: int = _WORK) -> None:
+    Attributes:
+        steps: gets and puts of the last run; ``left``: those that may be played yet.
+    """
+
+    def __init__(self, design: Design, work: int | None = None) -> None:
         self.design = design
-        self._left = work
+        self.left = _WORK if work is None else work
+        self.steps = 0
         self.trace: Trace = trace_of(design)
         self._outside = [v for v in design.port_values if isinstance(v.type, StreamType)]
         self._known: dict[tuple[int | None, ...], Outcome] = {}
@@ -127,11 +136,12 @@ class _Model:
         """A run with FIFOs of these depths; None is any number of places."""
         key = tuple(depths.values())
         if key not in self._known:
-            if self._left < 0:
+            if self.left < 0:
                 raise NotStaticError("there are too many gets and puts to search")
             rooms = {s: self._room(s, d) for s, d in depths.items()}
             self._known[key] = found = play(self.trace, rooms, self._outside)
-            self._left -= 2 * sum(map(len, found.puts.values()))
+            self.steps = 2 * sum(map(len, found.puts.values()))
+            self.left -= self.steps
         return self._known[key]
 
     def _room(self, stream: Value, depth: int | None) -> Room:
@@ -158,8 +168,12 @@ class _Search:
         best = self.ideal.cycles
         if best is None:
             return Plan({**self._fixed, **self._floor}, None, None, {}, False, shares)
-        depths = self._reduced(self._fewest_bits())
-        proofs = {s: p for s in self._floor if (p := self._proof(depths, s)) is not None}
+        rounds = self._model.left // max(1, self._model.steps * len(self._floor))
+        depths = self._fewest_bits() if rounds >= _RUNS_A_STREAM else self._alike()
+        proofs = {}
+        if rounds > 2:
+            depths = self._reduced(depths)
+            proofs = {s: p for s in self._floor if (p := self._proof(depths, s)) is not None}
         done = all(d == self._floor[s] or s in proofs for s, d in depths.items()
                    if s in self._floor)  # fmt: skip
         return Plan(depths, self.run(depths).cycles, best, proofs, done, shares)
@@ -214,6 +228,16 @@ class _Search:
             else:
                 for stream in late:
                     add({**depths, stream: depths[stream] + 1})
+
+    def _alike(self) -> dict[Value, int]:
+        """Depths that are enough, as alike as can be, in few runs; no greater than needed alone."""
+        depth, most = 1, self.ideal.most
+        while True:
+            depth *= 2
+            depths = {s: max(low, min(depth, most[s])) for s, low in self._floor.items()}
+            found = self.run(depths)
+            if self._is_enough(found) or all(depth >= most[s] for s in self._floor):
+                return {**self._fixed, **depths}
 
     def _need(self, stream: Value) -> int:
         """The depth that a FIFO has to have, whatever the others have."""
@@ -284,11 +308,16 @@ def choose_depths(design: Design) -> Design:
     try:
         plan = least_depths(design, free)
     except NotStaticError as reason:
-        names = ", ".join(s.name or "a stream" for s in free)
-        note = f"no depth was given for {names}, and the least is not known: {reason}; it is 2"
+        note = (
+            f"no depth was given for {_names(free)}, and the least is not known: {reason}; it is 2"
+        )
         return replace(design, notes=(*design.notes, note))
     chosen = {s: plan.depths[s] for s in free}
     reasons = {s: str(proof) for s, proof in plan.proofs.items()}
+    if not plan.is_least:
+        others = [s for s in free if plan.depths[s] > 1 and s not in reasons]
+        note = f"the depths of {_names(others)} are enough; that they are least is not shown"
+        return replace(design, depths=chosen, reasons=reasons, notes=(*design.notes, note))
     return replace(design, depths=chosen, reasons=reasons)
 
 
@@ -301,6 +330,12 @@ def freeing_depths(design: Design) -> dict[Value, int]:
         NotStaticError: see :func:`least_depths`.
     """
     return _improvement(design)[2]
+
+
+def _names(streams: Sequence[Value]) -> str:
+    shown = [s.name or "a stream" for s in streams[:3]]
+    rest = len(streams) - len(shown)
+    return ", ".join(shown) + (f" and {rest} other{'s' * (rest > 1)}" if rest else "")
 
 
 def deeper_alone(design: Design, stream: Value) -> int | None:
