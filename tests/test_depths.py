@@ -255,7 +255,7 @@ def test_blocks_are_counted_in_scalars():
 
 
 def test_in_a_large_design_depths_are_alike_and_enough(monkeypatch):
-    monkeypatch.setattr(depths, "_WORK", 0)
+    monkeypatch.setattr(depths, "_WORK", 80)
     found = depths.choose_depths(design(bursts))
     ((stream, depth),) = found.depths.items()
     assert found.notes == ("the depths of s are enough; that they are least is not shown",)
