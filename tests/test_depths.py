@@ -230,8 +230,8 @@ def test_what_depends_on_data_is_not_known():
         trace_of(design(filtered))
     rtl = df.build(filtered, target="rtl")
     assert rtl.design.depths == {}
-    (note,) = rtl.report().notes
-    assert note.startswith("no depth was given for s, and the least is not known: whether 's'")
+    (note,) = (n for n in rtl.report().notes if n.startswith("no depth was given for s"))
+    assert "the least is not known: whether 's' is used depends on data" in note
     assert note.endswith("it is 2")
 
 
@@ -258,7 +258,7 @@ def test_in_a_large_design_depths_are_alike_and_enough(monkeypatch):
     monkeypatch.setattr(depths, "_WORK", 80)
     found = depths.choose_depths(design(bursts))
     ((stream, depth),) = found.depths.items()
-    assert found.notes == ("the depths of s are enough; that they are least is not shown",)
+    assert "the depths of s are enough; that they are least is not shown" in found.notes
     assert simulated(found) == simulated(replace(found, depths={stream: 2 * depth}))
 
 
