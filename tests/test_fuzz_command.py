@@ -54,6 +54,20 @@ def test_no_accepted_schedule_changes_a_result_in_hardware_either(kernel):
     assert found.built
 
 
+def total(A: float32[4, 6]) -> float32:
+    t: float32 = 0.0
+    for i, j in allo.reduction(4, 6):
+        t += A[i, j]
+    return t
+
+
+def test_sums_that_may_be_rounded_in_another_order_are_counted_apart():
+    found = fuzz(allo.customize(total), 20)
+    assert found.failures == []
+    assert found.reordered > 0
+    assert found.proved + found.tested + found.reordered == 20
+
+
 def test_a_change_would_be_found():
     found = Findings()
     _judge(allo.customize(broken).module, allo.customize(other), found)

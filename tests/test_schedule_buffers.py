@@ -473,6 +473,32 @@ def test_a_failing_replay_changes_nothing():
     assert len(s.history()) == 1
 
 
+def counter[T](x: T) -> T:
+    n: T @ Stateful = 0
+    for _i in range(4):
+        n += x
+    return n
+
+
+def two_counters(x: int32) -> int32:
+    a = counter[int32, "one"](x)
+    b = counter[int32, "two"](x)
+    c = counter[int32, "one"](x)
+    return a * 100 + b * 10 + c
+
+
+def test_an_instance_with_an_id_has_a_schedule_and_state_of_its_own():
+    inner = customize(counter, instantiate=[int32])
+    inner.pipeline("_i")
+    s = customize(two_counters)
+    s.compose(inner, id="two")
+    assert [str(step) for step in s.history()] == ["pipeline('counter_two:_i')"]
+    run = s.build()
+    assert [run(1), run(1)] == [448, 1296]
+    with pytest.raises(ScheduleError, match="Cannot find schedule for kernel"):
+        s.compose(inner)
+
+
 def test_compose_needs_a_schedule_of_something_that_is_called():
     with pytest.raises(ScheduleError, match="Cannot find schedule for kernel: stages does not ca"):
         customize(stages).compose(customize(gemm))
