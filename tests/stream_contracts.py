@@ -1,0 +1,201 @@
+"""What a FIFO, and a kernel with streams, must do in every cycle: designs for model checks.
+
+Each asserts its contract about a token that is picked freely, so that what holds for it holds for
+every one: it comes out once, in its turn, with its value.
+"""
+
+from amaranth.hdl import (
+    Assert,
+    Assume,
+    Const,
+    Cover,
+    Elaboratable,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+)
+
+from allo_rtl.rtl.fifo import Fifo
+from allo_rtl.rtl.interface import ArrayStream, Direction
+
+COUNT_BITS = 4
+
+
+class FifoContract(Elaboratable):
+    """A FIFO whose both ends do whatever they like.
+
+    No overflow and no underflow, no value is lost, doubled or overtaken, and the oldest stays on
+    offer until it is taken.
+    """
+
+    def __init__(self, shape, fifo=Fifo):
+        self.shape = shape
+        self.fifo = fifo(shape)
+        self.put, self.data = Signal(), Signal(shape.width)
+        self.get, self.clear, self.pick = Signal(), Signal(), Signal()
+        self.ports = [self.put, self.data, self.get, self.clear, self.pick]
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fifo = fifo = self.fifo
+        m.d.comb += [
+            fifo.put_valid.eq(self.put), fifo.put_data.eq(self.data),
+            fifo.get_ready.eq(self.get), fifo.clear.eq(self.clear),
+        ]
+        put, got = self.put & fifo.put_ready, fifo.get_valid & self.get
+        held = Signal(COUNT_BITS)
+        m.d.sync += held.eq(Mux(self.clear, 0, held + put - got))
+        m.d.comb += [
+            Assert(~put | (held < self.shape.depth)),
+            Assert(~fifo.get_valid | (held != 0)),
+        ]
+        self._prompt(m, held)
+        out = self._token(m, held, put, got)
+        stays(m, fifo.get_valid, fifo.get_data, self.get | self.clear)
+        full_once = Signal()
+        m.d.sync += full_once.eq(full_once | (held == self.shape.depth))
+        m.d.comb += [Cover(held == self.shape.depth), Cover(out & full_once & (held == 0))]
+        return m
+
+    def _prompt(self, m, held):
+        """What is in it is on offer at the latest two cycles later, as room is."""
+        for name, late in (
+            ("empty", (held != 0) & ~self.fifo.get_valid),
+            ("full", (held != self.shape.depth) & ~self.fifo.put_ready),
+        ):
+            cycles = Signal(3, name=f"{name}_for")
+            m.d.sync += cycles.eq(Mux(late & ~self.clear, cycles + 1, 0))
+            m.d.comb += Assert(cycles < 2)
+
+    def _token(self, m, held, put, got):
+        """Follow a picked value: ``ahead`` others come out before it."""
+        inside, out = Signal(), Signal()
+        value, ahead = Signal(self.shape.width), Signal(COUNT_BITS)
+        with m.If(self.clear):
+            m.d.sync += inside.eq(0)
+        with m.Elif(put & self.pick & ~inside & ~out):
+            m.d.sync += [inside.eq(1), value.eq(self.data), ahead.eq(held - got)]
+        with m.Elif(inside & got):
+            m.d.sync += ahead.eq(ahead - 1)
+            with m.If(ahead == 0):
+                m.d.sync += [inside.eq(0), out.eq(1)]
+        with m.If(inside & (ahead == 0) & self.fifo.get_valid):
+            m.d.comb += Assert(self.fifo.get_data == value)
+        return out
+
+
+def stays(m, valid, data, gone):
+    """What is on offer, and not ``gone`` after this cycle, is there in the next, unchanged."""
+    waiting, before = Signal(), Signal(len(data))
+    m.d.sync += [waiting.eq(valid & ~gone), before.eq(data)]
+    with m.If(waiting):
+        m.d.comb += [Assert(valid), Assert(data == before)]
+
+
+class KernelContract(Elaboratable):
+    """A kernel all of whose arrays are streams, run again and again.
+
+    Word ``n`` of an output is ``meaning[name]`` of certain words of the inputs.  The inputs keep
+    to the protocol, and everything else is free.
+
+    Args:
+        kernel: the component.
+        meaning: for each output a function of (Amaranth values of the words), and for each of
+            these the input and which word of it, a function of ``n``.
+        runs: how many runs there are at most.
+    """
+
+    def __init__(self, kernel, meaning, runs=1):
+        self.kernel = kernel
+        self.runs = runs
+        self.meaning = meaning
+        self.streams = [p for p in (*kernel.interface.args, *kernel.interface.results)
+                        if isinstance(p, ArrayStream)]
+        self.start, self.index = Signal(), Signal(COUNT_BITS)
+        self.inputs = {
+            p.name: (Signal(p.width, name=f"{p.name}_data"), Signal(name=f"{p.name}_valid"))
+            for p in self.streams if p.direction is Direction.READ
+        }
+        self.readies = {p.name: Signal(name=f"{p.name}_ready") for p in self.streams
+                        if p.name not in self.inputs}
+        self.ports = [self.start, self.index, *self.readies.values(),
+                      *(x for pair in self.inputs.values() for x in pair)]
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.kernel = kernel = self.kernel
+        m.d.comb += kernel.start.eq(self.start)
+        started, ended = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        m.d.sync += [
+            started.eq(started + (kernel.start & kernel.ready)), ended.eq(ended + kernel.done)
+        ]
+        m.d.comb += [Assert(ended <= started), Assume(started <= self.runs)]
+        m.d.comb += Assume(~ResetSignal())  # what a reset does is the FIFOs' contract
+        first, index = Signal(init=1), Signal(COUNT_BITS)
+        m.d.sync += [first.eq(0), index.eq(self.index)]
+        m.d.comb += Assume(first | (index == self.index))
+        counts = {p.name: self._input(m, p, started) for p in self.streams
+                  if p.name in self.inputs}
+        waited = Const(1, 1)
+        for port in self.streams:
+            if port.name in self.readies:
+                waited = waited & self._output(m, port, counts, started, ended)
+        m.d.comb += Cover((ended == self.runs) & waited)
+        return m
+
+    def _member(self, port, part):
+        return getattr(self.kernel, f"{port.name}_{part}")
+
+    def _input(self, m, port, started):
+        """Drive an input by the protocol; how many of its words were taken."""
+        data, valid = self.inputs[port.name]
+        ready = self._member(port, "tready")
+        m.d.comb += [
+            self._member(port, "tdata").eq(data), self._member(port, "tvalid").eq(valid)
+        ]
+        waiting, before = Signal(), Signal(port.width)
+        m.d.sync += [waiting.eq(valid & ~ready), before.eq(data)]
+        m.d.comb += Assume(~waiting | (valid & (data == before)))
+        count = Signal(COUNT_BITS, name=f"{port.name}_count")
+        m.d.sync += count.eq(count + (valid & ready))
+        m.d.comb += Assert(count <= port.words * started + 2)
+        return count
+
+    def _word(self, m, name, number, counts):
+        """Word ``number`` of an input once it was taken, and whether it was."""
+        data, valid = self.inputs[name]
+        kept, was_taken = Signal(len(data)), Signal()
+        ready = getattr(self.kernel, f"{name}_tready")
+        with m.If(valid & ready & (counts[name] == number)):
+            m.d.sync += [kept.eq(data), was_taken.eq(1)]
+        return kept, was_taken
+
+    def _output(self, m, port, counts, started, ended):
+        """Assert what an output is; whether it had to wait once and has had the picked word."""
+        data = self._member(port, "tdata")[: port.width]
+        valid, last = self._member(port, "tvalid"), self._member(port, "tlast")
+        ready = self.readies[port.name]
+        m.d.comb += self._member(port, "tready").eq(ready)
+        stays(m, valid, data, ready)
+        taken = valid & ready
+        count, place = Signal(COUNT_BITS), Signal(range(port.words + 1))
+        is_last = place == port.words - 1
+        with m.If(taken):
+            m.d.sync += [count.eq(count + 1), place.eq(Mux(is_last, 0, place + 1))]
+            m.d.comb += Assert(last == is_last)
+        m.d.comb += [
+            Assert(count + taken <= port.words * started),
+            Assert(count + 2 >= port.words * ended),
+        ]
+        function, *sources = self.meaning[port.name]
+        words = [self._word(m, name, at(self.index), counts) for name, at in sources]
+        with m.If(valid & (count == self.index)):
+            for _, was_taken in words:
+                m.d.comb += Assert(was_taken)
+            m.d.comb += Assert(data == function(*(w for w, _ in words))[: port.width])
+        waited, had = Signal(), Signal()
+        m.d.sync += [
+            waited.eq(waited | (valid & ~ready)), had.eq(had | (taken & (count == self.index)))
+        ]
+        return waited & had
