@@ -47,6 +47,9 @@ class _Writer:
             lines = [head, f"    {into} += {value}"]
         elif dice.random() < 0.1:
             lines = [head, f"    if {of(sources[0])} > 0:", f"        {into} = {value}"]
+        elif dice.random() < 0.2:
+            condition = dice.choice([f"{i} > 0", f"not ({i} == 1)", f"{i} >= 1 and {j} < 3"])
+            lines = [head, f"    if {condition}:", f"        {into} = {value}"]
         return [indent + line for line in lines]
 
     def stage(self, target, sources, indent, tile):

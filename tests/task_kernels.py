@@ -234,3 +234,32 @@ def starts_late(A: int32[12], n: int32, B: int32[12]):
             X[i] = A[t] + i
         for j in allo.grid(1, name="use"):
             B[t] = X[3] - X[1 + j]
+
+
+def two_filters(A: int32[8, 8], B: int32[5, 5]):
+    X: int32[7, 7]
+    for y, x in allo.grid(7, 7, name="first"):
+        v: int32 = 0
+        for r, c in allo.reduction(2, 2):
+            v += A[y + r, x + c] * (r + 1)
+        X[y, x] = v
+    for p, q in allo.grid(5, 5, name="second"):
+        w: int32 = 0
+        for m, n in allo.reduction(3, 3):
+            w += X[p + m, q + n] * (n + 2)
+        B[p, q] = w
+
+
+def margins(A: int32[5, 6], B: int32[5, 6]):
+    """A table without its margins, and one with margins of zeros."""
+    X: int32[3, 4]
+    for i, j in allo.grid(5, 6, name="inner"):
+        if i > 0 and i < 4 and j > 0 and not (j >= 5):
+            X[i - 1, j - 1] = A[i, j]
+    for m, n in allo.grid(5, 6, name="padded"):
+        v: int32 = 0
+        if m > 0 and m <= 3:
+            w: int32 = 1
+            if n % 6 != 0 and n < 5:
+                v = X[m - 1, n - 1] + w
+        B[m, n] = v

@@ -64,6 +64,25 @@ def test_dataflow_alone_keeps_arrays_and_their_order():
     assert cycles(schedule) >= 3 * 16
 
 
+def test_filters_one_after_the_other_run_at_once():
+    """Windows read each element once; what a filter stores, it stores from the third row on."""
+    schedule = allo.customize(kernels.two_filters)
+    for array, outer, inner in (("A", "y", "x"), ("X", "p", "q")):
+        schedule.reuse_at(schedule.reuse_at(array, outer), inner)
+        schedule.pipeline(inner)
+    before = cycles(schedule)
+    schedule.to("X", "second", depth=4)
+    assert before >= 8 * 8 + 7 * 7
+    assert cycles(schedule) <= 8 * 8 + 24
+
+
+def test_elements_under_conditions_of_counters():
+    """Stored from the first on, or but for the last; read where they are there, else a zero."""
+    schedule = pipelined(kernels.margins, "j", "n")
+    schedule.to("X", "padded", depth=3)
+    assert cycles(schedule) <= 5 * 6 + 16
+
+
 # Buffers between the nests of a loop
 
 
@@ -82,6 +101,19 @@ def test_a_buffer_has_a_copy_for_each_task_that_uses_it():
     schedule.dataflow("t")
     rams = {m.name: (m.banks, m.depth) for m in report(schedule).memories if m.storage != "port"}
     assert rams == {"X": (1, 2 * 16), "Y": (1, 2 * 16)}
+
+
+def test_the_report_says_what_runs_at_once():
+    schedule = pipelined(kernels.tiles, "i", "j", "k")
+    schedule.dataflow("t")
+    assert report(schedule).notes == (
+        "tiles_t: load, work, store run at once, with X: int32[2, 16]; Y: int32[2, 16] between "
+        "them",
+    )
+    schedule = stages()
+    schedule.to("B", "two")
+    schedule.to("C", "three")
+    assert report(schedule).notes == ("stages: one, two, three run at once",)
 
 
 def test_fifo_and_buffer_in_one_loop():

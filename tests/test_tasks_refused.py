@@ -145,7 +145,7 @@ def test_elements_that_do_not_come_once_and_in_one_order(kernel, reader, why):
 
 
 UNKNOWN = [
-    (conditional, "use", "'X' is stored to under a condition"),
+    (conditional, "use", "'X' is stored to under a condition that depends on data"),
     (looked_up, "use", "the order in which 'X' is used depends on data"),
     (read_by_two, "first", "'X' is read by 'first', 'second'"),
     (stored_by_two, "use", "'X' is stored to by 'low', 'high'"),

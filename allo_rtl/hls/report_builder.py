@@ -30,7 +30,7 @@ from allo_rtl.hls.report import (
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Load, Store, Value
+from allo_rtl.ir.ops import Alloc, Call, Func, Load, Store, Value
 from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import ArrayType, StreamType
 
@@ -55,6 +55,7 @@ def build_report(design: Design) -> KernelReport:
         for op in loops(f.control.func.body)
         for array in op.independent
     ]
+    notes += [_tasks(f.control.func) for f in design.functions if f.control.func.tasks]
     notes += design.notes
     notes += filter(None, [lost_cycles(design)])
     if design.module.top_func.streams and run_cycles(design) is not None:
@@ -77,6 +78,16 @@ def build_report(design: Design) -> KernelReport:
         notes=tuple(notes),
         streams=tuple(_streams(design)),
     )
+
+
+def _tasks(region: Func) -> str:
+    """Which tasks run at once, and the arrays between them."""
+    names = [op.callee.removeprefix(f"{region.name}_") for op in region.body
+             if isinstance(op, Call)]  # fmt: skip
+    arrays = [f"{op.result.name}: {op.result.type}" for op in region.body
+              if isinstance(op, Alloc) and op.result not in region.returned]  # fmt: skip
+    between = f", with {'; '.join(arrays)} between them" if arrays else ""
+    return f"{region.name}: {', '.join(names)} run at once{between}"
 
 
 def _streams(design: Design) -> Iterator[StreamReport]:

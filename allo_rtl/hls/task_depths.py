@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allo_rtl.errors import BuildError
-from allo_rtl.ir.arithmetic import eval_compare
+from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
 from allo_rtl.ir.ops import (
     Apply,
+    Binary,
     Block,
     Call,
+    Cast,
     Compare,
     Constant,
     For,
@@ -294,13 +296,18 @@ def _value(value: Value, env: Mapping[Value, object], makers: Mapping[Value, Op]
     known = env.get(value)
     if isinstance(known, int):
         return known
+    def of(operand: Value) -> int:
+        return _value(operand, env, makers)
+
     match makers.get(value):
         case Constant(value=number):
             return number
         case Apply(expr=expr):
             return _number(expr.evaluate, env, makers)
         case Compare(predicate=predicate, lhs=a, rhs=b):
-            return eval_compare(
-                predicate, _value(a, env, makers), _value(b, env, makers), a.scalar
-            )
+            return eval_compare(predicate, of(a), of(b), a.scalar)
+        case Binary(kind=kind, lhs=a, rhs=b):
+            return eval_binary(kind, value.scalar, of(a), of(b))
+        case Cast(operand=operand):
+            return eval_cast(value.scalar, of(operand), operand.scalar)
     raise _Unknown

@@ -365,15 +365,19 @@ def _taking(block: Block, fifo: Fifo, stream: Value) -> Block:
     element = fifo.array.array.element
     mapping: dict[Value, Value | AffineExpr] = {}
     gets: dict[Value | None, list[Op]] = {}
+    in_place: dict[Op, Get] = {}
     for take in fifo.takes:
         value = Value(element, fifo.array.name)
         get = Get(result=value, stream=stream, loc=take.loads[0].loc)
-        gets.setdefault(take.loop, []).append(get)
+        if take.in_place:
+            in_place[take.loads[0]] = get
+        else:
+            gets.setdefault(take.loop, []).append(get)
         mapping |= dict.fromkeys((load.result for load in take.loads), value)
 
     def visit(op: Op) -> Op | Block:
         if isinstance(op, Load) and op.array is fifo.array:
-            return ()
+            return (in_place[op],) if op in in_place else ()
         op = substitute_op(op, mapping)
         if isinstance(op, For) and op.iv in gets:
             return replace(op, body=(*gets[op.iv], *op.body))

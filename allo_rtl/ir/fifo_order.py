@@ -18,24 +18,28 @@ from allo_rtl.errors import IllegalScheduleError, ScheduleError, SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access
-from allo_rtl.ir.ops import For, Load, Op, Store, Value
+from allo_rtl.ir.guards import Guards
+from allo_rtl.ir.ops import For, If, Load, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.task_scope import Scope
 
 
 @dataclass(frozen=True)
 class Take:
-    """Where an element is taken from the FIFO: at the start of a loop's body.
+    """Where an element is taken from the FIFO.
 
     Attributes:
-        loop: the counter of the loop; None for the start of the task.
+        loop: the counter of the loop at the start of whose body it is; None for the start of the
+            task.
         loads: the reads of the array that get it, in the order of the text.
         index: which element it is.
+        in_place: it is taken where the first of these reads is, instead.
     """
 
     loop: Value | None
     loads: tuple[Load, ...]
     index: tuple[AffineExpr, ...]
+    in_place: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,15 @@ def fifo(
     writer, reader = checker.ends(uses)
     stores = [a for _, a in uses if a.is_store]
     early = [a for t, a in uses if t == writer and not a.is_store]
-    takes = checker.takes(reader, [a for t, a in uses if t == reader])
-    checker.compare(stores, early, reader, takes)
+    reads = [a for t, a in uses if t == reader]
+    try:
+        takes = checker.takes(reads)
+        checker.compare(stores, early, reader, takes)
+    except ScheduleError:
+        if (inside := checker.takes_in_place(reads)) is None:
+            raise
+        takes = inside
+        checker.compare(stores, early, reader, takes)
     plain = tuple(t.take for t in takes)
     return Fifo(array, depth, writer, reader, plain, frozenset(a.op for a in early))
 
@@ -100,6 +111,7 @@ class _Checker:
         self.array = array
         self.said = said
         self.inside = {v for op in walk(scope.body) for v in op.results()}
+        self.guards = Guards((*scope.func.body, *scope.body))
 
     def refuse(self, text: str, loc: SourceLoc | None, hint: str = "") -> ScheduleError:
         return ScheduleError(
@@ -140,12 +152,37 @@ class _Checker:
         counters = {p.iv for p in access.loops}
         if not access.affine or any((e.values - counters) & self.inside for e in bounds):
             raise self.refuse(f"the order in which {name!r} is used depends on data", loc)
-        if access.is_store and not all(isinstance(p, For) for p in access.parents):
-            raise self.refuse(f"{name!r} is stored to under a condition", loc,
+        if access.is_store and not all(self._known(p, access) for p in access.parents):
+            raise self.refuse(f"{name!r} is stored to under a condition that depends on data", loc,
                               "store the old value otherwise, for example by a conditional "
                               "expression")
 
-    def takes(self, reader: int, loads: Sequence[Access]) -> list[_Taken]:
+    def _known(self, parent: Op, access: Access) -> bool:
+        """Whether it follows from counters how often what is in an operation runs."""
+        if not isinstance(parent, If):
+            return isinstance(parent, For)
+        names = _names(access)
+        outside = self.guards.values(parent) - self.inside
+        return self.guards.formula(parent, 0, names | dict.fromkeys(outside, "x")) is not None
+
+    def takes_in_place(self, loads: Sequence[Access]) -> list[_Taken] | None:
+        """The elements as they are read under conditions of counters; None without any."""
+        groups: dict[tuple[tuple[int, ...], tuple[AffineExpr, ...]], list[Access]] = {}
+        for access in loads:
+            if not all(self._known(p, access) for p in access.parents):
+                return None
+            assert access.index is not None
+            groups.setdefault((access.position[:-1], access.index), []).append(access)
+        if not any(isinstance(p, If) for a in loads for p in a.parents):
+            return None
+        return [
+            _Taken(
+                Take(None, tuple(a.op for a in g if isinstance(a.op, Load)), index, True), g[0], 0
+            )
+            for (_, index), g in groups.items()
+        ]
+
+    def takes(self, loads: Sequence[Access]) -> list[_Taken]:
         """The elements that are taken, with the reads that each is for."""
         groups: dict[tuple[Value, tuple[AffineExpr, ...]], list[Access]] = {}
         for access in loads:
@@ -165,9 +202,9 @@ class _Checker:
         used = {v for e in access.index for v in e.values}
         home = [p for p in access.loops if p.iv in used or p is access.loops[0]][-1]
         outer = access.parents[: access.parents.index(home)]
-        if not all(isinstance(p, For) for p in outer):
-            raise self.refuse(f"{self.array.name!r} is read under a condition", access.op.loc,
-                              "read it before the condition")
+        if not all(self._known(p, access) for p in outer):
+            raise self.refuse(f"{self.array.name!r} is read under a condition that depends on data",
+                              access.op.loc, "read it before the condition")
         return home
 
     # --- times ---------------------------------------------------------------------------
@@ -249,6 +286,8 @@ class _Checker:
 
     def _taken(self, taken: _Taken, reader: int, length: int) -> isl.Map:
         access, names = taken.access, _names(taken.access)
+        if taken.take.in_place:
+            return self._stored(access, length)
         home = self._home(access)
         depth = access.parents.index(home)
         time = _time(access, names)[: 2 * depth + 2]
@@ -261,10 +300,13 @@ class _Checker:
     ) -> isl.Map:
         """From elements, with the iteration of the scope they are made in, to times."""
         assert access.index is not None
-        count = len(access.loops) if last is None else access.loops.index(last) + 1
-        around = access.loops[:count]
+        depth = len(access.parents) if last is None else access.parents.index(last) + 1
+        parents = access.parents[:depth]
+        around = [p for p in parents if isinstance(p, For)]
         exprs = [*access.index, *(e for p in around for e in (*p.lower, *p.upper))]
         outside = {v for e in exprs for v in e.values} - names.keys()
+        outside |= {v for p in parents if isinstance(p, If) for v in self.guards.values(p)
+                    if v not in self.inside and v not in names}  # fmt: skip
         symbols = {v: f"p{v.uid}" for v in sorted(outside, key=lambda v: v.uid)}
         known = {**names, **symbols}
         cells = [f"c{d}" for d in range(len(access.index) + 1)]
@@ -276,6 +318,10 @@ class _Checker:
         padded = [*time, *["0"] * (length - len(time))]
         equal += [f"{t} = {x}" for t, x in zip(times, padded, strict=True)]
         domain = [c for p in around for c in polyhedra.iterates(p, known)]
+        for d, parent in enumerate(parents):
+            if isinstance(parent, If):
+                guard = self.guards.formula(parent, access.position[2 * d + 1], known)
+                domain += [f"({guard})"] if guard else []
         return isl.Map(
             f"[{', '.join(symbols.values())}] -> {{ [{', '.join(cells)}] -> [{', '.join(times)}] : "
             f"exists {', '.join(inner)} : {' and '.join([*domain, *equal])} }}"
