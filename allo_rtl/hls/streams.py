@@ -140,7 +140,7 @@ def _read_edges(reads: Sequence[Node], ops: Sequence[Node]) -> list[Edge]:
     edges = []
     for read, op in product(reads, ops):
         if op.kind is Kind.PUT and read.order < op.order:
-            edges.append(Edge(read, op, 0))
+            edges.append(Edge(read, op, 1))
         elif op.kind is Kind.GET and op.order < read.order:
             edges.append(Edge(op, read, 0))
     return edges
