@@ -138,13 +138,14 @@ def _registers(
 ) -> frozenset[Value]:
     """The arrays in registers whose words an iteration gets from the one before."""
     fresh = {op.result for op in body if isinstance(op, Alloc)}
-    loads = [op for op in body if isinstance(op, Load) and op.array not in fresh]
-    stores = [op for op in body if isinstance(op, Store)]
+    stores = {(op.array, op.index): op for op in body if isinstance(op, Store)}
+    loads = (op for op in body if isinstance(op, Load) and (op.array, op.index) in stores)
     return frozenset(
         load.array
         for load in loads
-        if load.array in storage and storage[load.array].kind is StorageKind.REGISTERS
-        and any(s.array is load.array and ways.cycles(load, s) for s in stores)
+        if load.array not in fresh
+        and load.array in storage and storage[load.array].kind is StorageKind.REGISTERS
+        and ways.cycles(load, stores[load.array, load.index])
     )
 
 

@@ -75,6 +75,15 @@ def gemm[P, Q, R](A: float32[P, Q], B: float32[Q, R], C: float32[P, R]) -> float
     return out
 
 
+def gemm_scaled[P, Q, R](A: float32[P, Q], B: float32[Q, R], C: float32[P, R]):
+    """C = (alpha * A) @ B + beta * C, in place and in the order of PolyBench's own program"""
+    for i1, j1 in allo.grid(P, R, name="scale"):
+        C[i1, j1] = C[i1, j1] * BETA
+    for i0, k0 in allo.grid(P, Q, name="mm"):
+        for j0 in range(R):
+            C[i0, j0] += ALPHA * A[i0, k0] * B[k0, j0]
+
+
 def stage_M[M, N](A: float32[M, N], x: float32[N]) -> float32[M]:
     out_Ax: float32[M] = 0.0
     for m in allo.grid(M, name="stage_M"):
@@ -155,6 +164,19 @@ def mvt[N](
             sum2 += A_again[j1, i1] * y2[j1]
         out2[i1] = sum2
     return out1, out2
+
+
+def mvt_in_place[N](
+    A: float32[N, N], A_again: float32[N, N], y1: float32[N], y2: float32[N],
+    x1: float32[N], x2: float32[N],
+):  # fmt: skip
+    """The same, summed up in x1 and x2"""
+    for i0 in allo.grid(N, name="rows"):
+        for j0 in allo.reduction(N):
+            x1[i0] += A[i0, j0] * y1[j0]
+    for i1 in allo.grid(N, name="columns"):
+        for j1 in allo.reduction(N):
+            x2[i1] += A_again[j1, i1] * y2[j1]
 
 
 def compute_B[N](A: float32[N, N], B: float32[N, N]):

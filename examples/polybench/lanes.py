@@ -1,223 +1,313 @@
 """Schedules that start as many products a cycle as there are multipliers.
 
-``LANES[kernel](sizes, lanes)`` gives the schedule, with ``lanes`` the multipliers wanted in each
-stage (fewer where that number does not divide its loop).  A floating-point addition takes several
-cycles, so a sum cannot go on in the next cycle: the loop over its terms is moved outside, and
-sums that do not depend on each other take turns.
+``LANES[kernel](sizes, lanes)`` gives the schedule, with ``lanes`` the multipliers wanted (fewer
+where no block of that many products divides the loops), or the block itself.  A floating-point
+addition takes several cycles, so a sum cannot go on in the next cycle: the loop over its terms is
+moved outside, and sums that do not depend on each other take turns.  Where there are too few sums
+for that (REASSOCIATED), several terms of each are added in a tree.
+
+Kernels that call others are inlined, so that their stages share the multipliers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import allo_rtl as allo
+from allo_rtl.ir.ops import For
 from allo_rtl.ir.types import Partition
 
 from . import kernels
 
 type Sizes = Sequence[int]
+type Lanes = Sequence[int | tuple[int, int]]
 
-TURNS = 10
-"""Sums that take turns, at least: cycles from the reading of a sum until it may be read again."""
+TURNS = 4
+"""Sums that take turns, at least: cycles of an addition."""
+
+REASSOCIATED = frozenset({"atax", "bicg", "mvt"})
+"""Kernels whose sums are rounded in another order."""
+
+
+def divisors(extent: int) -> list[int]:
+    return [n for n in range(1, extent + 1) if extent % n == 0]
 
 
 def divisor(extent: int, most: int) -> int:
-    """The largest divisor of ``extent``, smaller than itself, up to ``most``."""
-    return max((n for n in range(1, min(most, extent - 1) + 1) if extent % n == 0), default=1)
+    """The largest divisor of ``extent`` up to ``most``."""
+    return max(n for n in divisors(extent) if n <= max(1, most))
 
 
-def _banks(s: allo.Schedule, lanes: int, *arrays: tuple[str, int]) -> None:
-    """A memory for each lane, of arrays and their dimensions."""
-    for array, dim in arrays if lanes > 1 else ():
-        s.partition(array, Partition.Cyclic, dim=dim, factor=lanes)
+def tile(rows: int, columns: int, wanted: int | tuple[int, int]) -> tuple[int, int]:
+    """The largest block of so many elements that divides both extents, as square as can be."""
+    if isinstance(wanted, tuple):
+        return min(wanted[0], rows), min(wanted[1], columns)
+    blocks = [(r, c) for r in divisors(rows) for c in divisors(columns) if r * c <= max(1, wanted)]
+    return max(blocks, key=lambda b: (b[0] * b[1], -b[0] - b[1]))
 
 
-def _cut(s: allo.Schedule, loop: str, extent: int, lanes: int) -> int:
-    """Pipeline a loop, up to ``lanes`` of its iterations at once; returns how many."""
-    lanes = divisor(extent, lanes)
-    if lanes > 1:
-        s.split(loop, lanes)
-    s.pipeline(f"{loop}.outer" if lanes > 1 else loop)
-    return lanes
+@dataclass(frozen=True)
+class Blocks:
+    """A loop cut in blocks: the loop over them, and the one inside; None for what there is not."""
+
+    outer: str | None
+    inner: str | None
 
 
-def _turns(s: allo.Schedule, row: str, term: str, extent: int, at_once: int) -> None:
-    """Rows take turns where the sums of one are not enough: ``at_once`` of them in a row."""
-    rows = next((n for n in range(1, extent) if extent % n == 0 and n * at_once >= TURNS), extent)
-    if rows == 1:
-        return
-    if rows == extent:
-        s.reorder(term, row)
-    else:
-        s.split(row, rows)
-        s.reorder(term, f"{row}.inner")
+def _blocks(s: allo.Schedule, loop: str, extent: int, block: int) -> Blocks:
+    if block == 1:
+        return Blocks(loop, None)
+    if block == extent:
+        return Blocks(None, loop)
+    s.split(loop, block)
+    return Blocks(f"{loop}.outer", f"{loop}.inner")
 
 
-def _product(s: allo.Schedule, loops: str, sizes: Sizes, lanes: int, B: str, out: str) -> None:
-    """out = A @ B for loops i, j, k, columns in lanes."""
+def _ordered(s: allo.Schedule, outer: Sequence[str | None], inner: Sequence[str | None]) -> None:
+    """The loops in this order; the last of the outer ones is to be pipelined."""
+    loops = [x for x in (*outer, *inner) if x]
+    if len(loops) > 1:
+        s.reorder(*loops)
+
+
+def _pipeline(s: allo.Schedule, loops: Sequence[str | None]) -> None:
+    found = [x for x in loops if x]
+    if found:
+        s.pipeline(found[-1])
+
+
+def _banks(s: allo.Schedule, *arrays: tuple[str, int, int]) -> None:
+    """Memories for the lanes: of arrays, their dimensions, and how many along each."""
+    for array, dim, lanes in arrays:
+        if lanes > 1:
+            s.partition(array, Partition.Cyclic, dim=dim, factor=lanes)
+
+
+def _product(
+    s: allo.Schedule, loops: str, extents: Sizes, wanted: int | tuple[int, int]
+) -> tuple[int, int]:
+    """out = A @ B for loops i, j, k: a block of ``out`` at once; answers the block."""
     i, j, k = loops.split()
-    s.reorder(k, j)
-    found = divisor(sizes[1], lanes)
-    _turns(s, i, k, sizes[0], sizes[1] // found)
-    _cut(s, j, sizes[1], lanes)
-    _banks(s, found, (B, 2), (out, 2))
+    rows, columns = tile(extents[0], extents[1], wanted)
+    row, column = _blocks(s, i, extents[0], rows), _blocks(s, j, extents[1], columns)
+    turns = -(-extents[1] // columns)
+    outer = (row.outer, k, column.outer) if turns >= TURNS else (k, row.outer, column.outer)
+    _ordered(s, outer, (row.inner, column.inner))
+    _pipeline(s, outer)
+    return rows, columns
 
 
-def _elements(s: allo.Schedule, loop: str, found: int, *arrays: tuple[str, int]) -> None:
-    """A few elements at once; their number divides the lanes of the sums, as banks have to."""
-    few = divisor(found, 5)
-    if few > 1:
-        s.split(loop, few)
-    s.pipeline(f"{loop}.outer" if few > 1 else loop)
-    _banks(s, few, *arrays)
+def _elements(
+    s: allo.Schedule, loops: str, extents: Sizes, wanted: int | tuple[int, int]
+) -> tuple[int, int]:
+    """A block of elements at once; answers the block."""
+    i, j = loops.split()
+    rows, columns = tile(extents[0], extents[1], wanted)
+    row, column = _blocks(s, i, extents[0], rows), _blocks(s, j, extents[1], columns)
+    _ordered(s, (row.outer, column.outer), (row.inner, column.inner))
+    _pipeline(s, (row.outer, column.outer))
+    return rows, columns
 
 
-def two_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def _vector(
+    s: allo.Schedule, sums: str, terms: str, extents: Sizes, block: tuple[int, int]
+) -> tuple[int, int]:
+    """Sums over a matrix: so many at once, and so many terms of each, fewer if none divide."""
+    wide, deep = min(block[0], extents[0]), divisor(extents[1], block[1])
+    row, term = _blocks(s, sums, extents[0], wide), _blocks(s, terms, extents[1], deep)
+    outer = (term.outer, row.outer)
+    _ordered(s, outer, (row.inner, term.inner))
+    if term.inner:
+        s.partial_sums(term.inner)
+    _pipeline(s, outer)
+    return wide, deep
+
+
+def _pairs(block: tuple[int, int], *arrays: str) -> list[tuple[str, int, int]]:
+    """Banks of matrices for a block."""
+    return [(array, dim, n) for array in arrays for dim, n in enumerate(block, 1)]
+
+
+def two_mm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     P, _, R, S = sizes
     s = allo.customize(kernels.two_mm, instantiate=list(sizes))
-    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes[0], "B", "mm1:out")
-    _product(s, "mm2:i mm2:j mm2:k", (P, S), lanes[-1], "C", "mm2:out")
-    _elements(s, "ele_add:j2", divisor(S, lanes[-1]), ("ele_add:Y", 2), ("ele_add:out", 2))
+    s.inline()
+    first = _product(s, "mm1.i mm1.j mm1.k", (P, R), lanes[0])
+    second = _product(s, "mm2.i mm2.j mm2.k", (P, S), lanes[-1])
+    few = _elements(s, "i2 j2", (P, S), second[0] * second[1] // 2)
+    _banks(s, ("A", 1, first[0]), ("B", 2, first[1]), *_pairs(first, "out_AB"))
+    _banks(s, ("C", 2, second[1]), *_pairs(second, "out_ABC"), *_pairs(few, "D", "out"))
     return s
 
 
-def three_mm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def three_mm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     P, _, R, _, T = sizes
     s = allo.customize(kernels.three_mm, instantiate=list(sizes))
-    _product(s, "mm1:i mm1:j mm1:k", (P, R), lanes[0], "B", "mm1:out")
-    _product(s, "mm2:i mm2:j mm2:k", (R, T), lanes[1], "mm2:B", "mm2:out")
-    third = divisor(T, lanes[2])
-    s.reorder("mm3:k", "mm3:j")
-    _turns(s, "mm3:i", "mm3:k", P, T // third)
-    _cut(s, "mm3:j", T, lanes[2])
-    _banks(s, third, ("mm3:out", 2))
+    s.inline()
+    first = _product(s, "mm1.i mm1.j mm1.k", (P, R), lanes[0])
+    second = _product(s, "mm2.i mm2.j mm2.k", (R, T), lanes[1])
+    third = _product(s, "mm3.i mm3.j mm3.k", (P, T), lanes[2])
+    _banks(s, ("A", 1, first[0]), ("B", 2, first[1]), *_pairs(first, "out_AB"))
+    _banks(s, ("C", 1, second[0]), ("D", 2, second[1]), *_pairs(second, "out_CD"))
+    _banks(s, *_pairs(third, "out"))
     return s
 
 
-def gemm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def gemm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     s = allo.customize(kernels.gemm, instantiate=list(sizes))
-    _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes[0], "B", "out_AB")
-    _elements(s, "j2", divisor(sizes[2], lanes[0]), ("C", 2), ("out", 2))
+    block = _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes[0])
+    few = _elements(s, "i2 j2", (sizes[0], sizes[2]), block[0] * block[1] // 2)
+    _banks(s, ("A", 1, block[0]), ("B", 2, block[1]), *_pairs(block, "out_AB"))
+    _banks(s, *_pairs(few, "C", "out"))
     return s
 
 
-def atax(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def gemm_scaled(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
+    """PolyBench's own order: no zeroed array, and alpha takes one more multiplier for each row."""
+    s = allo.customize(kernels.gemm_scaled, instantiate=list(sizes))
+    block = _product(s, "i0 j0 k0", (sizes[0], sizes[2]), lanes[0])
+    _elements(s, "i1 j1", (sizes[0], sizes[2]), block)
+    _banks(s, ("A", 1, block[0]), ("B", 2, block[1]), *_pairs(block, "C"))
+    return s
+
+
+def atax(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.atax, instantiate=[M, N])
-    s.reorder("stage_M:r", "stage_M:m")
-    first = _cut(s, "stage_M:m", M, lanes[0])
-    _banks(s, first, ("A", 1), ("out_Ax", 1))
-    s.reorder("stage_N:k", "stage_N:n")
-    second = _cut(s, "stage_N:n", N, lanes[1])
-    _banks(s, second, ("A_again", 2), ("stage_N:y", 1))
+    s.inline()
+    first = _vector(s, "m", "r", (M, N), _block(lanes[0]))
+    second = _vector(s, "n", "k", (N, M), _block(lanes[-1]))
+    _banks(s, ("A", 1, first[0]), ("A", 2, first[1]), ("x", 1, first[1]), ("out_Ax", 1, first[0]))
+    _banks(s, ("A_again", 2, second[0]), ("A_again", 1, second[1]), ("y", 1, second[0]))
     return s
 
 
-def bicg(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def bicg(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
+    """Both products at the same time."""
     M, N = sizes
     s = allo.customize(kernels.bicg, instantiate=[M, N])
-    first = _cut(s, "stage_S:j0", N, lanes[0])
-    _banks(s, first, ("A", 2), ("stage_S:s", 1))
-    s.reorder("stage_Q:j1", "stage_Q:i1")
-    second = _cut(s, "stage_Q:i1", M, lanes[1])
-    _banks(s, second, ("A_again", 1), ("stage_Q:q", 1))
+    s.inline()
+    first = _vector(s, "j0", "i0", (N, M), _block(lanes[0]))
+    second = _vector(s, "i1", "j1", (M, N), _block(lanes[-1]))
+    s.overlap(*_outermost(s))
+    _banks(s, ("A", 2, first[0]), ("A", 1, first[1]), ("r", 1, first[1]), ("s", 1, first[0]))
+    _banks(s, ("A_again", 1, second[0]), ("A_again", 2, second[1]), ("p", 1, second[1]),
+           ("q", 1, second[0]))  # fmt: skip
     return s
 
 
-def gesummv(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def _block(lanes: int | tuple[int, int]) -> tuple[int, int]:
+    """So many sums at once, one term of each, where nothing else is said."""
+    return lanes if isinstance(lanes, tuple) else (lanes, 1)
+
+
+def _outermost(s: allo.Schedule) -> list[str]:
+    """The outermost loops of the kernel, in order."""
+    body = s.module.top_func.body
+    return [f"{op.attrs.band}.{op.name}" for op in body if isinstance(op, For)]
+
+
+def gesummv(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     (N,) = sizes
     s = allo.customize(kernels.gesummv, instantiate=[N])
-    s.reorder("j", "i")
-    found = _cut(s, "i", N, lanes[0])
-    _banks(s, found, ("A", 1), ("B", 1), ("left", 1), ("right", 1))
-    s.pipeline("i0")
+    wanted = lanes[0] if isinstance(lanes[0], int) else lanes[0][0]
+    rows, _ = _vector(s, "i", "j", (N, N), (divisor(N, wanted), 1))
+    last = _blocks(s, "i0", N, rows)
+    _pipeline(s, (last.outer,))
+    _banks(s, *((array, 1, rows) for array in ("A", "B", "left", "right", "y")))
     return s
 
 
-def mvt(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
-    """All terms of a sum at once, as in the published design: a new sum every cycle."""
-    s = allo.customize(kernels.mvt, instantiate=list(sizes))
-    s.pipeline("i0")
-    s.partition(s.A, dim=2)
-    s.partition(s.y1)
-    s.pipeline("i1")
-    s.partition(s.A_again, dim=1)
-    s.partition(s.y2)
+def mvt(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
+    """Both products at the same time."""
+    (N,) = sizes
+    s = allo.customize(kernels.mvt_in_place, instantiate=[N])
+    first = _vector(s, "i0", "j0", (N, N), _block(lanes[0]))
+    second = _vector(s, "i1", "j1", (N, N), _block(lanes[-1]))
+    s.overlap(*_outermost(s))
+    _banks(s, ("A", 1, first[0]), ("A", 2, first[1]), ("y1", 1, first[1]), ("x1", 1, first[0]))
+    _banks(s, ("A_again", 2, second[0]), ("A_again", 1, second[1]), ("y2", 1, second[1]),
+           ("x2", 1, second[0]))  # fmt: skip
     return s
 
 
-def jacobi_2d(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def jacobi_2d(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     from .published import jacobi_2d
 
-    return jacobi_2d(sizes)
-
-
-def symm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
-    M, N = sizes
-    s = allo.customize(kernels.symm, instantiate=[M, N])
-    s.reorder("compute_sum:k1", "compute_sum:j1")
-    found = divisor(N, lanes[0])
-    _turns(s, "compute_sum:i1", "compute_sum:k1", M, N // found)
-    for loop in ("compute_sum:j1", "update_sum:j"):
-        _cut(s, loop, N, found)
-    _elements(s, "scale_C:j2", found, ("C", 2), ("out", 2))
-    _banks(s, found, ("B", 2), ("B_again", 2), ("summ", 2))
+    s = jacobi_2d(sizes)
+    s.inline()
     return s
 
 
-def syrk(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def symm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
+    M, N = sizes
+    s = allo.customize(kernels.symm, instantiate=[M, N])
+    s.inline()
+    _, found = _product(s, "sum.i1 sum.j1 sum.k1", (M, N), _row(N, lanes[0]))
+    column = _blocks(s, "j", N, found)
+    _pipeline(s, ("k", column.outer))
+    few = divisor(found, found // 3)
+    _elements(s, "i2 j2", (M, N), (1, few))
+    _banks(s, *((array, 2, found) for array in ("B", "B_again", "summ")))
+    _banks(s, ("C", 2, few), ("out", 2, few))
+    return s
+
+
+def _row(extent: int, lanes: int | tuple[int, int]) -> tuple[int, int]:
+    """A block of one row; as many columns as divide the extent, up to ``lanes``."""
+    return (1, divisor(extent, lanes if isinstance(lanes, int) else lanes[1]))
+
+
+def syrk(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     return _rank_update(kernels.syrk, sizes, lanes, ("A_again",))
 
 
-def syr2k(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def syr2k(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     return _rank_update(kernels.syr2k, sizes, lanes, ("A_again", "B_again"))
 
 
 def _rank_update(
-    kernel: Callable, sizes: Sizes, lanes: Sequence[int], by_column: Sequence[str]
+    kernel: Callable, sizes: Sizes, lanes: Lanes, by_column: Sequence[str]
 ) -> allo.Schedule:
     _, N = sizes
     s = allo.customize(kernel, instantiate=list(sizes))
-    s.reorder("k1", "j1")
-    found = divisor(N, lanes[0])
-    _turns(s, "i1", "k1", N, N // found)
-    _cut(s, "j1", N, found)
-    _elements(s, "j0", found, ("C", 2), ("scaled", 2))
-    _elements(s, "j2", found, ("out", 2))
-    _banks(s, found, ("buffer", 2), *((array, 1) for array in by_column))
+    _, found = _product(s, "i1 j1 k1", (N, N), _row(N, lanes[0]))
+    for loops in ("i0 j0", "i2 j2"):
+        _elements(s, loops, (N, N), (1, found))
+    _banks(s, *((array, 2, found) for array in ("buffer", "C", "scaled", "out")))
+    _banks(s, *((array, 1, found) for array in by_column))
     return s
 
 
-def trmm(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def trmm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     """The sums of a row take turns; rows cannot, since each uses those below it."""
     M, N = sizes
     s = allo.customize(kernels.trmm_rows, instantiate=[M, N])
-    found = _cut(s, "j", N, min(lanes[0], max(1, N // TURNS)))
-    _elements(s, "j0", found)
-    _elements(s, "j1", found)
-    _banks(s, found, ("B", 2), ("row", 1))
+    _, found = _row(N, lanes[0])
+    for loop in ("j0", "j", "j1"):
+        column = _blocks(s, loop, N, found)
+        _pipeline(s, ("k" if loop == "j" else None, column.outer))
+    _banks(s, ("B", 2, found), ("row", 1, found))
     return s
 
 
-def correlation(sizes: Sizes, lanes: Sequence[int]) -> allo.Schedule:
+def correlation(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.correlation, instantiate=[M, N])
-    for loop in ("compute_mean:m", "compute_mean:m1", "compute_stddev:m", "compute_stddev:m1",
-                 "center_reduce:m"):  # fmt: skip
+    s.inline()
+    for loop in ("S_x_0.m", "S_m1_2.m1", "S_x_0_1.m", "S_m1_2_1.m1", "centre.m"):
         s.pipeline(loop)
-    s.reorder("compute_corr:k", "compute_corr:j")
-    found = divisor(M, lanes[0])
-    _turns(s, "compute_corr:i", "compute_corr:k", M, M // found)
-    _cut(s, "compute_corr:j", M, found)
-    _banks(s, found, ("centred", 2), ("compute_corr:corr", 2))
-    s.pipeline("compute_corr:j1")
+    _, found = _product(s, "corr.i corr.j corr.k", (M, M), _row(M, lanes[0]))
+    _banks(s, ("centred", 2, found), ("corr", 2, found))
+    s.pipeline("j1")
     return s
 
 
-LANES: dict[str, Callable[[Sizes, Sequence[int]], allo.Schedule]] = {
+LANES: dict[str, Callable[[Sizes, Lanes], allo.Schedule]] = {
     f.__name__: f
     for f in (
-        two_mm, three_mm, gemm, atax, bicg, gesummv, mvt, jacobi_2d, symm, syrk, syr2k, trmm,
-        correlation,
+        two_mm, three_mm, gemm, gemm_scaled, atax, bicg, gesummv, mvt, jacobi_2d, symm, syrk,
+        syr2k, trmm, correlation,
     )
 }  # fmt: skip
