@@ -15,6 +15,7 @@ from typing import Any
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.aliases import merge_aliases
+from allo_rtl.hls.balance import balanced
 from allo_rtl.hls.beats import whole_words
 from allo_rtl.hls.initial import settle
 from allo_rtl.hls.unroll import (
@@ -62,8 +63,8 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     prepared: dict[str, PreparedFunc] = {}
     for func in module.funcs:
         unroller = _Unroller(module)
-        body = unroller.block(func.body)
-        func = whole_words(own_results(replace(func, body=body)))
+        func = balanced(replace(func, body=unroller.block(func.body)))
+        func = whole_words(own_results(func))
         func = retype(func, _private_arrays(func))
         body, dirty = settle(func.body, zeroed_arrays(func))
         prepared[func.name] = PreparedFunc(
