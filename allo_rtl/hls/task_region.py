@@ -124,7 +124,8 @@ class _Builder:
         scope = self.plan.scope
         fifos = {f.array for f in self.plan.fifos}
         arrays = {v for v in self._outer_arrays() if v not in fifos}
-        ops, dirty = settle(scope.body, arrays)
+        # What is returned is used at the end, if nowhere else.
+        ops, dirty = settle((*scope.body, *scope.closing), arrays)
         at = len(scope.common)
         blocks = []
         for task in scope.tasks:
