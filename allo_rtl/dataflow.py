@@ -95,6 +95,7 @@ def build(
     mode: str | None = None,
     project: str | Path | None = None,
     configs: Mapping[str, Any] | None = None,
+    instantiate: Sequence[Any] | None = None,
     **options: Any,  # noqa: ANN401 - those of the target
 ) -> Any:  # noqa: ANN401 - what was built
     """Build a region.
@@ -104,6 +105,7 @@ def build(
         target: ``"simulator"``, which is exact and slow (see :mod:`allo_rtl.ir.evaluate`), or
             ``"rtl"``.
         mode, project, configs: accepted for Allo's sake, without effect.
+        instantiate: the region's parameters, those in square brackets.
         options: of the target; see :mod:`allo_rtl.pipeline`.
 
     Returns:
@@ -120,7 +122,7 @@ def build(
         )
     if isinstance(func, Module):
         func = customize_kernel(func)
-    schedule = func if isinstance(func, Schedule) else customize(func)
+    schedule = func if isinstance(func, Schedule) else customize(func, instantiate=instantiate)
     return schedule.build(target=target, **options)
 
 

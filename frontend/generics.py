@@ -68,7 +68,7 @@ def _wrong_count(kernel: Kernel, given: list[Any], loc: SourceLoc | None) -> Ker
         return KernelTypeError(f"'{name}' has no parameters in square brackets", loc=loc)
     if not given:
         what = f"'{name}' needs its parameters"
-        hint = f"write {name}[...](...), or customize({name}, instantiate=[...])"
+        hint = f"in a kernel {name}[...](...), else customize({name}, instantiate=[...])"
         return KernelTypeError(what, loc=loc, allowed=f"{name}[{params}]", hint=hint)
     what = f"'{name}' with {len(given)} parameter{'s' * (len(given) != 1)}"
     found = ", ".join(_text(a) for a in given)

@@ -479,6 +479,13 @@ def test_a_parameter_sizes_a_region(length):
     np.testing.assert_array_equal(b, a + length)
 
 
+def test_parameters_from_outside():
+    for build in (df.build, lambda *a, **k: df.customize(*a, **k).build()):
+        x, y = numbers(5), zeros(5)
+        build(plus, instantiate=[5, int32])(x, y)
+        np.testing.assert_array_equal(y, x + 1)
+
+
 def test_a_kernel_calls_a_region():
     def kernel(A: int32[8]) -> int32[8]:
         B: int32[8]

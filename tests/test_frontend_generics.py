@@ -202,7 +202,7 @@ def test_each_instance_has_a_state_of_its_own():
             "    2 |     k(A)\n"
             "      |     ^~~~\n"
             "  allowed: k[T, M: int32]\n"
-            "  hint: write k[...](...), or customize(k, instantiate=[...])",
+            "  hint: in a kernel k[...](...), else customize(k, instantiate=[...])",
         ),
         (
             "k[int8](A)",

@@ -329,6 +329,7 @@ def _check_ends(func: Func, uses: Uses) -> None:
             raise BuildError(
                 f"'{func.name}' takes from and puts to the stream {stream.name}",
                 loc=func.loc, allowed="one process that puts to a stream and another that takes",
+                hint="keep what a process passes to itself in an array of its own",
             )  # fmt: skip
 
 
