@@ -19,7 +19,7 @@ def cycles(schedule, seeds=(0, 1), **options):
     """
     module = schedule.module
     legal = legalize(module)
-    split = split_tasks(legal)
+    split, _ = split_tasks(legal)
     verify_module(split)
     sequential, parallel = ReferenceModule(legal), ReferenceModule(split)
     cpu = schedule.build()
@@ -161,6 +161,11 @@ def chain(A: int32[12], B: int32[12]):
 def rows(A: int32[5, 12], B: int32[5, 12]):
     for t in range(5):
         chain(A[t], B[t])
+
+
+def row_after_row(A: int32[5, 12]):
+    for t in range(4):
+        chain(A[t], A[t + 1])
 
 
 def longer_chain(A: int32[12], B: int32[12]):

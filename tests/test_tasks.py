@@ -11,6 +11,8 @@ from task_kernels import cycles, pipelined, two_gathered
 
 import allo_rtl as allo
 from allo_rtl.hls.report_builder import build_report
+from allo_rtl.hls.tasks import split_tasks
+from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.mlir_parser import parse_module
 from allo_rtl.ir.types import Fixed, Int, Struct, float32
 from allo_rtl.schedule.show import show_module
@@ -181,6 +183,15 @@ def test_the_calls_of_a_loop_overlap():
     assert cycles(schedule) <= (5 + 2) * (12 + 10)
 
 
+def test_calls_that_need_each_other_do_not_overlap():
+    """Each call reads the row that the one before stored; the report says why."""
+    schedule = pipelined(kernels.row_after_row, "add_one:i", "mirrored:j", "chain:k")
+    schedule.dataflow("chain")
+    assert cycles(schedule) >= 4 * 3 * 12
+    (note,) = (n for n in report(schedule).notes if "overlap" in n)
+    assert note.startswith("calls do not overlap: row_after_row: loop 't' would change what the")
+
+
 def test_tasks_of_a_function_that_is_called_are_tasks_of_its_caller():
     schedule = pipelined(kernels.longer_chain, "add_one:i", "mirrored:j", "chain:k", "m")
     before = cycles(schedule)
@@ -283,6 +294,31 @@ def test_a_loop_of_tasks_that_is_split_keeps_them_in_its_blocks():
 
 
 # With other things
+
+
+def test_inlined_calls_stay_tasks_of_a_function_that_has_some():
+    schedule = pipelined(kernels.chain, "add_one:i", "mirrored:j", "k")
+    schedule.to("Y", "subtract", depth=2)
+    before = cycles(schedule)
+    schedule.inline("mirrored")
+    assert "Y: int32[12]  in a FIFO of 2" in str(schedule)
+    assert cycles(schedule) <= before
+
+
+def test_a_function_without_tasks_that_takes_some_in_has_none():
+    schedule = pipelined(kernels.longer_chain, "add_one:i", "mirrored:j", "chain:k", "m")
+    schedule.to("chain:Y", "subtract", depth=2)
+    schedule.inline()
+    assert "FIFO" not in str(schedule)
+    assert cycles(schedule) >= 4 * 12
+
+
+def test_a_pipelined_loop_runs_the_calls_in_it_as_any_others():
+    schedule = allo.customize(kernels.rows)
+    schedule.dataflow("chain")
+    schedule.pipeline("t")
+    assert not any(f.dataflow for f in split_tasks(legalize(schedule.module))[0].funcs)
+    cycles(schedule, seeds=(0,))
 
 
 def test_arguments_may_be_streams_of_the_task_that_uses_them():

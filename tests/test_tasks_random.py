@@ -62,7 +62,7 @@ def run_case(seed):
     if not found:
         return "no tasks"
     try:
-        split = split_tasks(legalize(s.module))
+        split, _ = split_tasks(legalize(s.module))
         verify_module(split)
         args = arguments(original, seed)
         expected = run_evaluator(original, [np.copy(a) for a in args])

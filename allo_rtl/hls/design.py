@@ -214,7 +214,8 @@ def build_design(
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types, source, stretch = _types(module), module, stretch or Stretch()
-    module, notes = rewind(split_tasks(legalize(merge_alike(module))))
+    module, together = split_tasks(legalize(merge_alike(module)))
+    module, notes = rewind(module)
     _check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz, stretch=stretch)
@@ -231,7 +232,7 @@ def build_design(
     functions.sort(key=lambda f: f.name == module.top)
     check_sharing([f.control for f in functions])
     return Design(
-        tuple(functions), module, device, clock_mhz, user_types, notes=notes,
+        tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
         source=source, stretch=stretch,
     )  # fmt: skip
 

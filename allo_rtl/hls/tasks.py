@@ -7,7 +7,6 @@ call to call.  See :mod:`allo_rtl.ir.tasks` for what that means and when it is l
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 
 from allo_rtl.errors import AlloError
@@ -22,16 +21,17 @@ from allo_rtl.ir.rewrite import loops, map_block, walk
 from allo_rtl.ir.tasks import Plan, plan
 
 
-def split_tasks(module: Module) -> Module:
-    """The legalized module with its tasks as processes.
+def split_tasks(module: Module) -> tuple[Module, tuple[str, ...]]:
+    """The legalized module with its tasks as processes, and notes of what does not overlap.
 
     Raises:
         ScheduleError, IllegalScheduleError: tasks cannot run at once.
         BuildError: FIFOs are so shallow that tasks would wait for each other for ever.
     """
     if not any(f.tasks or any(p.attrs.dataflow for p in loops(f.body)) for f in module.funcs):
-        return module
-    return _Splitter(merge_aliases(module)).run()
+        return module, ()
+    splitter = _Splitter(merge_aliases(module))
+    return splitter.run(), tuple(splitter.notes)
 
 
 class _Splitter:
@@ -42,6 +42,7 @@ class _Splitter:
         self.taken = {f.name for f in module.funcs} | {g.name for g in module.globals}
         self.done: dict[str, Func] = {}
         self.shallow: dict[Value, Value] = {}
+        self.notes: list[str] = []
 
     def run(self) -> Module:
         self._visit(self.module.func(self.module.top))
@@ -129,10 +130,12 @@ class _Splitter:
         if loop.attrs.dataflow:
             found = plan(self._with(func), func, loop, said=f"the tasks of loop {loop.name!r}")
             return found if len(found.scope.tasks) > 1 else None
-        with suppress(AlloError):
-            found = plan(self._with(func), func, loop)
-            return found if len(found.scope.tasks) > 1 else None
-        return None
+        try:
+            found = plan(self._with(func), func, loop, said=f"{func.name}: loop {loop.name!r}")
+        except AlloError as error:
+            self.notes.append(f"calls do not overlap: {error.message}")
+            return None
+        return found if len(found.scope.tasks) > 1 else None
 
     def _plans(self, loop: For) -> bool:
         """Whether the iterations of a loop may overlap task by task."""

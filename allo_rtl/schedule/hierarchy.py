@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.inline import body_of, own_results
-from allo_rtl.ir.ops import Apply, Block, Call, Constant, For, Func, GetGlobal, Module, Op, Value
+from allo_rtl.ir.ops import (
+    Alloc,
+    Apply,
+    Block,
+    Call,
+    Constant,
+    For,
+    Func,
+    GetGlobal,
+    Module,
+    Op,
+    Value,
+)
 from allo_rtl.ir.rewrite import clone, map_block, replace_func, substitute_op, walk
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.types import ArrayType, StreamType
@@ -118,7 +130,16 @@ class _Inliner:
 
         body, results = body_of(call, callee, name)
         self.returned |= results
+        fifos = {results[v]: n for v, n in zip(call.outs, call.fifos, strict=False)}
+        body = map_block(body, lambda op: self.in_fifo(op, fifos))
         return self.block(map_block(body, lambda op: self.named(op, names)), names)
+
+    def in_fifo(self, op: Op, fifos: Mapping[Value | AffineExpr, int]) -> Op | None:
+        """What passes between tasks of the caller; where it has none, there are no FIFOs."""
+        if not isinstance(op, Alloc):
+            return None
+        depth = fifos.get(op.result, op.fifo)
+        return replace(op, fifo=depth if self.func.tasks else 0)
 
     def named(self, op: Op, names: set[str] | None) -> Op | None:
         if not isinstance(op, For):
