@@ -234,3 +234,22 @@ def test_regions_in_regions():
     s.partition("outer:A", dim=0)
     s.partition("outer:B", dim=0)
     check(s)
+
+
+@df.region()
+def tiles(A: int32[6, 4], B: int32[6, 4]):
+    @df.kernel(mapping=[2, 2], args=[A, B])
+    def element(a: int32[6, 4], b: int32[6, 4]):
+        i, j = df.get_pid()
+        for m, n in allo.grid(3, 2):
+            b[2 * m + i, 2 * n + j] = a[2 * m + i, 2 * n + j] * 3 - m
+
+
+def test_elements_of_tiles():
+    """In cycles of banks each process has one of them."""
+    s = df.customize(tiles, opt_default=True)
+    for name in ("A", "B"):
+        for dim in (1, 2):
+            s.partition(f"tiles:{name}", allo.Partition.Cyclic, dim=dim, factor=2)
+    assert names(s) == ["element_0_0", "tiles"]
+    check(s)

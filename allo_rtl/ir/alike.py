@@ -2,15 +2,16 @@
 
 Two functions are alike when they differ in nothing but the identity and names of their values.
 The constants of a process often say only which element of an array is its own: ``c[2, 3] = x``
-here, ``c[2, 4] = x`` there.  Such a subscript is taken out: along a completely partitioned
-dimension the process is given the part of the array (see :mod:`allo_rtl.ir.parts`), along one
-that is not partitioned the subscript, as an argument.  So hardware is made once for all of them.
+here, ``c[2, 4] = x`` there, or ``c[8 * t + 2] = x``.  Such a subscript is taken out: along a
+dimension that is partitioned completely, or in cycles, the process is given the part of the array
+(see :mod:`allo_rtl.ir.parts`), along one that is not partitioned the subscript, as an argument.
+So hardware is made once for all of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
@@ -30,7 +31,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.parts import is_only_part, part_type
 from allo_rtl.ir.rewrite import map_block, retype, users_of, walk
-from allo_rtl.ir.types import ArrayType, Partition, index
+from allo_rtl.ir.types import ArrayType, DimPartition, Partition, index
 
 type Place = tuple[int, int]
 """(position of an argument, dimension) of a function."""
@@ -52,7 +53,10 @@ def merge_alike(module: Module) -> Module:
 
 @dataclass(frozen=True)
 class _Process:
-    """A call of a region, the function, and its subscripts that are one constant everywhere."""
+    """A call of a region, the function, and its subscripts that are one constant everywhere.
+
+    Along a dimension in cycles of n banks it is the remainder by n that is.
+    """
 
     call: Call
     func: Func
@@ -154,29 +158,27 @@ class _Merger:
         """What stands for the call of each process of a group."""
         first = group[0]
         differ = [p for p in first.fixed if len({g.fixed[p] for g in group}) > 1]
-        dropped = {p for p in differ if _is_complete(first.func, p)}
-        passed = [p for p in differ if p not in dropped]
-        name = self._keep(_narrowed(first.func, dropped, passed))
-        return {g.call: _given(g, name, dropped, passed) for g in group}
+        cut = [p for p in differ if _partition(first.func, p) is not None]
+        passed = [p for p in differ if p not in cut]
+        name = self._keep(_narrowed(first, cut, passed))
+        return {g.call: _given(g, name, cut, passed) for g in group}
 
 
-def _is_complete(func: Func, place: Place) -> bool:
+def _partition(func: Func, place: Place) -> DimPartition | None:
     type_ = func.args[place[0]].array
-    part = type_.partition[place[1]] if type_.partition else None
-    return part is not None and part.kind is Partition.Complete
+    return type_.partition[place[1]] if type_.partition else None
 
 
 def _separated(group: Sequence[_Process]) -> Iterator[list[_Process]]:
-    """A group cut where subscripts differ along a dimension in blocks or cycles of banks."""
+    """A group cut where subscripts differ along a dimension in blocks."""
     first = group[0].func
     parts: dict[tuple[int, ...], list[_Process]] = {}
     for process in group:
         which = tuple(
             constant
-            for (arg, dim), constant in process.fixed.items()
-            if (p := first.args[arg].array.partition)
-            and (part := p[dim]) is not None
-            and part.kind is not Partition.Complete
+            for place, constant in process.fixed.items()
+            if (part := _partition(first, place)) is not None
+            and part.kind is Partition.Block
         )
         parts.setdefault(which, []).append(process)
     yield from parts.values()
@@ -201,7 +203,7 @@ def _plain(func: Func) -> dict[Value, list[Load | Store]]:
 
 
 def _fixed(func: Func, call: Call, region: Func) -> dict[Place, int]:
-    """The subscripts that are one constant in all accesses to an argument."""
+    """The subscripts that are one constant in all accesses to an argument (see _Process)."""
     views = {op.result: op for op in region.body if isinstance(op, SubView)}
     found: dict[Place, int] = {}
     for param, ops in _plain(func).items():
@@ -209,27 +211,44 @@ def _fixed(func: Func, call: Call, region: Func) -> dict[Place, int]:
         if not ops or not is_only_part(call, call.args[at], views):
             continue
         for dim in range(param.array.rank):
-            subscripts = {op.index[dim] for op in ops}
-            if len(subscripts) == 1 and (only := subscripts.pop()).is_constant:
-                found[at, dim] = only.const
+            part = _partition(func, (at, dim))
+            constants = {_constant(op.index[dim], param.array.shape[dim], part) for op in ops}
+            if len(constants) == 1 and (only := constants.pop()) is not None:
+                found[at, dim] = only
     return found
 
 
-def _narrowed(func: Func, dropped: Set[Place], passed: Sequence[Place]) -> Func:
-    """A function without the dropped dimensions, and with arguments for the passed subscripts."""
+def _constant(subscript: AffineExpr, extent: int, part: DimPartition | None) -> int | None:
+    """The constant that a subscript is, or its remainder; None when there is none."""
+    if part is None or part.kind is not Partition.Cyclic:
+        return subscript.const if subscript.is_constant else None
+    whole = extent % part.factor == 0 and all(c % part.factor == 0 for _, c in subscript.terms)
+    return subscript.const % part.factor if whole else None
+
+
+def _rest(subscript: AffineExpr, constant: int, part: DimPartition | None) -> AffineExpr:
+    """A subscript in the part where its constant is 0."""
+    if part is None or part.kind is not Partition.Cyclic:
+        return AffineExpr.constant(0)
+    return (subscript - constant).floordiv(part.factor)
+
+
+def _narrowed(process: _Process, cut: Collection[Place], passed: Sequence[Place]) -> Func:
+    """A function on parts that are cut at places, and with arguments for passed subscripts."""
+    func = process.func
     news: dict[Value, Value] = {}
     kept: dict[Value, tuple[int, ...]] = {}
-    for at in sorted({p[0] for p in dropped}):
+    for at in sorted({p[0] for p in cut}):
         param = func.args[at]
-        view = _view(param, at, dict.fromkeys(dropped, 0))
+        view = _view(param, at, dict.fromkeys(cut, 0))
         news[param] = view.result
         kept[param] = tuple(d for d, size in enumerate(view.sizes) if size is not None)
     places = {p: Value(index, f"{func.args[p[0]].name}_at_{p[1]}") for p in passed}
     position = {param: at for at, param in enumerate(func.args)}
 
     def subscript(place: Place, expr: AffineExpr) -> AffineExpr:
-        if place in dropped:
-            return AffineExpr.constant(0)
+        if place in cut:
+            return _rest(expr, process.fixed[place], _partition(func, place))
         return AffineExpr.of(places[place]) if place in places else expr
 
     def visit(op: Op) -> Op | None:
@@ -246,14 +265,14 @@ def _narrowed(func: Func, dropped: Set[Place], passed: Sequence[Place]) -> Func:
 
 
 def _given(
-    process: _Process, name: str, dropped: Set[Place], passed: Sequence[Place]
+    process: _Process, name: str, cut: Collection[Place], passed: Sequence[Place]
 ) -> tuple[Op, ...]:
     """The call of the function that stands for a process, after what it is given."""
     call = process.call
     before: list[Op] = []
     args = list(call.args)
-    for at in sorted({p[0] for p in dropped}):
-        view = _view(args[at], at, {p: process.fixed[p] for p in dropped})
+    for at in sorted({p[0] for p in cut}):
+        view = _view(args[at], at, {p: process.fixed[p] for p in cut})
         before.append(replace(view, loc=call.loc))
         args[at] = view.result
     for place in passed:
@@ -267,38 +286,46 @@ def _given(
 def _view(source: Value, at: int, offsets: Mapping[Place, int]) -> SubView:
     """The part of argument ``at`` at constant places of some dimensions; one is left at least."""
     shape = source.array.shape
-    sizes = [None if (at, d) in offsets else n for d, n in enumerate(shape)]
+    sizes: list[int | None] = list(shape)
+    steps = [1] * len(shape)
+    for dim in (d for a, d in offsets if a == at):
+        part = source.array.partition[dim]
+        assert part is not None, "only partitioned arrays have parts"
+        if part.kind is Partition.Cyclic:
+            sizes[dim], steps[dim] = shape[dim] // part.factor, part.factor
+        else:
+            sizes[dim] = None
     if not any(sizes):
         sizes[-1] = 1
     plain = ArrayType(source.array.element, tuple(n for n in sizes if n is not None))
     view = SubView(
         result=Value(plain, source.name), source=source, sizes=tuple(sizes),
         offsets=tuple(AffineExpr.constant(offsets.get((at, d), 0)) for d in range(len(shape))),
-        steps=(1,) * len(shape),
+        steps=tuple(steps),
     )  # fmt: skip
     type_ = part_type(view)
-    assert type_ is not None, "the dimensions are completely partitioned"
+    assert type_ is not None, "the dimensions are partitioned completely or in cycles"
     return replace(view, result=Value(type_, source.name))
 
 
 # --- what functions are alike -----------------------------------------------------------------
 
 def _key(
-    func: Func, arrays: Mapping[str, Global], fixed: Collection[Place] = ()
+    func: Func, arrays: Mapping[str, Global], fixed: Mapping[Place, int] | None = None
 ) -> object:
     """What is equal of functions that are alike, but for the subscripts at ``fixed``."""
-    return _Description(func, arrays, fixed).text()
+    return _Description(func, arrays, fixed or {}).text()
 
 
 class _Description:
     """A function with its values numbered in the order in which they are defined."""
 
     def __init__(
-        self, func: Func, arrays: Mapping[str, Global], fixed: Collection[Place]
+        self, func: Func, arrays: Mapping[str, Global], fixed: Mapping[Place, int]
     ) -> None:
         self._func = func
         self._arrays = arrays
-        self._open = {(func.args[at], dim) for at, dim in fixed}
+        self._open = {(func.args[at], dim): c for (at, dim), c in fixed.items()}
         self._numbers: dict[Value, int] = {}
 
     def text(self) -> object:
@@ -327,8 +354,11 @@ class _Description:
 
     def _index(self, op: Op) -> object:
         assert isinstance(op, Load | Store)
+        parts = op.array.array.partition or (None,) * len(op.index)
         return tuple(
-            None if (op.array, dim) in self._open else self._part(e)
+            self._part(_rest(e, constant, parts[dim]))
+            if (constant := self._open.get((op.array, dim))) is not None
+            else self._part(e)
             for dim, e in enumerate(op.index)
         )
 

@@ -49,6 +49,10 @@ def _dimension(
         if step == 1 and offset % words == 0 and count % words == 0:
             banks = count // words
             return DimPartition(Partition.Block, banks) if banks > 1 else None
+    if part is not None and part.kind is Partition.Cyclic and extent % part.factor == 0:
+        is_bank = (step, count) == (part.factor, extent // part.factor)
+        if is_bank and size is not None and offset < part.factor:
+            return None
     return "other elements share its banks"
 
 
@@ -70,9 +74,9 @@ def source_bank(op: SubView, bank: int) -> int:
     coordinates = iter(_unravel(bank, inner.bank_counts))
     found = 0
     for dim, size in enumerate(op.sizes):
-        extent, offset = source.bank_shape[dim], op.offsets[dim].const
+        first, _ = source.split(dim, op.offsets[dim])
         at = 0 if size is None else next(coordinates)
-        found = found * source.bank_counts[dim] + offset // extent + at * op.steps[dim]
+        found = found * source.bank_counts[dim] + first.const + at * op.steps[dim]
     return found
 
 
