@@ -215,7 +215,7 @@ def build_design(
     """
     user_types, source, stretch = _types(module), module, stretch or Stretch()
     module, together = split_tasks(legalize(merge_alike(module)))
-    module, notes = rewind(module)
+    module, notes = rewind(merge_alike(module))
     _check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz, stretch=stretch)

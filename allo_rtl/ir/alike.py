@@ -1,6 +1,7 @@
 """Processes that are alike become one function, which the region calls once for each.
 
-Two functions are alike when they differ in nothing but the identity and names of their values.
+Two functions are alike when they differ in nothing but the identity and names of their values,
+and the names of their bands.
 The constants of a process often say only which element of an array is its own: ``c[2, 3] = x``
 here, ``c[2, 4] = x`` there, or ``c[8 * t + 2] = x``.  Such a subscript is taken out: along a
 dimension that is partitioned completely, or in cycles, the process is given the part of the array
@@ -23,6 +24,7 @@ from allo_rtl.ir.ops import (
     GetGlobal,
     Global,
     Load,
+    LoopAttrs,
     Module,
     Op,
     Store,
@@ -30,7 +32,7 @@ from allo_rtl.ir.ops import (
     Value,
 )
 from allo_rtl.ir.parts import is_only_part, part_type
-from allo_rtl.ir.rewrite import map_block, retype, users_of, walk
+from allo_rtl.ir.rewrite import fold_applied, map_block, retype, users_of, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition, index
 
 type Place = tuple[int, int]
@@ -81,7 +83,7 @@ class _Merger:
         """Add a function; a process waits for its region."""
         func = self._renamed(func)
         if func.name in self._processes:
-            self._pending[func.name] = func
+            self._pending[func.name] = fold_applied(func)
         elif func.dataflow:
             self._keep(self._region(func))
         else:
@@ -332,7 +334,10 @@ class _Description:
         """A value that is equal for functions that are alike."""
         func = self._func
         args = tuple(self._define(a) for a in func.args)
-        return args, func.results, func.loc, func.dataflow, self._part(func.body)
+        marks = tuple(
+            getattr(func, f.name) for f in fields(func) if f.name not in ("name", "args", "body")
+        )
+        return args, marks, self._part(func.body)
 
     def _define(self, value: Value) -> object:
         self._numbers[value] = len(self._numbers)
@@ -372,6 +377,8 @@ class _Description:
                 return tuple(map(self._part, part))
             case AffineExpr():
                 return self._part(part.terms), part.const
+            case LoopAttrs():
+                return replace(part, band="")
             case FloorDiv() | Mod():
                 return type(part), self._part(part.numerator), part.divisor
         return part

@@ -138,6 +138,36 @@ def _clone(
     return tuple(out)
 
 
+def fold_applied(func: Func) -> Func:
+    """The function with the constants that ``Apply`` gives in the subscripts and bounds that use
+    them, without those that nothing else uses."""
+    known = {
+        op.result: op.expr
+        for op in walk(func.body)
+        if isinstance(op, Apply) and op.expr.is_constant
+    }
+    if not known:
+        return func
+
+    def fold(op: Op) -> Op:
+        changes = {
+            name: tuple(e.substitute(known.get) for e in getattr(op, name))
+            for name in op.AFFINE
+            if any(not known.keys().isdisjoint(e.values) for e in getattr(op, name))
+        }
+        if isinstance(op, Apply):
+            return replace(op, expr=changes["exprs"][0]) if changes else op
+        return replace(op, **changes) if changes else op  # type: ignore[arg-type]
+
+    body = map_block(func.body, fold)
+    used = {v for op in walk(body) for v in op.operands()}
+
+    def drop(op: Op) -> Block | None:
+        return () if isinstance(op, Apply) and op.result in known.keys() - used else None
+
+    return replace(func, body=map_block(body, drop))
+
+
 def replace_func(module: Module, new: Func) -> Module:
     """The module with the function of that name replaced."""
     return replace(module, funcs=tuple(new if f.name == new.name else f for f in module.funcs))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import allo_rtl as allo
 from allo_rtl.ir.types import Int, index, int4, int8, int16, int32
+from allo_rtl.schedule.buffers import buffers
 from allo_rtl.schedule.schedule import Schedule
 
 
@@ -196,13 +197,32 @@ def packed_int8xint8_systolic[M, K, N, Mt, Nt, P](
 
 
 def schedule_systolic(s: Schedule) -> Schedule:
-    """Pipeline the loads, the elements and the stores of a (packed) systolic kernel, in place."""
+    """The elements of a (packed) systolic kernel at once, with FIFOs between them, in place.
+
+    Loads, elements and stores are pipelined.  The rows of A and columns of B come to the elements
+    at the edges a cycle after each other and all leave their memory together, so that the FIFOs
+    hold as many words as there are elements in a row or column, and one.
+    """
     for loop in ("ai", "bj", "si"):
         s.pipeline(loop)
-    for func in s.module.funcs:
-        if func.name.startswith("PE_kernel"):
-            s.pipeline(f"{func.name}:k")
-        elif func.name.startswith("systolic_tile"):
-            s.pipeline(f"{func.name}:data_load.k")
-            s.pipeline(f"{func.name}:data_drain.k")
+    names = [func.name for func in s.module.funcs]
+    for name in names:
+        if name.startswith("PE_kernel"):
+            s.pipeline(f"{name}:k")
+    for name in names:
+        if name.startswith("systolic_tile"):
+            _schedule_tile(s, name)
+        for array, dim in (("local_A", 1), ("local_B", 2), ("local_C", 0)):
+            if any(found == array for found, _, _ in buffers(s.module.func(name))):
+                s.partition(f"{name}:{array}", dim=dim)
     return s
+
+
+def _schedule_tile(s: Schedule, tile: str) -> None:
+    """The elements of a tile as processes that hand on rows and columns."""
+    s.pipeline(f"{tile}:data_load.k")
+    s.pipeline(f"{tile}:data_drain.k")
+    elements = s.unfold(f"{tile}:PE", [0, 1])
+    depth = max(elements[0].extents) + 1
+    s.to(f"{tile}:A_fifo", elements, axis=1, depth=depth)
+    s.to(f"{tile}:B_fifo", elements, axis=0, depth=depth)

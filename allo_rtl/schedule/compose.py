@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.ops import Module
 from allo_rtl.schedule.buffers import MockBuffer
 from allo_rtl.schedule.loops import LoopWrapper, did_you_mean
+from allo_rtl.schedule.unfold import ElementAxis
 
 _NAMES = {
     "split": 1, "unroll": 1, "pipeline": 1, "parallel": 1, "outline": 1,
-    "partition": 1, "reshape": 1, "dataflow": 1, "to": 1,
+    "partition": 1, "reshape": 1, "dataflow": 1, "to": 1, "unfold": 1,
     "assume_independent": 2, "buffer_at": 2, "reuse_at": 2, "compute_at": 2,
 }  # fmt: skip
 """How many of a primitive's first arguments name loops or arrays, as plain strings may; of those
@@ -69,6 +71,10 @@ def _renamed(arg: Any, is_name: bool, old: str, new: str) -> Any:  # noqa: ANN40
             return LoopWrapper(new if func == old else func, band, loop)
         case MockBuffer(func=func, name=name):
             return MockBuffer(new if func == old else func, name)
+        case ElementAxis(func=func):
+            return replace(arg, func=new if func == old else func)
+        case list():
+            return [_renamed(a, False, old, new) for a in arg]
         case str() if is_name:
             func, colon, name = arg.rpartition(":")
             return f"{new if not colon or func == old else func}:{name}"

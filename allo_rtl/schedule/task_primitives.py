@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from allo_rtl.errors import ScheduleError
-from allo_rtl.schedule import streams
+from allo_rtl.schedule import streams, unfold
 from allo_rtl.schedule.buffers import Target, find_buffer
 from allo_rtl.schedule.loops import Axis, find_func
 from allo_rtl.schedule.state import ScheduleState, call_text
+from allo_rtl.schedule.unfold import ElementAxis
 
 
 class TaskPrimitives(ScheduleState):
@@ -44,7 +45,40 @@ class TaskPrimitives(ScheduleState):
         text = call_text("dataflow", (axis,), {})
         self._commit(streams.apply_dataflow(self.module, place, text), "dataflow", (axis,))
 
-    def to(self, target: Target, dst: str, axis: str | None = None, depth: int = -1) -> None:
+    def unfold(self, band_name: str, axes: Sequence[int]) -> list[ElementAxis]:
+        """Make processing elements of the iterations of a band's first loops.
+
+            for i, j in grid(2, 2):           PE_0_0: body(0, 0)
+                body(i, j)               ->   PE_0_1: body(0, 1)
+                                              PE_1_0: body(1, 0)      all at once
+                                              PE_1_1: body(1, 1)
+
+        Each is a task, as by :meth:`dataflow`; where one needs what another one stores, it waits
+        for it.  Elements that are alike are one module in hardware.  What is in the body is
+        scheduled before, so that all elements have it: pipeline its loops first.
+
+        Args:
+            band_name: the band, ``"PE"`` or ``"func:PE"``.
+            axes: numbers of its loops, from the outermost: ``[0]``, ``[0, 1]``.  They count from
+                0 to a constant in ones.
+
+        Returns:
+            A handle for each axis; the second form of :meth:`to` takes the list.
+
+        Raises:
+            ScheduleError: there is no such band, or its loops are not so.
+        """
+        said = call_text("unfold", (band_name, axes), {})
+        func, root = unfold.find_band(self.module, band_name, said)
+        chosen = unfold.unfolded_loops(root, axes, said)
+        module, handles = unfold.apply_unfold(self.module, func, root, chosen)
+        self._commit(module, "unfold", (band_name, axes))
+        return handles
+
+    def to(
+        self, target: Target, dst: str | list[ElementAxis], axis: str | int | None = None,
+        depth: int = -1,
+    ) -> None:
         """Make an array that one task stores and another one reads a FIFO between the two.
 
             for i in range(N):               for i in range(N):        for i1 in range(N):
@@ -55,10 +89,22 @@ class TaskPrimitives(ScheduleState):
         The array is made in a function or in a loop; its loop nests and calls become tasks, as by
         :meth:`dataflow`.  The storage of the array is gone; the FIFO holds ``depth`` elements.
 
+        With what :meth:`unfold` returned as ``dst``, and one of its axes, the array is handed on
+        from each processing element to the next along that axis:
+
+            PE_0: x = A[k]; ...          PE_0: x = A[k];     F_1.put(x); ...
+            PE_1: x = A[k]; ...     ->   PE_1: x = F_1.get(); F_2.put(x); ...
+            PE_2: x = A[k]; ...          PE_2: x = F_2.get(); ...
+
+        So it is for an array that all elements along the axis read alike.  An array that the
+        kernel makes for that, ``F[i, j + 1, k]``, with subscripts that say between which elements
+        it is, becomes a FIFO for each of these.
+
         Args:
             target: the array.
-            dst: the task that reads it, by the name of its band or of the function it calls.
-            axis: None.
+            dst: the task that reads it, by the name of its band or of the function it calls; or
+                the list of axes that unfold returned.
+            axis: of the list, by its number or the name of the loop that it was.
             depth: elements, 1 or more; -1 for as many as the array has.  Where fewer make the
                 tasks wait for each other for ever, the build says how many are needed.
 
@@ -71,9 +117,12 @@ class TaskPrimitives(ScheduleState):
         kwargs: dict[str, Any] = {} if depth == -1 else {"depth": depth}
         func, array = find_buffer(self.module, target)
         if axis is not None:
-            raise ScheduleError(
-                f"to: there are no processing elements along {axis!r}", loc=func.loc
-            )
+            kwargs = {"axis": axis, **kwargs}
+            text = call_text("to", (target, dst), kwargs)
+            along = unfold.find_axis(dst, axis, text)
+            module = unfold.apply_hand_on(self.module, func, array, along, depth, text)
+            self._commit(module, "to", (target, dst), kwargs)
+            return
         text = call_text("to", (target, dst), kwargs)
         module = streams.apply_to(self.module, func, array, dst, depth, text)
         self._commit(module, "to", (target, dst), kwargs)
