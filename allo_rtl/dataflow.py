@@ -43,7 +43,7 @@ __all__ = [
     "simulator",
 ]
 
-TARGETS = ("simulator", "rtl")
+TARGETS = ("simulator", "evaluator", "rtl")
 """What :func:`build` builds."""
 
 
@@ -102,8 +102,8 @@ def build(
 
     Args:
         func: the region, a schedule of it (which is respected), or a module.
-        target: ``"simulator"``, which is exact and slow (see :mod:`allo_rtl.ir.evaluate`), or
-            ``"rtl"``.
+        target: ``"simulator"``, compiled for this machine; ``"evaluator"``, which is the definition
+            of the language and slow; or ``"rtl"``.
         mode, project, configs: accepted for Allo's sake, without effect.
         instantiate: the region's parameters, those in square brackets.
         options: of the target; see :mod:`allo_rtl.pipeline`.
@@ -127,5 +127,5 @@ def build(
 
 
 def simulator(func: Callable[..., Any]) -> ReferenceModule:
-    """The region on the simulator: what calling it runs."""
+    """The region on the evaluator, which needs no compiler: what calling it runs."""
     return pipeline.build_evaluator(customize(func).module)

@@ -2,6 +2,7 @@
 
     Python function ─ frontend ─▶ loop IR ─ schedule primitives ─▶ loop IR
         ├─ build_evaluator: what the kernel means, one operation at a time
+        ├─ build_simulator ──▶ legalize ─▶ LLVM ──▶ processes that take turns on this machine
         ├─ build_cpu ──▶ legalize ─▶ LLVM ──▶ a function on this machine
         └─ build_rtl ──▶ legalize ─▶ prepare ─▶ control tree ─▶ operation schedule   (allo_rtl.hls)
                      ──▶ Amaranth ─▶ Verilog                             (allo_rtl.rtl)
@@ -19,11 +20,13 @@ from allo_rtl.errors import BuildError
 from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
 from allo_rtl.ir.history import StepReport
-from allo_rtl.ir.ops import Module
+from allo_rtl.ir.ops import Call, Module
+from allo_rtl.ir.types import ArrayType
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.sim.cpu import CpuModule, compile_cpu
 from allo_rtl.sim.reference import ReferenceModule
+from allo_rtl.sim.simulator import SimulatorModule
 from allo_rtl.target import device as find_device
 
 DEFAULT_DEVICE = "ecp5-85"
@@ -41,6 +44,24 @@ def build_evaluator(module: Module) -> ReferenceModule:
     """A module behind the evaluator: the meaning, for small inputs."""
     verify_module(module)
     return ReferenceModule(module)
+
+
+def build_simulator(module: Module) -> ReferenceModule | CpuModule:
+    """A module with regions, compiled: what the evaluator computes, in its order of steps."""
+    verify_module(module)
+    if not any(f.dataflow for f in module.funcs) or _has_open_processes(module):
+        return ReferenceModule(module)
+    return SimulatorModule(module)
+
+
+def _has_open_processes(module: Module) -> bool:
+    """Whether a process has an array whose size is known only when it is called."""
+    return any(
+        isinstance(a.type, ArrayType) and a.type.is_dynamic
+        for f in module.funcs if f.dataflow
+        for op in f.body if isinstance(op, Call)
+        for a in module.func(op.callee).args
+    )
 
 
 def _refuse_regions(module: Module) -> None:

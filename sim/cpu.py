@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +51,7 @@ from allo_rtl.sim.reference import Output, to_stdout
 # LLVM's time grows faster than the code: 32,000 unrolled operations take 15 s at level 3 and 1 s
 # at the lower levels that modules of more operations than this get.
 _LARGE = 4000
+_LARGE_REGION = 1000  # of many small processes, whose time goes into handing over values
 
 _PRINT = ctypes.CFUNCTYPE(None, ctypes.c_int32, ctypes.c_void_p)
 
@@ -89,8 +90,8 @@ class CpuModule:
         self._inside = Signature.of(self.intermediate_module.top_func)
         self.in_types = [_shaped(t) for _, t in self._signature.args]
         self.out_types = [_shaped(t) for t in self._signature.results]
-        self._hook = _PRINT(self._print)  # must live as long as the code
-        self._code = _compile(self.intermediate_module, self._hook)
+        self._called = self._hooks()  # must live as long as the code
+        self._code = _compile(self.intermediate_module, self._called)
         self.llvm_ir = self._code.text
         self.execution_engine = self._code.engine
         self._errors: list[BaseException] = []
@@ -147,6 +148,10 @@ class CpuModule:
         text = f"{op.array.name or 'array'}[{place}] is out of range"
         return AlloError(text, loc=op.loc, allowed=f"subscripts of {array}")
 
+    def _hooks(self) -> dict[str, Any]:
+        """What the code calls, by name."""
+        return {PRINT: _PRINT(self._print)}
+
     def _print(self, number: int, address: int) -> None:
         """What the code calls; an exception must not pass through it."""
         try:
@@ -167,7 +172,7 @@ def compile_cpu(module: Module) -> CpuModule:
 
 @dataclass(frozen=True)
 class _Code:
-    """Compiled code; ``prints`` and ``checks`` are the operations that it names by number."""
+    """Compiled code; ``prints``, ``checks`` and ``sites`` are the operations it has numbers for."""
 
     text: str
     engine: Any
@@ -177,15 +182,16 @@ class _Code:
     checks: list[Assert | Load | Store]
     subscripts: int
     has_floats: bool
+    sites: list[Any]
 
 
-def _compile(module: Module, hook: Any) -> _Code:  # noqa: ANN401 - a ctypes function
+def _compile(module: Module, hooks: Mapping[str, Any]) -> _Code:
     ops = [op for f in module.funcs for op in walk(f.body)]
-    is_large = len(ops) > _LARGE
+    is_large = len(ops) > (_LARGE_REGION if any(f.dataflow for f in module.funcs) else _LARGE)
     machine = _target_machine(0 if is_large else 3)
     _check_results(module)
     _check_runtime(ops)
-    unit = emit_module(module)
+    unit, streams = emit_module(module)
     unit.out.triple = machine.triple
     unit.out.data_layout = str(machine.target_data)
     text = str(unit.out)
@@ -194,15 +200,17 @@ def _compile(module: Module, hook: Any) -> _Code:  # noqa: ANN401 - a ctypes fun
     _optimise(compiled, machine, 1 if is_large else 3, vectorise=not _is_wide(ops))
     engine = llvm.create_mcjit_compiler(compiled, machine)
     for function in compiled.functions:
-        if function.name == PRINT:
+        if (hook := hooks.get(function.name)) is not None:
             engine.add_global_mapping(function, ctypes.cast(hook, ctypes.c_void_p).value)
     engine.finalize_object()
+    # Processes go on in turn while the code runs: it keeps Python's lock then.
+    entry = ctypes.PYFUNCTYPE if streams.regions else ctypes.CFUNCTYPE
     return _Code(
         text, engine,
-        ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(engine.get_function_address(ENTRY)),
+        entry(ctypes.c_int32, ctypes.c_void_p)(engine.get_function_address(ENTRY)),
         ctypes.CFUNCTYPE(None)(engine.get_function_address(RESET)),
         unit.prints, unit.checks, engine.get_global_value_address(SUBSCRIPTS),
-        any(isinstance(op, FloatOp) for op in ops),
+        any(isinstance(op, FloatOp) for op in ops), streams.sites,
     )  # fmt: skip
 
 

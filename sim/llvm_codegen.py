@@ -37,6 +37,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, TryGet, TryPut
 from allo_rtl.ir.types import DYNAMIC, ArrayType, Index, IntegerType
 from allo_rtl.sim.llvm_arith import (
     I64,
@@ -51,6 +52,7 @@ from allo_rtl.sim.llvm_arith import (
 )
 from allo_rtl.sim.llvm_float import float_op
 from allo_rtl.sim.llvm_memory import PTR, Slot
+from allo_rtl.sim.llvm_streams import StreamUnit, StreamWriter, block_bytes
 from allo_rtl.sim.llvm_unit import I1, I8, STATUS, Unit, dynamic_args
 from allo_rtl.sim.words import word_count
 
@@ -58,13 +60,14 @@ from allo_rtl.sim.words import word_count
 _STACK_BYTES = 4096
 
 
-def emit_module(module: Module) -> Unit:
-    """The LLVM module of a verified, legalized module."""
+def emit_module(module: Module) -> tuple[Unit, StreamUnit]:
+    """The LLVM module of a verified, legalized module, and what regions are in it."""
     unit = Unit(ir.Module(name=module.top), module)
+    streams = StreamUnit(unit)
     for func in module.funcs:
-        _FuncWriter(unit, func).write()
+        _FuncWriter(unit, func, streams).write()
     unit.write_entry(module.top_func)
-    return unit
+    return unit, streams
 
 
 class _FuncWriter:
@@ -76,8 +79,10 @@ class _FuncWriter:
     function ends and with what status.
     """
 
-    def __init__(self, unit: Unit, func: Func) -> None:
+    def __init__(self, unit: Unit, func: Func, streams: StreamUnit) -> None:
         self.unit = unit
+        # Processes have stacks of their own: what a region gives to them is on none.
+        self.uses_heap = func.name in streams.regions
         self.func = func
         self.out = unit.funcs[func.name]
         self.b = ir.IRBuilder(self.out.append_basic_block("start"))
@@ -94,6 +99,9 @@ class _FuncWriter:
         self.exits: list[tuple[LLValue, LLValue]] = []
         self.words: LLValue = None
         """Room for the arguments of a Print."""
+        self.streams = StreamWriter(streams, self.b, self.env, self.out, self._exit_unless)
+        self.blocks: dict[Call, LLValue] = {}
+        """Room for the arguments of each process."""
 
     def write(self) -> None:
         """Write the whole function."""
@@ -106,6 +114,8 @@ class _FuncWriter:
         self.words = self.b.alloca(ir.ArrayType(I64, max(widest, 1)))
         self.words.type = PTR  # llvmlite still gives it a typed pointer
         self._block(self.func.body)
+        if self.func.dataflow:
+            self.streams.join(self.func)
         self._end()
 
     def _end(self) -> None:
@@ -129,6 +139,9 @@ class _FuncWriter:
 
     def _reserve(self, op: Alloc | Call) -> None:
         """Memory for what ``op`` makes, once a run of the function however often it is passed."""
+        if self.func.dataflow and isinstance(op, Call):
+            self.blocks[op] = self._on_heap(block_bytes(op))
+            return
         for value in op.results():
             slot = Slot.of(value.type)
             if value not in self.memory:
@@ -141,9 +154,12 @@ class _FuncWriter:
         self.env[value] = self.memory[value]
 
     def _new(self, slot: Slot) -> LLValue:
-        if slot.bytes <= _STACK_BYTES:
+        if slot.bytes <= _STACK_BYTES and not self.uses_heap:
             return slot.on_stack(self.b)
-        pointer = self.b.call(self.unit.malloc, [constant(I64, slot.bytes)])
+        return self._on_heap(slot.bytes)
+
+    def _on_heap(self, size: int) -> LLValue:
+        pointer = self.b.call(self.unit.malloc, [constant(I64, max(size, 8))])
         self.heap.append(pointer)
         return pointer
 
@@ -193,8 +209,12 @@ class _FuncWriter:
                 pass  # its While looks at it
             case If():
                 self._if(op)
+            case Call() if self.func.dataflow:
+                self.streams.start(op, self.blocks[op])
             case Call():
                 self._call(op)
+            case MakeStream() | Put() | Get() | TryPut() | TryGet() | Poll():
+                self.streams.op(op)
             case Return(values=values):
                 self._return(values)
             case Print():

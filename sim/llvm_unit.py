@@ -21,7 +21,7 @@ from llvmlite import ir
 
 from allo_rtl.ir.ops import Assert, Call, Func, Global, Load, Module, Print, Store, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.types import ArrayType
+from allo_rtl.ir.types import ArrayType, StreamType
 from allo_rtl.sim.llvm_arith import I64, LLValue, constant, llvm_type
 from allo_rtl.sim.llvm_memory import PTR, Slot, to_storage
 from allo_rtl.sim.words import words_of_ints
@@ -68,7 +68,10 @@ class Unit:
         self._write_globals(module.globals)
 
     def _declare(self, func: Func, is_top: bool) -> Any:  # noqa: ANN401 - an llvmlite function
-        types = [PTR if isinstance(a.type, ArrayType) else llvm_type(a.type) for a in func.args]
+        types = [
+            PTR if isinstance(a.type, ArrayType | StreamType) else llvm_type(a.type)
+            for a in func.args
+        ]
         types += [PTR] * len(func.results) + [I64] * len(dynamic_args(func))
         out = ir.Function(self.out, ir.FunctionType(STATUS, types), f"kernel.{func.name}")
         out.linkage = "internal"

@@ -207,7 +207,7 @@ def test_a_stream_needs_a_region():
 
 def test_what_python_makes_of_a_declaration():
     assert str(Stream[int32, 4]) == "Stream[int32, 4]"
-    assert str(Stream[int32]) == "Stream[int32, 2]"
+    assert str(Stream[int32]) == "Stream[int32]"
     assert str(Stream[int32[2, 3], 4][5, 6]) == "Stream[int32[2, 3], 4][5, 6]"
     assert Stream[int32, 4] == Stream(int32, 4)
     assert Stream[int32, 4][2] == Stream(int32, 4, (2,))

@@ -58,7 +58,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.processes import Fifo, Processes
+from allo_rtl.ir.processes import Fifo, Processes, enough
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut, used
 from allo_rtl.ir.types import DYNAMIC, ArrayType, StreamType, Type
 
@@ -131,7 +131,7 @@ def _run(
             else new
             for old, new in zip(before, inputs, strict=True)
         ]
-        depths = _enough(module, func, again, past, frozenset(deadlock.full))
+        depths = enough(lambda names: _fifos(module, func, again, past, names), deadlock.full)
         text = ", ".join(f"{name} {depth}" for name, depth in depths.items())
         hint = f"with these depths it would not wait: {text}" if depths else None
         raise Deadlock(
@@ -140,33 +140,16 @@ def _run(
         ) from None  # fmt: skip
 
 
-def _enough(
-    module: Module, func: Func, inputs: Sequence[int | _Array], state: State, names: frozenset[str]
-) -> dict[str, int]:
-    """Depths of some streams with which a run ends, tried out; none when there are none.
-
-    What these streams hold without a limit is enough for them; others that are in the way then
-    are added to them.
-    """
-    while names:
-        copies = [i.copy() if isinstance(i, _Array) else i for i in inputs]
-        past = {name: list(cells) for name, cells in state.items()}
-        context = _Context(module, past, _nowhere, unlimited=names)
-        try:
-            _Frame(context, func, copies).run()
-        except Deadlock as deadlock:
-            if names.issuperset(deadlock.full):
-                return {}
-            names = names.union(deadlock.full)
-        except AlloError:
-            return {}
-        else:
-            found: dict[str, int] = {}
-            for fifo in context.fifos:
-                if fifo.name in names and fifo.most > fifo.declared:
-                    found[fifo.name] = max(fifo.most, found.get(fifo.name, 1))
-            return found
-    return {}
+def _fifos(
+    module: Module, func: Func, inputs: Sequence[int | _Array], state: State,
+    unlimited: frozenset[str],
+) -> list[Fifo]:
+    """The FIFOs after a run in which some of them hold any number of values."""
+    copies = [i.copy() if isinstance(i, _Array) else i for i in inputs]
+    past = {name: list(cells) for name, cells in state.items()}
+    context = _Context(module, past, _nowhere, unlimited=unlimited)
+    _Frame(context, func, copies).run()
+    return context.fifos
 
 
 def _nowhere(line: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import greenlet
 
-from allo_rtl.errors import Deadlock, SourceLoc
+from allo_rtl.errors import AlloError, Deadlock, SourceLoc
 
 _PATIENCE = 100_000
 """Looks at streams, one after the other, before that is called a deadlock."""
@@ -47,7 +47,17 @@ class Fifo:
     @property
     def full(self) -> bool:
         """Whether a put has to wait."""
-        return self.depth is not None and len(self.values) >= self.depth
+        return self.depth is not None and self.count >= self.depth
+
+    @property
+    def count(self) -> int:
+        """Values in it."""
+        return len(self.values)
+
+    def grow(self) -> None:
+        """Become twice as deep."""
+        assert self.depth is not None
+        self.depth *= 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Wait:
         """Whether the FIFO is no longer full (empty)."""
         if self.fifo is None:
             return False
-        return not self.fifo.full if self.for_room else bool(self.fifo.values)
+        return not self.fifo.full if self.for_room else self.fifo.count > 0
 
     def __str__(self) -> str:
         if self.fifo is None:
@@ -145,7 +155,7 @@ class Processes:
         fifo = min(found, key=lambda f: f.depth or 0, default=None)
         if fifo is None or fifo.depth is None or fifo.depth >= _MANY:
             return False
-        fifo.depth *= 2
+        fifo.grow()
         self._idle = 0
         self._changed(fifo)
         return True
@@ -189,11 +199,15 @@ class Processes:
         while fifo.full:
             self._block(Wait(fifo, True, loc))
         self._idle = 0
-        if fifo.depth is None and len(fifo.values) >= _MANY:
-            raise deadlock_of(self._alive, f"{fifo.name} is never emptied")
+        self._limit(fifo)
         fifo.values.append(value)
         fifo.most = max(fifo.most, len(fifo.values))
         self._changed(fifo)
+
+    def _limit(self, fifo: Fifo) -> None:
+        """Give up on a FIFO of any depth that holds too many values."""
+        if fifo.depth is None and fifo.count >= _MANY:
+            raise deadlock_of(self._alive, f"{fifo.name} is never emptied")
 
     def get(self, fifo: Fifo, loc: SourceLoc | None) -> int:
         """Take the oldest value, once there is one."""
@@ -203,6 +217,37 @@ class Processes:
         value = fifo.values.popleft()
         self._changed(fifo)
         return value
+
+
+def enough(
+    run: Callable[[frozenset[str]], Sequence[Fifo]], full: Sequence[str]
+) -> dict[str, int]:
+    """Depths of some streams with which a run ends, tried out; none when there are none.
+
+    What these streams hold without a limit is enough for them; others that are in the way then
+    are added to them.
+
+    Args:
+        run: a run in which FIFOs of these names hold any number of values; it answers all FIFOs.
+        full: the streams whose writers wait for room.
+    """
+    names = frozenset(full)
+    while names:
+        try:
+            fifos = run(names)
+        except Deadlock as deadlock:
+            if names.issuperset(deadlock.full):
+                return {}
+            names = names.union(deadlock.full)
+        except AlloError:
+            return {}
+        else:
+            found: dict[str, int] = {}
+            for fifo in fifos:
+                if fifo.name in names and fifo.most > fifo.declared:
+                    found[fifo.name] = max(fifo.most, found.get(fifo.name, 1))
+            return found
+    return {}
 
 
 def deadlock_of(alive: Sequence[Process], also: str = "") -> Deadlock:

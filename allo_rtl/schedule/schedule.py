@@ -626,9 +626,10 @@ class Schedule(TaskPrimitives):
         """Build the kernel as scheduled.
 
         Args:
-            target: ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"evaluator"`` (or
-                ``"simulator"``) for the definition of the language, slow; ``"rtl"`` for hardware.
-                None is the simulator for a kernel with regions, the CPU for any other.
+            target: ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"simulator"`` for one with
+                regions, whose processes take turns; ``"evaluator"`` for the definition of the
+                language, slow; ``"rtl"`` for hardware.  None is the simulator for a kernel with
+                regions, the CPU for any other.
             options: of the target; see :mod:`allo_rtl.pipeline`.
 
         Returns:
@@ -643,7 +644,7 @@ class Schedule(TaskPrimitives):
 
         builds: dict[str, Callable[..., Any]] = {
             "rtl": pipeline.build_rtl, "evaluator": pipeline.build_evaluator,
-            "simulator": pipeline.build_evaluator, "cpu": pipeline.build_cpu,
+            "simulator": pipeline.build_simulator, "cpu": pipeline.build_cpu,
             "llvm": pipeline.build_cpu,
         }  # fmt: skip
         if target == "rtl":
