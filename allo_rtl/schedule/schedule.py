@@ -626,10 +626,10 @@ class Schedule(TaskPrimitives):
         """Build the kernel as scheduled.
 
         Args:
-            target: ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"simulator"`` for one with
-                regions, whose processes take turns; ``"evaluator"`` for the definition of the
-                language, slow; ``"rtl"`` for hardware.  None is the simulator for a kernel with
-                regions, the CPU for any other.
+            target: ``"cpu"`` or ``"llvm"`` for a function on this machine; ``"simulator"`` for
+                one with regions, whose processes take turns; ``"evaluator"`` for the definition
+                of the language, slow; ``"rtl"`` for hardware.  None is the simulator for a kernel
+                with regions, the CPU for any other.
             options: of the target; see :mod:`allo_rtl.pipeline`.
 
         Returns:
