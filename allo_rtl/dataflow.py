@@ -16,18 +16,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from allo_rtl import pipeline
 from allo_rtl.customize import customize as customize_kernel
-from allo_rtl.errors import BuildError, LanguageError, ScheduleError
+from allo_rtl.errors import BuildError, LanguageError
 from allo_rtl.frontend.dataflow_dsl import gather, get_pid, kernel, region, scatter
-from allo_rtl.ir.ops import For, Module, While
-from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.ops import Module
 from allo_rtl.ir.types import Stream
-from allo_rtl.schedule.loops import find_loop
+from allo_rtl.passes import df_pipeline
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim.reference import ReferenceModule
 
@@ -73,20 +71,8 @@ def customize(
             hint="mark it: @df.region()",
         )
     if opt_default:
-        _pipeline_innermost(schedule)
+        df_pipeline(schedule, rewind=True)
     return schedule
-
-
-def _pipeline_innermost(schedule: Schedule) -> None:
-    """Pipeline every loop without another one inside, where it may be."""
-    for func in schedule.module.funcs:
-        for _, band in schedule.get_loops(func.name):
-            for _, axis in band:
-                place = find_loop(schedule.module, axis)
-                if any(isinstance(op, For | While) for op in walk(place.loop.body)):
-                    continue
-                with suppress(ScheduleError):
-                    schedule.pipeline(axis, rewind=True)
 
 
 def build(

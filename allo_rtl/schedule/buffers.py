@@ -10,19 +10,8 @@ from allo_rtl.ir.dependence import Access, base, states
 from allo_rtl.ir.ops import Call, Func, GetGlobal, Module, SubView, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
+from allo_rtl.ir.utils import MockBuffer as MockBuffer
 from allo_rtl.schedule.loops import did_you_mean, find_func
-
-
-@dataclass(frozen=True)
-class MockBuffer:
-    """An array by the names of its function and itself: what ``s.A`` is."""
-
-    func: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.func}:{self.name}"
-
 
 type Target = str | MockBuffer
 """How a primitive is told an array: ``s.A``, ``"A"`` (of the top function) or ``"func:A"``."""

@@ -18,25 +18,8 @@ from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
+from allo_rtl.ir.transform import LoopWrapper as LoopWrapper
 from allo_rtl.ir.types import index
-
-
-@dataclass(frozen=True)
-class LoopWrapper:
-    """A loop, by the names of its function, its band and itself."""
-
-    func: str
-    band: str
-    loop: str
-
-    @property
-    def name(self) -> str:
-        """``function:band.loop``, which the primitives take as well."""
-        return f"{self.func}:{self.band}.{self.loop}"
-
-    def __str__(self) -> str:
-        return self.name
-
 
 type Axis = str | LoopWrapper
 """How a primitive is told a loop: ``"i"`` (of the top function), ``"func:i"`` or a handle."""
