@@ -24,9 +24,9 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
+from allo_rtl.ir.reductions import reductions
 from allo_rtl.ir.types import Fixed, Int, UInt, float32, index, int8, int16, int32, uint8
 from allo_rtl.ir.verify import verify_module
-from allo_rtl.schedule.reductions import reductions
 
 
 def skewed(A: int32[8, 8]):

@@ -26,9 +26,9 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
+from allo_rtl.ir.reductions import reductions
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
-from allo_rtl.schedule.reductions import reductions
 
 _WALLS = (For, While, Call, *STREAM_OPS)
 """What accumulations are not moved across, with whatever has blocks of its own."""

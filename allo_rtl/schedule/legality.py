@@ -20,13 +20,13 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
+from allo_rtl.ir.reductions import INEXACT, reductions
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.schedule import independent
 from allo_rtl.schedule.buffers import Aliases, aliases
 from allo_rtl.schedule.loops import Place
 from allo_rtl.schedule.private import private_arrays
-from allo_rtl.schedule.reductions import INEXACT, reductions
 
 
 @dataclass(frozen=True)

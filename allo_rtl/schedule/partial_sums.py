@@ -24,12 +24,12 @@ from allo_rtl.ir.ops import (
     Store,
     Value,
 )
+from allo_rtl.ir.reductions import INEXACT, reductions
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
 from allo_rtl.ir.types import ArrayType, ScalarType
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.loop_transforms import apply_split, is_count
 from allo_rtl.schedule.loops import Place, find_loop, fresh_array_name
-from allo_rtl.schedule.reductions import INEXACT, reductions
 
 _FROM_ZERO = (BinaryKind.ADD, BinaryKind.SUB, BinaryKind.OR, BinaryKind.XOR)
 """Operations whose partial results may start with zero."""
@@ -43,7 +43,7 @@ class Accumulation:
         ops: all its operations, from the load to the store.
         binary: the one that takes the term.
         term: its value.
-        kind: what :func:`allo_rtl.schedule.reductions.reductions` calls it.
+        kind: what :func:`allo_rtl.ir.reductions.reductions` calls it.
     """
 
     ops: tuple[Op, ...]
