@@ -175,7 +175,7 @@ def longer_chain(A: int32[12], B: int32[12]):
         B[m] = C[m] * C[m]
 
 
-M, N, K = 4, 5, 6
+M, N, K = 3, 4, 5
 
 
 def product(A: int32[M, K], B: int32[K, N]) -> int32[M, N]:

@@ -12,6 +12,7 @@ from allo_rtl.sim.marshal import Signature, call_with_numpy
 from allo_rtl.sim.pysim import run
 from examples.polybench import kernels, sizes
 from examples.polybench.lanes import LANES
+from examples.polybench.overlapped import OVERLAPPED
 from examples.polybench.published import PUBLISHED
 from examples.polybench.references import REFERENCES
 
@@ -191,3 +192,40 @@ def test_the_published_schedules_in_hardware(name):
     tasks = any(f.tasks for f in schedule.module.funcs)
     assert rtl.predicted_cycles in ((None, cycles[0]) if tasks else cycles)
     assert all(np.array_equal(g, w) for g, w in zip(got, wanted, strict=True))
+
+
+def without_tasks(schedule, name, params):
+    """The same schedule without dataflow and to."""
+    s = plain(name, params)
+    for step in schedule.history():
+        if step.name not in ("dataflow", "to"):
+            getattr(s, step.name)(*step.args, **step.kwargs)
+    return s
+
+
+@pytest.mark.parametrize("name", OVERLAPPED)
+def test_nests_and_calls_that_overlap_compute_the_same(name):
+    """Proved for all inputs; at a published size the same bits."""
+    verdict = allo.verify(plain(name, sizes.TINY[name]), OVERLAPPED[name](sizes.TINY[name]))
+    assert verdict.proved
+    assert verdict.equal
+    params = sizes.MINI[name]
+    schedule = OVERLAPPED[name](params)
+    args = arguments(schedule)
+    wanted = outputs(without_tasks(schedule, name, params).build(), [a.copy() for a in args])
+    for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
+        assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == "gesummv" else pytest.param(n, marks=pytest.mark.long) for n in OVERLAPPED]
+)
+def test_nests_and_calls_that_overlap_take_less_time(name):
+    params = sizes.TINY[name]
+    schedule = OVERLAPPED[name](params)
+    args = arguments(schedule)
+    plainly = without_tasks(schedule, name, params)
+    wanted, before, _ = simulated(plainly, [a.copy() for a in args])
+    got, after, _ = simulated(schedule, args)
+    assert all(np.array_equal(g, w) for g, w in zip(got, wanted, strict=True))
+    assert after < before
