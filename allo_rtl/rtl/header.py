@@ -29,6 +29,8 @@ def verilog_header(design: Design, interface: KernelInterface) -> str:
         "ready       out  a run can start",
         "done        out  1 in the cycle after a run's last: all results are in place",
     ]
+    if any(isinstance(p, ArrayStream) for p in (*interface.args, *interface.results)):
+        lines += ["            Words of streams may come before a run, and be taken after it."]
     lines += [_port(p, "in ") for p in interface.args]
     lines += [_port(p, "out") for p in interface.results]
     return "".join(f"// {line}".rstrip() + "\n" for line in lines)
