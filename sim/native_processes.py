@@ -97,6 +97,7 @@ class NativeProcesses(Processes):
         self._seen = 0
         self.fifos: list[NativeFifo] = []
         self._at: dict[int, NativeFifo] = {}
+        self._waits: dict[tuple[int, int], Wait] = {}
         self.errors: list[BaseException] = []
         self.callbacks = self._callbacks()
 
@@ -115,13 +116,16 @@ class NativeProcesses(Processes):
 
     def wait(self, address: int, site: int, for_room: int) -> int:
         """Let others run until a FIFO is no longer full (empty)."""
-        fifo, op = self._at[address], self._sites[site]
+        fifo = self._at[address]
         if for_room and fifo.depth is None:
             self._limit(fifo)
             fifo.enlarge(2 * fifo.words[Word.DEPTH])
             return 0
         fifo.words[Word.WAITED] = 1
-        self._block(Wait(fifo, bool(for_room), op.loc))
+        key = (address, site)
+        if key not in self._waits:
+            self._waits[key] = Wait(fifo, bool(for_room), self._sites[site].loc)
+        self._block(self._waits[key])
         return 0
 
     def changed(self, address: int) -> int:

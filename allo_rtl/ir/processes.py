@@ -85,7 +85,7 @@ class Wait:
 
 @dataclass(eq=False)
 class Process:
-    """One process; ``wait`` is what it waits for now."""
+    """One process; ``wait`` is what it waits for now, ``queued`` whether it is to go on."""
 
     name: str
     loc: SourceLoc | None
@@ -93,6 +93,7 @@ class Process:
     coroutine: Any = None
     wait: Wait | None = None
     children: int = 0
+    queued: bool = False
 
 
 class Processes:
@@ -111,7 +112,7 @@ class Processes:
         process = Process(name, loc, self._current)
         process.coroutine = greenlet.greenlet(lambda: self._live(process, body), self._root)
         self._alive.append(process)
-        self._ready.append(process)
+        self._wake(process)
         if process.parent is None:
             self._root_children += 1
         else:
@@ -142,6 +143,7 @@ class Processes:
             if not self._ready and not self._grow():
                 raise deadlock_of(self._alive)
             self._current = self._ready.popleft()
+            self._current.queued = False
             self._current.coroutine.switch()
             self._current = None
 
@@ -171,7 +173,8 @@ class Processes:
         process.wait = None
 
     def _wake(self, process: Process) -> None:
-        if process not in self._ready:
+        if not process.queued:
+            process.queued = True
             self._ready.append(process)
 
     def _changed(self, fifo: Fifo) -> None:
@@ -191,7 +194,7 @@ class Processes:
         self._idle += 1
         if self._idle > _PATIENCE and not self._grow():
             raise deadlock_of(self._alive, f"{process.name} looks at streams in vain")
-        self._ready.append(process)
+        self._wake(process)
         self._root.switch()
 
     def put(self, fifo: Fifo, value: int, loc: SourceLoc | None) -> None:
