@@ -38,6 +38,11 @@ class Device:
     dsp_operand_bits: tuple[int, int]
     lut_ram: bool
 
+    @property
+    def dual_port_ram(self) -> bool:
+        """Whether block RAMs have two ports that read or write each, which Yosys maps."""
+        return self.family in ("ecp5", "gw1n", "gw2a")
+
 
 # Sources: Lattice FPGA-DS-02029 (iCE40 LP/HX), FPGA-DS-02008 (UltraPlus), FPGA-DS-02012 (ECP5);
 # Gowin DS117 (GW1N), DS102 (GW2A); AMD DS963 (Alveo U280, the card of most published numbers).

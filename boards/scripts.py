@@ -17,12 +17,16 @@ def without_folders(rtlil: str) -> str:
     return _FOLDERS.sub("", rtlil)
 
 
-IGNORE_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2"
+IGNORE_COLLISIONS = (
+    "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2; "
+    "setparam -set COLLISION_X_MASK 2'b11 t:$memrd_v2 r:TRANSPARENCY_MASK=2'b00 %i"
+)
 """What a read gives for a word that the same cycle writes may be anything.
 
-Amaranth asks for the old word, which costs some 70 flip-flops and 40 LUTs for each 32-bit bank
-where block RAMs do not order the two.  No kernel depends on it (see allo_rtl.rtl.interface), and
-the link uses the memories only between runs.
+There is a bit for each write port; memories have one, or two.  Amaranth asks for the old word,
+which costs some 70 flip-flops and 40 LUTs for each 32-bit bank where block RAMs do not order the
+two, and keeps memories with two ports out of them altogether.  No kernel depends on it (see
+allo_rtl.rtl.interface), and the link uses the memories only between runs.
 """
 
 _ARITHMETIC = "t:$mul t:$add t:$sub t:$mux"

@@ -48,7 +48,9 @@ def problems(draw, most=9, memories=True, back=True):
         src, dst = draw(st.sampled_from(nodes)), draw(st.sampled_from(nodes[1:]))
         edges.append(Edge(src, dst, draw(st.integers(0, 2)), draw(st.integers(1, 3))))
     clock = draw(st.sampled_from([25.0, 80.0, 160.0]))
-    return problem_of(nodes, edges, clock, draw(st.sampled_from(["ecp5-85", "ultrascale+"])))
+    chip = draw(st.sampled_from(["ecp5-85", "ultrascale+"]))
+    dual = draw(st.sampled_from([(), ARRAYS[:1], ARRAYS]))
+    return problem_of(nodes, edges, clock, chip, frozenset(dual))
 
 
 @st.composite
@@ -57,17 +59,19 @@ def tight_problems(draw):
     count = draw(st.integers(2, 5))
     pairs = [(a, b) for a in range(count) for b in range(count) if a != b]
     chosen = draw(st.lists(st.sampled_from(pairs), unique=True, max_size=8))
-    return competing_reads(count, [
+    edges = [
         (a, b, draw(st.integers(0, 3)), 0 if a < b else draw(st.integers(1, 2)))
         for a, b in chosen
-    ])  # fmt: skip
+    ]
+    return competing_reads(count, edges, frozenset(draw(st.sampled_from([(), ARRAYS[:1]]))))
 
 
-def competing_reads(count, edges):
-    """Reads of one port with edges (source, sink, delay, distance) between them."""
+def competing_reads(count, edges, dual=frozenset()):
+    """Reads of one port, or two, with edges (source, sink, delay, distance) between them."""
     bank = Bank(ARRAYS[0], 0)
     reads = [node(Kind.READ, node(Kind.CONST), bank=bank, order=k) for k in range(count)]
-    return problem_of(reads, [Edge(reads[a], reads[b], d, far) for a, b, d, far in edges])
+    made = [Edge(reads[a], reads[b], d, far) for a, b, d, far in edges]
+    return problem_of(reads, made, dual=dual)
 
 
 def reads_of(problem):
@@ -75,13 +79,15 @@ def reads_of(problem):
     return sorted((n for n in problem.nodes if n.kind is Kind.READ), key=lambda n: n.order)
 
 
-def problem_of(nodes, edges, clock=80.0, chip="ecp5-85"):
+def problem_of(nodes, edges, clock=80.0, chip="ecp5-85", dual=frozenset()):
     """What is to be scheduled; results that nobody uses are the region's."""
     nodes = topological(nodes)
     used = {o for n in nodes for o in n.operands}
     ends = frozenset(n for n in nodes if n not in used and n.kind not in (Kind.WRITE, Kind.CONST))
     sizes = shapes(nodes, nodes)
-    return Problem(nodes, edges, sizes, Operators(device(chip), clock), lambda _: 2, outputs=ends)
+    return Problem(
+        nodes, edges, sizes, Operators(device(chip), clock), lambda _: 2, outputs=ends, dual=dual
+    )
 
 
 def faults(problem, found):
@@ -112,8 +118,13 @@ def faults(problem, found):
 def clashes(problem, found):
     """Accesses that have one port at the same time."""
     accesses = [n for n in problem.nodes if n.kind in (Kind.READ, Kind.WRITE)]
+    for three in combinations(accesses, 3):
+        if len({n.bank for n in three}) == 1 and three[0].bank.array in problem.dual:
+            slots = {found.start[n] % found.ii if found.ii else found.start[n] for n in three}
+            if len(slots) == 1:
+                yield f"{three} meet at two ports"
     for a, b in combinations(accesses, 2):
-        if (a.bank, a.kind) != (b.bank, b.kind):
+        if (a.bank, a.kind) != (b.bank, b.kind) or a.bank.array in problem.dual:
             continue
         gap = found.start[a] - found.start[b]
         meet = gap % found.ii == 0 if found.ii else gap == 0

@@ -180,6 +180,8 @@ def test_the_port_bound_names_the_accesses():
     reads = [node(Kind.READ, node(Kind.CONST), bank=Bank(ARRAYS[0], 0)) for _ in range(3)]
     others = [node(Kind.READ, node(Kind.CONST), bank=Bank(ARRAYS[1], 0)) for _ in range(2)]
     assert port_bound([*others, *reads]).users == tuple(reads)
+    assert port_bound([*others, *reads]).interval == 3
+    assert port_bound(reads, {ARRAYS[0]}).interval == 2
     assert port_bound([node(Kind.ADD)]) is None
 
 

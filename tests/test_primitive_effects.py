@@ -87,8 +87,8 @@ def test_parallel_gives_each_iteration_what_it_works_with():
     shared, own = build(staged, *steps), build(staged, ("parallel", "i"), *steps)
     assert memory(shared, "t")[1:] == (1, 4)
     assert memory(own, "t") == ("registers", 4, 1)
-    assert [loop.ii for rtl in (shared, own) for loop in rtl.report().loops] == [4, 1]
-    assert cycles(own) < cycles(shared) / 3
+    assert [loop.ii for rtl in (shared, own) for loop in rtl.report().loops] == [2, 1]
+    assert cycles(own) < 0.6 * cycles(shared)
 
 
 def product(A: float16[2, 6], B: float16[6, 8], C: float16[2, 8]):

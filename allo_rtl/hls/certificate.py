@@ -76,14 +76,18 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Saturated:
-    """Accesses of one port, or operations on one end of a stream, that need a cycle each."""
+    """Accesses of one port, or operations on one end of a stream, that need a cycle each.
+
+    ``ports`` is 2 for a memory with two ports.
+    """
 
     users: tuple[Node, ...]
+    ports: int = 1
 
     @property
     def interval(self) -> int:
         """The smallest initiation interval with them, in cycles."""
-        return len(self.users)
+        return -(-len(self.users) // self.ports)
 
 
 def of_port(port: Saturated) -> Certificate:
@@ -143,13 +147,16 @@ def cycles(count: int) -> str:
 
 
 def _port_text(port: Saturated) -> str:
-    node, count = port.users[0], port.interval
+    node, count = port.users[0], len(port.users)
     if node.stream is not None:
         name = node.stream.stream.name
         return f"{name} is {_STREAM[node.kind]} {count} times per iteration, once a cycle"
     assert node.bank is not None
     name = node.bank.array.name
-    fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
+    if port.ports > 1:
+        fact = f"{name} is accessed {count} times per iteration through two ports"
+    else:
+        fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
     assert isinstance(node.bank.array.type, ArrayType)
     if Layout(node.bank.array.type).banks == 1:
         return f"{fact}; partition {name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -26,6 +26,7 @@ from allo_rtl.hls.control import (
 from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
+from allo_rtl.hls.dual_ports import ports_of, with_two_ports, worth_two_ports
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
@@ -94,6 +95,19 @@ class FunctionDesign:
     def shared(self) -> Mapping[Node, SharedUnit]:
         """The unit of every operation that shares one."""
         return assign(self.control.body, self.schedules, self.sharers)
+
+    @cached_property
+    def memory_ports(self) -> Mapping[Node, int]:
+        """Which port, 0 or 1, the accesses of memories with two ports have."""
+        found: dict[Node, int] = {}
+        for region, timed in self.schedules.items():
+            banks: dict[Bank, list[Node]] = {}
+            for node in region.nodes():
+                if node.bank and self.control.storage[node.bank.array].dual:
+                    banks.setdefault(node.bank, []).append(node)
+            for users in banks.values():
+                found |= ports_of(users, timed)
+        return found
 
     @property
     def cleared(self) -> tuple[Value, ...]:
@@ -265,13 +279,49 @@ def _time(
 ) -> FunctionDesign:
     pieces = list(regions(control.body))
     operators = operators.shared_by(_sharers(pieces, operators))
-    scheduler = _RegionScheduler(operators, _port_inputs([piece.region for piece in pieces]))
-    body = scheduler.sequence(control.body)
+    loops = [piece.region for piece in pieces if isinstance(piece, Pipelined)]
+    scheduler, control = _scheduled(control, operators, [p.region for p in pieces], loops)
     timing = Latency(scheduler.schedules, control.defined, latencies, waits)
     return FunctionDesign(
-        replace(control, body=body), scheduler.schedules, scheduler.certificates,
-        timing.body(body, {}), timing, sequential, operators.sharers,
+        control, scheduler.schedules, scheduler.certificates,
+        timing.body(control.body, {}), timing, sequential, operators.sharers,
     )
+
+
+def _scheduled(
+    control: FunctionControl, operators: Operators, pieces: Sequence[Region],
+    pipelined: Sequence[Region],
+) -> tuple[_RegionScheduler, FunctionControl]:
+    """A function with every region scheduled, and with two-port memories where they help."""
+    single = _RegionScheduler(operators, _port_inputs(pieces))
+    intervals: dict[Region, int | None] = dict.fromkeys(pipelined)
+    refused = None
+    try:
+        body = single.sequence(control.body)
+        intervals = {r: single.schedules[r].ii for r in pipelined}
+    except BuildError as error:
+        refused = error
+    dual = worth_two_ports(control.func, control.storage, operators.device, pieces, intervals)
+    if dual:
+        double = _RegionScheduler(operators, _port_inputs(pieces, dual), dual)
+        changed = replace(
+            control, body=double.sequence(control.body),
+            storage=with_two_ports(control.storage, dual),
+        )
+        reached = {r: double.schedules[r].ii for r in pipelined}
+        if refused or _shorter(reached, intervals):
+            return double, changed
+    if refused:
+        raise refused
+    return single, replace(control, body=body)
+
+
+def _shorter(
+    intervals: Mapping[Region, int | None], before: Mapping[Region, int | None]
+) -> bool:
+    """Whether some initiation intervals are shorter than before, and none is longer."""
+    pairs = [(ii or 0, before[region] or 0) for region, ii in intervals.items()]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 
 def _sharers(
@@ -289,8 +339,11 @@ def _sharers(
 class _RegionScheduler:
     """Schedules every region of a function, and decides how deep pipelined nests are flattened."""
 
-    def __init__(self, operators: Operators, inputs: Counter[Bank]) -> None:
+    def __init__(
+        self, operators: Operators, inputs: Counter[Bank], dual: frozenset[Value] = frozenset()
+    ) -> None:
         self._operators = operators
+        self._dual = dual
         self._inputs = inputs
         self.schedules: dict[Region, OpSchedule] = {}
         self.certificates: dict[Region, Certificate] = {}
@@ -359,7 +412,7 @@ class _RegionScheduler:
         carried = carried_edges(region.carried, lambda node: operators.unit(node, sizes))
         return Problem(
             nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
-            stable_reads(nodes), frozenset(region.outputs.values()),
+            stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
         )  # fmt: skip
 
 
@@ -380,15 +433,20 @@ def _unflatten(control: Pipelined, depth: int) -> Control:
     return nest
 
 
-def _port_inputs(all_regions: Sequence[Region]) -> Counter[Bank]:
-    """How many reads or writes of the function share each bank's port."""
+def _port_inputs(
+    all_regions: Sequence[Region], dual: Collection[Value] = frozenset()
+) -> Counter[Bank]:
+    """How many reads or writes of the function share each bank's port, at most."""
     reads, writes = Counter[Bank](), Counter[Bank]()
     for region in all_regions:
         for node in region.nodes():
             if node.bank is not None:
                 found = reads if node.kind in (Kind.READ, Kind.REG_READ) else writes
                 found[node.bank] += 1
-    return Counter({b: max(reads[b], writes[b]) for b in reads | writes})
+    return Counter({
+        b: reads[b] + writes[b] if b.array in dual else max(reads[b], writes[b])
+        for b in reads | writes
+    })  # fmt: skip
 
 
 def stable_reads(nodes: Sequence[Node]) -> frozenset[Node]:

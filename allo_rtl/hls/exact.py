@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from allo_rtl.hls.conflicts import apart, never_apart
 from allo_rtl.hls.constraints import system
-from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
+from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule, Problem, timed
 
 MAX_NODES = 600
@@ -42,14 +42,10 @@ class Verdict:
 UNKNOWN = Verdict()
 
 
-def competing(problem: Problem) -> list[list[Node]]:
-    """The reads or writes of each bank that has several."""
-    ports: dict[tuple[Bank, Kind], list[Node]] = {}
-    for node in problem.nodes:
-        if node.kind in (Kind.READ, Kind.WRITE):
-            assert node.bank is not None
-            ports.setdefault((node.bank, node.kind), []).append(node)
-    return [users for users in ports.values() if len(users) > 1]
+def competing(problem: Problem) -> list[tuple[int, list[Node]]]:
+    """Accesses that cannot all have one cycle, and how many of them can."""
+    ports = ((problem.capacity(port), users) for port, users in problem.ports().items())
+    return [(most, users) for most, users in ports if len(users) > most]
 
 
 def search(problem: Problem, ii: int) -> Verdict:
@@ -57,13 +53,14 @@ def search(problem: Problem, ii: int) -> Verdict:
     groups = competing(problem)
     timed_nodes = [n for n in problem.nodes if not problem.is_free(n)]
     streams = any(n.kind in STREAMS for n in timed_nodes)
-    if streams or len(timed_nodes) > MAX_NODES or sum(map(len, groups)) > MAX_ACCESSES:
+    accesses = sum(len(users) for _, users in groups)
+    if streams or len(timed_nodes) > MAX_NODES or accesses > MAX_ACCESSES:
         return UNKNOWN
     ways = _longest_ways(problem, timed_nodes, ii)
     if (ways.diagonal() > 0).any():
         return Verdict(impossible=True)
     at = {n: k for k, n in enumerate(timed_nodes, 1)}
-    chosen = [n for users in groups for n in users]
+    chosen = [n for _, users in groups for n in users]
     starts = _solve(chosen, groups, ways[np.ix_(*[[0, *(at[n] for n in chosen)]] * 2)], ii)
     if not isinstance(starts, list):
         return starts
@@ -99,7 +96,8 @@ def _longest_ways(problem: Problem, nodes: Sequence[Node], ii: int) -> NDArray[n
 
 
 def _solve(
-    nodes: Sequence[Node], groups: Sequence[Sequence[Node]], ways: NDArray[np.int64], ii: int
+    nodes: Sequence[Node], groups: Sequence[tuple[int, Sequence[Node]]],
+    ways: NDArray[np.int64], ii: int,
 ) -> list[int] | Verdict:
     """Cycles for the accesses, the node numbered k in ``ways`` being ``nodes[k - 1]``."""
     from ortools.sat.python import cp_model  # takes a second to load
@@ -116,7 +114,11 @@ def _solve(
     for k in np.flatnonzero(ways[1:, 0] > _NEVER):
         model.add(start[k] <= -int(ways[k + 1, 0]))
     at = {n: k for k, n in enumerate(nodes)}
-    for users in groups:
+    for most, users in groups:
+        if most > 1:
+            turns = [model.new_fixed_size_interval_var(slot[at[n]], 1, "") for n in users]
+            model.add_cumulative(turns, [1] * len(users), most)
+            continue
         model.add_all_different([slot[at[n]] for n in never_apart(users)])
         for a, b in combinations(users, 2):
             x, y = at[a], at[b]

@@ -21,7 +21,8 @@ import numpy as np
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from allo_rtl.hls.constraints import system
-from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
+from allo_rtl.hls.dual_ports import ports_of
+from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
 
 MAX_NODES = 20_000
@@ -171,12 +172,15 @@ def port_order(problem: Problem, found: OpSchedule) -> list[Edge]:
     Modulo the interval they follow each other in a circle, each at least a cycle after the one
     before; accesses that share a cycle go on doing so.
     """
-    ports: dict[tuple[Bank, Kind], list[Node]] = {}
-    for node in problem.nodes:
-        if node.kind in (Kind.READ, Kind.WRITE):
-            assert node.bank is not None
-            ports.setdefault((node.bank, node.kind), []).append(node)
-    return [e for users in ports.values() for e in _turns(users, found)]
+    edges = []
+    for port, users in problem.ports().items():
+        if problem.capacity(port) == 1:
+            edges += _turns(users, found)
+            continue
+        number = ports_of(users, found)
+        for k in (0, 1):
+            edges += _turns([n for n in users if number[n] == k], found)
+    return edges
 
 
 def _turns(users: Sequence[Node], found: OpSchedule) -> list[Edge]:
@@ -189,8 +193,10 @@ def _turns(users: Sequence[Node], found: OpSchedule) -> list[Edge]:
         for a, b in pairwise(together):
             edges += [Edge(a, b, 0), Edge(b, a, 0)]
     firsts = [slots[slot][0] for slot in sorted(slots)]
+    if len(firsts) < 2:
+        return edges
     circle = [*pairwise(firsts), (firsts[-1], firsts[0])] if ii else pairwise(firsts)
-    for a, b in circle if len(firsts) > 1 else ():
+    for a, b in circle:
         behind = 1 if not ii else 1 + (start[b] - start[a] - 1) // ii * ii
         edges.append(Edge(a, b, behind))
     return edges

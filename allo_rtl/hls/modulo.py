@@ -7,7 +7,7 @@ first; where it fails, :mod:`allo_rtl.hls.exact` looks for a schedule or shows t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from allo_rtl.errors import BuildError
@@ -78,22 +78,32 @@ def lower_bound(problem: Problem) -> Certificate | None:
 
     Of a port and a recurrence that ask for the same it is the port, which is easier to change.
     """
-    port = port_bound(problem.nodes)
+    port = port_bound(problem.nodes, problem.dual)
     least, recurrence = recurrence_bound(problem, port.interval if port else 1)
     if recurrence:
         return of_recurrence(problem, recurrence)
     return of_port(port) if port and least > 1 else None
 
 
-def port_bound(nodes: Sequence[Node]) -> Saturated | None:
-    """The busiest memory port or end of a stream, by accesses that cannot share a cycle."""
-    ports: dict[tuple[Bank | Value | None, Kind], list[Node]] = {}
+def port_bound(
+    nodes: Sequence[Node], dual: Collection[Value] = frozenset()
+) -> Saturated | None:
+    """The busiest memory port or end of a stream, by accesses that cannot share a cycle.
+
+    Banks of arrays in ``dual`` have two ports, for reads and writes.
+    """
+    ports: dict[tuple[Bank | Value, Kind | None], list[Node]] = {}
     for node in nodes:
         if node.kind in (Kind.READ, Kind.WRITE):
-            ports.setdefault((node.bank, node.kind), []).append(node)
+            assert node.bank is not None
+            two = node.bank.array in dual
+            ports.setdefault((node.bank, None if two else node.kind), []).append(node)
         elif node.stream and node.kind in (Kind.GET, Kind.PUT):
             ports.setdefault((node.stream.stream, node.kind), []).append(node)
-    busiest = (Saturated(tuple(never_apart(users))) for users in ports.values())
+    busiest = (
+        Saturated(tuple(never_apart(users)), 1 if kind else 2)
+        for (_, kind), users in ports.items()
+    )
     return max(busiest, key=lambda port: port.interval, default=None)
 
 

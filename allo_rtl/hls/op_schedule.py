@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
 from allo_rtl.hls.operators import Operators, Unit
 from allo_rtl.hls.widths import Shape
+from allo_rtl.ir.ops import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Edge:
     dst: Node
     delay: int
     distance: int = 0
+
+
+type Port = tuple[Bank, Kind | None]
+"""The read or the write port of a bank, or both of its ports (None)."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Problem:
     ``nodes`` in topological order; ``port_inputs(bank)`` is the number of accesses that share a
     memory's port, whose multiplexer lies in the way of addresses and data.  ``stable`` nodes keep
     their value throughout the region, as constants and inputs do; ``outputs`` are kept to its end.
+    ``dual`` are the arrays with two ports a bank that read or write each.
     """
 
     nodes: Sequence[Node]
@@ -64,6 +70,7 @@ class Problem:
     port_inputs: Callable[[Bank], int]
     stable: frozenset[Node] = frozenset()
     outputs: frozenset[Node] = frozenset()
+    dual: frozenset[Value] = frozenset()
     units: Mapping[Node, Unit] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +80,23 @@ class Problem:
     def is_free(self, node: Node) -> bool:
         """Whether a node is there in every cycle."""
         return node.is_free or node in self.stable
+
+    def ports(self) -> dict[Port, list[Node]]:
+        """The accesses of memories by the port, or the pair of ports, that they compete for."""
+        found: dict[Port, list[Node]] = {}
+        for node in self.nodes:
+            if node.kind in (Kind.READ, Kind.WRITE):
+                found.setdefault(self.port(node), []).append(node)
+        return found
+
+    def port(self, node: Node) -> Port:
+        """What an access of a memory competes for: reads with reads, or any with any."""
+        assert node.bank is not None
+        return node.bank, None if node.bank.array in self.dual else node.kind
+
+    def capacity(self, port: Port) -> int:
+        """How many accesses there can be in each cycle."""
+        return 1 if port[1] else 2
 
     def latency(self, node: Node) -> int:
         """Cycles from a node's start to its result; 0 is combinational."""

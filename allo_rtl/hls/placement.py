@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from allo_rtl.hls.conflicts import apart
-from allo_rtl.hls.node import Bank, Kind, Node
-from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
+from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.op_schedule import Edge, OpSchedule, Port, Problem, timed
 
 _MAX_ROUNDS = 64
 """Rounds of moving sinks later before an interval is given up."""
@@ -105,7 +105,7 @@ class _Placement:
         self.start: dict[Node, int] = {}
         self.ready: dict[Node, int] = {}
         self.offset: dict[Node, float] = {}
-        self.taken: dict[tuple[Bank, Kind, int], list[Node]] = {}
+        self.taken: dict[tuple[Port, int], list[list[Node]]] = {}
 
     def arrival(self, node: Node, floor: int) -> tuple[int, float]:
         """Cycle and ns within it at which all operands are there."""
@@ -132,30 +132,26 @@ class _Placement:
 
         Raises PortsTaken when there is none.
         """
-        assert node.bank is not None
+        port = self.problem.port(node)
         at, early = cycle, PortsTaken((), cycle)
         while self.ii is None or at - cycle < self.ii:
             slot = at % self.ii if self.ii else at
-            users = self.taken.setdefault((node.bank, node.kind, slot), [])
-            found = self._shared(node, at, users)
-            if found is not None:
-                users.append(node)
-                return found, offset if found == cycle else 0.0
-            if not early.users and all(apart(node, user) for user in users):
-                early = PortsTaken(users, at)
+            groups = self.taken.setdefault((port, slot), [])
+            if len(groups) < self.problem.capacity(port):
+                groups.append([node])
+                return at, offset if at == cycle else 0.0
+            for users in groups:
+                common = self.start[users[0]]
+                if not all(apart(node, user) for user in users):
+                    continue
+                # Accesses that are in different banks in each iteration can share one cycle.
+                if common >= cycle:
+                    users.append(node)
+                    return common, offset if common == cycle else 0.0
+                if not early.users:
+                    early = PortsTaken(users, at)
             at += 1
         raise early
-
-    def _shared(self, node: Node, cycle: int, users: Sequence[Node]) -> int | None:
-        """The cycle, of those of one slot, in which the port is the node's; None for none.
-
-        Accesses that are in different banks in each iteration can share one cycle.
-        """
-        if not users:
-            return cycle
-        common = self.start[users[0]]
-        fits = common >= cycle and all(apart(node, user) for user in users)
-        return common if fits else None
 
 
 def _place(

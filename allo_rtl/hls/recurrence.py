@@ -48,7 +48,15 @@ def recurrence_bound(problem: Problem, least: int = 1) -> tuple[int, Recurrence 
     worst = None
     while found := positive_cycle(edges, least):
         worst, least = found, found.interval
-    return least, worst
+    return least, _plainest(edges, least) if worst else None
+
+
+def _plainest(edges: Sequence[Edge], interval: int) -> Recurrence:
+    """Of the recurrences that ask for an interval, one over as few iterations as there is."""
+    distances = sorted({e.distance for e in edges})
+    near = ([e for e in edges if e.distance <= far] for far in distances)
+    found = (positive_cycle(few, interval - 1) for few in near)
+    return next(recurrence for recurrence in found if recurrence)
 
 
 def recurring(problem: Problem) -> list[Node]:

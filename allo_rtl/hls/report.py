@@ -80,7 +80,8 @@ class LoopReport:
 class MemoryReport:
     """One array: ``banks`` memories of ``depth`` words of ``width`` bits.
 
-    ``storage`` is "port" (an argument, outside), "block RAM", "LUT RAM", "registers" or "ROM".
+    ``storage`` is "port" (an argument, outside), "block RAM", "block RAM, two ports" (each reads or
+    writes), "LUT RAM", "registers" or "ROM".
     """
 
     name: str

@@ -36,6 +36,7 @@ class ArrayStorage:
         stateful: whether it keeps from run to run what is stored to it.
         style: what synthesis is told of the kind of RAM or ROM, as the attribute ``ram_style``;
             "" where it may choose.
+        dual: whether each bank has two ports that read or write, not one for each.
     """
 
     kind: StorageKind
@@ -43,6 +44,7 @@ class ArrayStorage:
     data: tuple[int, ...] = ()
     stateful: bool = False
     style: str = ""
+    dual: bool = False
 
     @cached_property
     def _words(self) -> list[list[int]]:

@@ -154,9 +154,8 @@ class Datapath:
                 assert node.bank is not None
                 address, *enable = (self.at(o, start) for o in node.operands)
                 condition = self._active[start] & enable[0] if enable else self._active[start]
-                self._made[node] = self._signal(
-                    node, self._memories.read(node.bank, condition, address)
-                )
+                word = self._memories.read_of(node, condition, address)
+                self._made[node] = self._signal(node, word)
             case Kind.WRITE | Kind.REG_WRITE:
                 self._write(node, start)
             case kind if kind in EVENTS:
@@ -207,7 +206,7 @@ class Datapath:
         if not node.operands[-1].is_const:
             condition = condition & enable
         address = place[0] if place else Const(0, 1)
-        self._memories.write(node.bank, condition, address, data)
+        self._memories.write_of(node, condition, address, data)
 
     def _compute(self, node: Node, operands: list[Value]) -> Value:
         shape, unit = self._schedule.shapes[node], self._schedule.units[node]

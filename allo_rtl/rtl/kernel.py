@@ -247,7 +247,7 @@ class KernelComponent(wiring.Component):
         advance = Const(1, 1) if island is None else island.advance
         holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
-        memories = Memories(storage, self._outside(), *holds)
+        memories = Memories(storage, self._outside(), self.function.memory_ports, *holds)
         values = self._constants()
         events = Events(self.design.sites, self.events, self._prints)
         shared = SharedUnits(m, self.function.shared, names)

@@ -8,13 +8,14 @@ has read stays until its next read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import or_
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib.memory import Memory
 
-from allo_rtl.hls.node import Bank
+from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.arbiter import round_robin
@@ -64,6 +65,15 @@ class _Port:
         return balanced(or_, [Mux(r[0], r[part], 0) for r in self.requests])
 
 
+@dataclass
+class _Second:
+    """The second port of a memory with two: what is read and written through it."""
+
+    rdata: Signal
+    reads: _Port = field(default_factory=_Port)
+    writes: _Port = field(default_factory=_Port)
+
+
 @dataclass(frozen=True)
 class BankSignals:
     """The signals of a memory that is outside: an argument's or result's port group."""
@@ -86,6 +96,7 @@ class Memories:
     Args:
         storage: how each array is stored.
         outside: signals of each bank of the arrays that are ports.
+        ports: which port, 0 or 1, the accesses of memories with two have.
         advance: 1 when the function does not hold (see :class:`~allo_rtl.rtl.streams.Island`);
             None when it never does.
         settled: 1 when what the function takes from streams in this cycle is there.
@@ -93,8 +104,9 @@ class Memories:
 
     def __init__(
         self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals],
-        advance: Value | None = None, settled: Value | None = None,
+        ports: Mapping[Node, int], advance: Value | None = None, settled: Value | None = None,
     ) -> None:
+        self._ports = ports
         self._advance = advance
         self._settled = settled if settled is not None else Const(1, 1)
         self._storage = storage
@@ -102,6 +114,7 @@ class Memories:
         self._names = _unique_names(storage)
         self._reads: dict[Bank, _Port] = {}
         self._writes: dict[Bank, _Port] = {}
+        self._second: dict[Bank, _Second] = {}
         self._rdata: dict[Bank, Signal] = {}
         self._registers: dict[Bank, Signal] = {}
         self._presets: dict[Bank, list[tuple[Value, int]]] = {}
@@ -160,6 +173,29 @@ class Memories:
         port.requests.append((condition, address, data))
         port.claims.append(claim or Claim(want=condition))
 
+    def read_of(self, node: Node, condition: Value, address: Value) -> Signal:
+        """:meth:`read` through the port that an access has."""
+        assert node.bank is not None
+        if not self._ports.get(node):
+            return self.read(node.bank, condition, address)
+        port = self._second_port(node.bank)
+        port.reads.requests.append((condition, address, Const(0)))
+        return port.rdata
+
+    def write_of(self, node: Node, condition: Value, address: Value, data: Value) -> None:
+        """:meth:`write` through the port that an access has."""
+        assert node.bank is not None
+        if not self._ports.get(node):
+            self.write(node.bank, condition, address, data)
+            return
+        self._second_port(node.bank).writes.requests.append((condition, address, data))
+
+    def _second_port(self, bank: Bank) -> _Second:
+        if bank not in self._second:
+            rdata = Signal(self._bits(bank), name=f"{self.name(bank)}_rdata_2")
+            self._second[bank] = _Second(rdata)
+        return self._second[bank]
+
     def preset(self, bank: Bank, condition: Value, word: int) -> None:
         """Set a register to a constant at the end of this cycle when the condition holds.
 
@@ -210,7 +246,7 @@ class Memories:
     def build(self, m: Module) -> None:
         """Make the memories and connect every request made so far."""
         banks = dict.fromkeys(
-            [*self._registers, *self._reads, *self._writes, *self._presets]
+            [*self._registers, *self._reads, *self._writes, *self._presets, *self._second]
         )
         for bank in banks:
             match self._storage[bank.array].kind:
@@ -351,6 +387,9 @@ class Memories:
             attrs={"no_rw_check": 1} | ({"ram_style": storage.style} if storage.style else {}),
         )
         m.submodules[f"{name}_memory"] = memory
+        if storage.dual:
+            self._build_two_ports(m, bank, memory)
+            return
         if bank in self._reads:
             port = memory.read_port(domain="sync")
             self._drive(m, self._reads[bank], port.en, port.addr, None)
@@ -358,6 +397,31 @@ class Memories:
         if bank in self._writes:
             port = memory.write_port(domain="sync")
             self._drive(m, self._writes[bank], port.en, port.addr, port.data)
+
+    def _build_two_ports(self, m: Module, bank: Bank, memory: Memory) -> None:
+        """Two ports that read or write; each has one address, so that it is one of the chip's."""
+        first = _Second(self._rdata.get(bank, Signal(self._bits(bank))))
+        first.reads = self._reads.get(bank, first.reads)
+        first.writes = self._writes.get(bank, first.writes)
+        second = self._second.get(bank, _Second(Signal(self._bits(bank))))
+        for port, suffix in ((first, ""), (second, "_2")):
+            both = _Port([*port.reads.requests, *port.writes.requests])
+            if not both.requests:
+                continue
+            address = Signal(range(max(2, memory.depth)), name=f"{self.name(bank)}_addr{suffix}")
+            m.d.comb += address.eq(both.choose(1))
+            if port.reads.requests:
+                reader = memory.read_port(domain="sync")
+                m.d.comb += [
+                    reader.addr.eq(address), reader.en.eq(port.reads.enable()),
+                    port.rdata.eq(reader.data),
+                ]  # fmt: skip
+            if port.writes.requests:
+                writer = memory.write_port(domain="sync")
+                m.d.comb += [
+                    writer.addr.eq(address), writer.en.eq(port.writes.enable()),
+                    writer.data.eq(port.writes.choose(2)),
+                ]  # fmt: skip
 
 
 def _unique_names(storage: dict[IrValue, ArrayStorage]) -> dict[IrValue, str]:
