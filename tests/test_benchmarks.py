@@ -2,11 +2,14 @@
 
 import pytest
 
+from allo_rtl.ir.types import int8, int32
 from allo_rtl.rtl.verilog import to_verilog
 from benchmarks import handwritten
 from benchmarks.polybench_u32 import CASES, measure
+from benchmarks.systolic import DEVICE, PERIOD_NS, run, square, tiled
 
 CASE = {case.name: case for case in CASES}
+UNITS = {"device": DEVICE, "clock_mhz": 1000 / PERIOD_NS}
 
 
 def test_the_nineteen_kernels_are_there():
@@ -50,3 +53,15 @@ def test_a_filter_takes_no_more_cycles_than_one_written_by_hand():
 def test_no_kernel_takes_more_cycles_than_one_written_by_hand(case, device):
     by_hand, compiled = sides(case, device)
     assert compiled <= by_hand
+
+
+@pytest.mark.parametrize(("n", "cycles"), [(2, 6), (8, 24), (16, 48)])
+def test_square_products_on_systolic_arrays(n, cycles):
+    """Piezo's take 11, 29 and 53."""
+    assert square(n, int32).build(target="rtl", **UNITS).predicted_cycles <= cycles
+
+
+def test_a_tiled_systolic_array_is_busy():
+    """An element makes a product in all cycles but those of the way through the array."""
+    rtl = tiled(16, 2).build(target="rtl")
+    assert run(rtl, 16, int8) <= 16**3 // 4 + 8

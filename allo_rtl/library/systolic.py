@@ -65,7 +65,11 @@ def PE_kernel_packed_int4xint8[K, Mt, Nt](
     A_in: "int8[K]", B_in: "int8[K]", A_out: "int8[K]", B_out: "int8[K]",
     C: "int32[Mt, Nt]", i: "index", j: "index",
 ):  # fmt: skip
-    """Two dot products with one multiplier: B's words hold two int4, C's two int16."""
+    """Two dot products with one multiplier: B's words hold two int4, C's two int16.
+
+    A product has 12 bits, so that the two numbers take 17 together, with room for both: one
+    multiplier of 18 x 18 bits is enough.
+    """
     low: int16 = 0
     high: int16 = 0
     for k in range(K):
@@ -73,11 +77,11 @@ def PE_kernel_packed_int4xint8[K, Mt, Nt](
         b: int8 = B_in[k]
         b_low: int4 = b[0:4]
         b_high: int4 = b[4:8]
-        packed: Int(20) = b_high
-        packed = (packed << 14) + b_low
-        product: Int(28) = a * packed
-        p_low: Int(14) = product[0:14]
-        p_high: Int(14) = product[14:28]
+        packed: Int(17) = b_high
+        packed = (packed << 12) + b_low
+        product: Int(25) = a * packed
+        p_low: Int(12) = product[0:12]
+        p_high: Int(13) = product[12:25]
         low += p_low
         high += p_high + (1 if p_low < 0 else 0)
         A_out[k] = a
