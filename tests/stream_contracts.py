@@ -104,14 +104,20 @@ class KernelContract(Elaboratable):
         meaning: for each output a function of (Amaranth values of the words), and for each of
             these the input and which word of it, a function of ``n``.
         runs: how many runs there are at most.
+        reach: of how many words of each output, having waited, a check must see a run; None is
+            the end of all runs.
     """
 
-    def __init__(self, kernel, meaning, runs=1):
+    def __init__(self, kernel, meaning, runs=1, reach=None):
         self.kernel = kernel
-        self.runs = runs
+        self.runs, self.reach = runs, reach
         self.meaning = meaning
         self.streams = [p for p in (*kernel.interface.args, *kernel.interface.results)
                         if isinstance(p, ArrayStream)]
+        self.room = {
+            port.name: kernel.design.fifo(value).depth
+            for value, port in kernel._ports() if port in self.streams
+        }
         self.start, self.index = Signal(), Signal(COUNT_BITS)
         self.inputs = {
             p.name: (Signal(p.width, name=f"{p.name}_data"), Signal(name=f"{p.name}_valid"))
@@ -141,7 +147,7 @@ class KernelContract(Elaboratable):
         for port in self.streams:
             if port.name in self.readies:
                 waited = waited & self._output(m, port, counts, started, ended)
-        m.d.comb += Cover((ended == self.runs) & waited)
+        m.d.comb += Cover(waited if self.reach else (ended == self.runs) & waited)
         return m
 
     def _member(self, port, part):
@@ -159,7 +165,7 @@ class KernelContract(Elaboratable):
         m.d.comb += Assume(~waiting | (valid & (data == before)))
         count = Signal(COUNT_BITS, name=f"{port.name}_count")
         m.d.sync += count.eq(count + (valid & ready))
-        m.d.comb += Assert(count <= port.words * started + 2)
+        m.d.comb += Assert(count <= port.words * started + self.room[port.name])
         return count
 
     def _word(self, m, name, number, counts):
@@ -186,7 +192,7 @@ class KernelContract(Elaboratable):
             m.d.comb += Assert(last == is_last)
         m.d.comb += [
             Assert(count + taken <= port.words * started),
-            Assert(count + 2 >= port.words * ended),
+            Assert(count + self.room[port.name] >= port.words * ended),
         ]
         function, *sources = self.meaning[port.name]
         words = [self._word(m, name, at(self.index), counts) for name, at in sources]
@@ -198,4 +204,4 @@ class KernelContract(Elaboratable):
         m.d.sync += [
             waited.eq(waited | (valid & ~ready)), had.eq(had | (taken & (count == self.index)))
         ]
-        return waited & had
+        return waited & had & (count >= self.reach) if self.reach else waited & had

@@ -14,6 +14,7 @@ from stream_contracts import FifoContract, KernelContract
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.errors import ToolError
+from allo_rtl.hls import task_region
 from allo_rtl.hls.processes import FifoShape
 from allo_rtl.hls.storage import StorageKind
 from allo_rtl.ir.types import Stream, UInt
@@ -97,7 +98,7 @@ FIFO_ERRORS = [
     (2, REGISTERS, "self.get_valid.eq(level != 0),", "self.get_valid.eq(level == depth),"),
     (3, RAM, "& (~self.get_valid | self.get_ready)", ""),
     (3, RAM, "self.put_ready.eq(level != words)", "self.put_ready.eq(1)"),
-    (3, RAM, "with m.If(at == words - 1):", "with m.If(at == words):"),
+    (4, RAM, "with m.If(at == words - 1):", "with m.If(at == words):"),
     (3, RAM, "with m.Elif(self.get_ready):", "with m.Elif(0):"),
     (3, RAM, "m.d.sync += [level.eq(0), self.get_valid.eq(0)]", "m.d.sync += level.eq(0)"),
 ]
@@ -149,10 +150,10 @@ def linked(A: bit[2], B: bit[2]):
             b[i] = link.get()
 
 
-def backward(A: bit[4], B: bit[4]):
+def backward(A: bit[8], B: bit[8]):
     """Tiles of two, each from its end: what passes between the loops is no FIFO."""
-    for t in range(2):
-        tile: bit[2] = 0
+    for t in range(4):
+        tile: bit[2]
         for i in range(2):
             tile[i] = A[2 * t + i]
         for j in range(2):
@@ -175,18 +176,17 @@ MEANING = {
 }
 
 
-def kernel_holds(kernel, pipelined, cycles, runs=1, overlapped=False):
+def kernel_holds(kernel, pipelined, cycles, runs=1, reach=None):
     s = df.customize(kernel, opt_default=pipelined) if kernel is linked else allo.customize(kernel)
     for array in s.top_func.args:
         s.interface(array.name, "stream")
     if pipelined and kernel is not linked:
         for _, band in s.get_loops():
             s.pipeline(list(band)[-1][1])
-    if overlapped:
+    if kernel is backward:
         s.dataflow("t")
-    contract = KernelContract(
-        KernelComponent(s.build(target="rtl").design), MEANING[kernel], runs
-    )
+    component = KernelComponent(s.build(target="rtl").design)
+    contract = KernelContract(component, MEANING[kernel], runs, reach)
     return check(contract, contract.ports, cycles)
 
 
@@ -232,3 +232,25 @@ def test_errors_in_what_makes_it_hold_are_found(module, old, new, monkeypatch):
         if hasattr(made, name):
             monkeypatch.setattr(f"allo_rtl.rtl.kernel.{name}", getattr(made, name))
     assert kernel_holds(two_by_two, False, 9).broken
+
+
+# Tasks that overlap on copies of a buffer
+
+COPY_ERRORS = [
+    ("self._when(number, Get(", "self._when(number + 1, Get("),
+    ("self.before[task].append(Get(", "self.before[task].extend(() and Get("),
+]
+
+
+@pytest.mark.long
+def test_tasks_do_not_overtake_each_other_in_a_buffer():
+    """A copy is written when its reader is done with it, and read when its writer is."""
+    assert kernel_holds(backward, True, 22, reach=4).holds
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("old", "new"), COPY_ERRORS)
+def test_errors_in_the_turns_of_tasks_are_found(old, new, monkeypatch):
+    made = mutant(task_region, old, new)
+    monkeypatch.setattr("allo_rtl.hls.tasks.build_region", made.build_region)
+    assert kernel_holds(backward, True, 24, reach=4).broken

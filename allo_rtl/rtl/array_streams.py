@@ -1,4 +1,4 @@
-"""The ports of arrays that are streams: a FIFO of two words between the outside and the kernel.
+"""The ports of arrays that are streams: a FIFO of two or three words before the kernel.
 
 Its outputs depend on registers only, as AXI4 asks: no signal goes through it in a cycle.
 """

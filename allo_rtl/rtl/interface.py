@@ -30,8 +30,8 @@ An array that is a stream (``s.interface(array, "stream")``) is instead an AXI4-
 For an array that is written the directions are the other way round.  Words of several elements
 have the first in the lowest bits.  tdata has whole bytes; what is above a word is its sign (for
 a single element with one) or zero, and of no account in an input.  Each port has room for two
-words, so that no output depends on an input in the same cycle: words may be handed over before a
-run starts, and those of a result be taken after it has ended.
+words or three, so that no output depends on an input in the same cycle: words may be handed over
+before a run starts, and those of a result be taken after it has ended.
 
 Words and scalars are the bits of the user's types: two's complement for Int, index and Fixed,
 unsigned for UInt and UFixed (fixed point counts multiples of its smallest fraction), the encoding
