@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
-from allo_rtl.ir.dependence import accesses
+from allo_rtl.ir.dependence import Access, accesses, meeting
 from allo_rtl.ir.ops import (
     Alloc,
     Assert,
@@ -22,6 +22,7 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.legality import collision
 from allo_rtl.schedule.loops import Place
 
 _ALONE = (Call, While, Print, Assert, *STREAM_OPS)
@@ -76,11 +77,18 @@ def _check_apart(module: Module, places: Sequence[Place], primitive: str) -> Non
             for a in first:
                 for b in second:
                     if a.array is b.array and (a.is_store or b.is_store):
-                        raise IllegalScheduleError(
-                            f"{primitive}: both loops use {a.array.name!r}, and one stores to it",
-                            loc=a.op.loc,
-                            notes=[("the other uses it here", b.op.loc)] if b.op.loc else (),
-                        )
+                        raise _shared(a, b, primitive)
+
+
+def _shared(a: Access, b: Access, primitive: str) -> IllegalScheduleError:
+    """Even where they never meet in a cell they would meet at a port."""
+    hit = meeting(a, b)
+    notes = collision(a, b, hit, a.loops, b.loops) if hit else [("and here", b.op.loc)]
+    return IllegalScheduleError(
+        f"{primitive}: both loops use {a.array.name!r}, and one stores to it",
+        loc=a.op.loc,
+        notes=notes,
+    )
 
 
 def apply_overlap(module: Module, places: Sequence[Place]) -> Module:
