@@ -318,6 +318,40 @@ def test_other_arguments_of_the_primitive():
         assert caught.value.message == message
 
 
+def in_two_parts(A: int32[9], B: int32[8]):
+    gain: int32 = A[0]
+    for i in range(4):
+        B[i] = A[i + 1] * gain
+    for j in range(4):
+        B[j + 4] = A[j + 5] - gain
+
+
+def test_several_parts_of_a_kernel_take_their_elements_in_turn():
+    s = streamed(in_two_parts, "A", "B")
+    s.pipeline("i")
+    s.pipeline("j")
+    agrees(s)
+
+
+def sums(A: int32[8], R: int32[2]):
+    low: int32 = 0
+    high: int32 = 0
+    for i in range(4):
+        low += A[i]
+    for j in range(4):
+        high += A[j + 4]
+    R[0] = low
+    R[1] = high
+
+
+def test_parts_that_take_from_a_stream_do_not_run_at_the_same_time():
+    s = streamed(sums, "R")
+    s.overlap("i", "j")
+    s.interface("A", "stream")
+    with pytest.raises(BuildError, match="at the same time as another uses the stream 'A'"):
+        s.build(target="rtl")
+
+
 # Words of several elements
 
 

@@ -24,12 +24,14 @@ _READS = (Kind.READ, Kind.REG_READ)
 
 
 def check_together(control: FunctionControl) -> None:
-    """Raise BuildError where loops that run at once use one array.
+    """Raise BuildError where loops that run at once use one array, or a stream.
 
-    Registers that all of them only read are in nobody's way.
+    Registers that all of them only read are in nobody's way.  What is done with streams has to be
+    in the order of the text: the other side may wait for one before it gives the other.
     """
     for part in flatten(control.body):
         if isinstance(part, Together):
+            _refuse_streams(part)
             used = [dict(_arrays(branch)) for branch in part.branches]
             for first, second in combinations(used, 2):
                 for array in first.keys() & second.keys():
@@ -37,6 +39,19 @@ def check_together(control: FunctionControl) -> None:
                     written = not first[array] or not second[array]
                     if written or kind is not StorageKind.REGISTERS:
                         raise _shared(array, _loc(part.branches[-1]))
+
+
+def _refuse_streams(part: Together) -> None:
+    for inner in flatten([c for branch in part.branches for c in branch]):
+        if isinstance(inner, Straight | Pipelined) and inner.region.uses_streams:
+            node = next(n for n in inner.region.sinks if n.stream)
+            assert node.stream is not None
+            raise BuildError(
+                f"a loop that runs at the same time as another uses the stream "
+                f"{node.stream.stream.name!r}", loc=node.loc,
+                allowed="loops of memories",
+                hint='leave out overlap, or make the array a memory: interface(array, "memory")',
+            )  # fmt: skip
 
 
 def _shared(array: Value, loc: SourceLoc | None) -> BuildError:
