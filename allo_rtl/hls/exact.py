@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ MAX_ACCESSES = 64
 
 EFFORT = 4.0
 """How long CP-SAT may search, in its deterministic units (about a second each)."""
+
+if TYPE_CHECKING:
+    from ortools.sat.python.cp_model import CpModel, IntVar
 
 _NEVER = -(1 << 40)
 
@@ -113,6 +117,25 @@ def _solve(
             model.add(start[b] - start[a] >= int(ways[a + 1, b + 1]))
     for k in np.flatnonzero(ways[1:, 0] > _NEVER):
         model.add(start[k] <= -int(ways[k + 1, 0]))
+    _take_turns(model, nodes, groups, start, slot)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = 0
+    solver.parameters.max_deterministic_time = EFFORT
+    status = solver.solve(model)
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return [solver.value(s) for s in start]
+    return Verdict(impossible=status == cp_model.INFEASIBLE)
+
+
+def _take_turns(
+    model: CpModel, nodes: Sequence[Node], groups: Sequence[tuple[int, Sequence[Node]]],
+    start: Sequence[IntVar], slot: Sequence[IntVar],
+) -> None:
+    """No more accesses in a cycle of the interval than there are ports.
+
+    Accesses that are in different banks in each iteration may share one, if they start at once.
+    """
     at = {n: k for k, n in enumerate(nodes)}
     for most, users in groups:
         if most > 1:
@@ -128,12 +151,3 @@ def _solve(
                 model.add(slot[x] != slot[y]).only_enforce_if(~together)
             else:
                 model.add(slot[x] != slot[y])
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = 0
-    solver.parameters.max_deterministic_time = EFFORT
-    status = solver.solve(model)
-    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return [solver.value(s) for s in start]
-    return Verdict(impossible=status == cp_model.INFEASIBLE)
-
