@@ -244,3 +244,24 @@ def test_a_kernel_without_processes_has_no_profile():
 
     with pytest.raises(CallError, match="'plain' has no processes to profile"):
         allo.customize(plain).build(target="rtl").profile(np.zeros(4, np.int32))
+
+
+def test_tasks_of_a_schedule_are_processes():
+    def two(A: int32[N], B: int32[N]):
+        middle: int32[N] = 0
+        for i in range(N):
+            middle[i] = A[i] * 3
+        for j in range(N):
+            B[j] = middle[j] + 1
+
+    s = allo.customize(two)
+    s.pipeline("i")
+    s.pipeline("j")
+    s.dataflow("two")
+    s.to(s.middle, "j", depth=2)
+    rtl, b = s.build(target="rtl"), np.zeros(N, np.int32)
+    profile = rtl.profile(np.arange(N, dtype=np.int32), b)
+    assert b.tolist() == [3 * x + 1 for x in range(N)]
+    assert rtl.predicted_cycles == rtl.measured_cycles == profile.cycles
+    assert len(profile.processes) == 2
+    assert all(sum(p.cycles.values()) == profile.cycles for p in profile.processes)
