@@ -165,7 +165,7 @@ def findings_table(found: Findings) -> Table:
 type Step = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
-_ACROSS = {"compute_at", "dataflow", "to"}
+_ACROSS = {"compute_at", "dataflow", "overlap", "to"}
 """Primitives of which a single band seldom has all that they are about."""
 
 
@@ -286,6 +286,14 @@ def _to(random: Random, axes: list[str], axis: str, array: str) -> Step:
     return "to", (array, random.choice(readers)), {} if depth == -1 else {"depth": depth}
 
 
+def _overlap(random: Random, axes: list[str], axis: str, array: str) -> Step:
+    """Two outermost loops, one after the other."""
+    bands = [a.rpartition(".")[0].split(".")[0] for a in axes]
+    outer = [a for k, a in enumerate(axes) if k == 0 or bands[k] != bands[k - 1]]
+    at = random.randrange(max(1, len(outer) - 1))
+    return "overlap", tuple(outer[at : at + 2]), {}
+
+
 _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
     "split": lambda r, axes, axis, array: ("split", (axis, r.choice([2, 3, 4])), {}),
     "reorder": _reorder,
@@ -295,6 +303,7 @@ _MAKERS: dict[str, Callable[[Random, list[str], str, str], Step]] = {
     ),
     "unroll": lambda r, axes, axis, array: ("unroll", (axis, r.choice([0, 2, 3])), {}),
     "pipeline": _pipeline,
+    "overlap": _overlap,
     "parallel": lambda r, axes, axis, array: ("parallel", (axis,), {}),
     "inline": lambda r, axes, axis, array: (
         "inline", (r.choice([None, axis.partition(":")[0]]),), {},
