@@ -84,6 +84,7 @@ def driver_cpp(interface: KernelInterface, watched: Watched | None = None) -> st
 def _kernel_struct(interface: KernelInterface, probes: int) -> str:
     ports = {name: f"top.p{n}" for n, name in enumerate(interface.signals())}
     banks, streams = numbered_banks(interface), numbered_streams(interface)
+    held_back = [_held_back(n, port, ports) for n, (_, port) in enumerate(streams)]
     written = [n for n, (_, p) in enumerate(streams) if p.direction is Direction.WRITE]
     functions = {
         "void sample(uint64_t cycle)": [
@@ -104,6 +105,9 @@ def _kernel_struct(interface: KernelInterface, probes: int) -> str:
         ],
         "bool streams_over() const": [
             f"return {' && '.join(['true', *(f's{n}.over()' for n in range(len(streams)))])};"
+        ],
+        "bool held_back() const": [
+            f"return {' || '.join(['false', *held_back])};"
         ],
         "bool wrong_word() const": [
             f"return {' || '.join(['false', *(f's{n}.wrong' for n in written)])};"
@@ -187,6 +191,13 @@ def _sample_stream(n: int, port: ArrayStream, ports: dict[str, str]) -> str:
         return f"s{n}.sample({ports[f'{port.name}_tready']});"
     data, valid, last = (ports[f"{port.name}_t{x}"] for x in ("data", "valid", "last"))
     return f"s{n}.sample({valid}, {last}, {data});"
+
+
+def _held_back(n: int, port: ArrayStream, ports: dict[str, str]) -> str:
+    """Whether the outside could hand over a word in this cycle, and waits."""
+    if port.direction is Direction.READ:
+        return f"s{n}.holds_back()"
+    return f"({ports[f'{port.name}_tvalid']} && !s{n}.ready)"
 
 
 def _driven(port: ArrayStream, ports: dict[str, str]) -> str:

@@ -11,6 +11,8 @@ import pytest
 from dataflow_designs import DESIGNS
 
 import allo_rtl.dataflow as df
+from allo_rtl.errors import Deadlock
+from allo_rtl.ir.types import Stream, int32
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim import pysim
 from allo_rtl.sim.marshal import call_with_numpy
@@ -64,6 +66,55 @@ def test_in_hardware_that_is_stalled(design):
 def test_in_hardware_that_is_stalled_one_iteration_after_the_other(design):
     rtl = schedule_of(design, pipelined=False).build(target="rtl")
     compare(design, in_amaranth(rtl, Stalls(3, 50)), 3)
+
+
+def test_waiting_for_the_outside_is_no_deadlock():
+    """However long it takes."""
+    design = next(d for d in DESIGNS if str(d) == "producer_consumer")
+    rtl = schedule_of(design, True).build(target="rtl")
+    for seed in range(4):
+        rtl.stalls = Stalls(seed, 99)
+        compare(design, rtl, seed)
+        assert rtl.cycles > 500
+
+
+@df.region()
+def total_first(A: int32[8], B: int32[8]):
+    """Nothing is joined before the sum is known, and two values are all that wait for it."""
+    waiting: Stream[int32, 2]
+    added: Stream[int32, 2]
+    total: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def fork(a: int32[8]):
+        for i in range(8):
+            x: int32 = a[i]
+            waiting.put(x)
+            added.put(x)
+
+    @df.kernel(mapping=[1])
+    def add():
+        t: int32 = 0
+        for _ in range(8):
+            t += added.get()
+        total.put(t)
+
+    @df.kernel(mapping=[1], args=[B])
+    def join(b: int32[8]):
+        t: int32 = total.get()
+        for i in range(8):
+            b[i] = waiting.get() + t
+
+
+@pytest.mark.parametrize("stalls", [None, Stalls(1, 90)])
+def test_a_deadlock_is_one_whatever_the_outside_does(stalls):
+    s = df.customize(total_first)
+    s.interface("A", "stream")
+    s.interface("B", "stream")
+    rtl = s.build(target="rtl")
+    rtl.stalls = stalls
+    with pytest.raises(Deadlock, match="fork_0 waits for room in waiting, which is full"):
+        rtl(np.arange(8, dtype=np.int32), np.zeros(8, np.int32))
 
 
 @pytest.mark.long

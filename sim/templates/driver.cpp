@@ -149,6 +149,8 @@ struct Source {
     }
 
     bool over() const { return next == count; }
+
+    bool holds_back() const { return !valid && !over(); }
 };
 
 // What takes the words of an array from the kernel.
@@ -380,8 +382,10 @@ public:
                 kernel.probes(recorder.probes.data());
                 recorder.record(cycle);
             }
-            stuck = kernel.stuck() ? stuck + 1 : 0;
-            vain = kernel.vain() ? vain + 1 : 0;
+            // While the outside makes it wait a kernel is in no deadlock, nor out of one.
+            uint64_t counts = kernel.held_back() ? 0 : 1;
+            stuck = kernel.stuck() ? stuck + counts : 0;
+            vain = kernel.vain() ? vain + counts : 0;
             if (stuck > patience || vain > in_vain) outcome = deadlock;
             edge(cycle);
             if (cycles >= 0 && kernel.streams_over()) outcome = cycles;
