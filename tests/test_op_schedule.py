@@ -15,7 +15,7 @@ from op_problems import (
     tight_problems,
 )
 
-from allo_rtl.hls import lifetimes
+from allo_rtl.hls import exact, lifetimes
 from allo_rtl.hls.certificate import Reason
 from allo_rtl.hls.constraints import system
 from allo_rtl.hls.exact import search
@@ -192,3 +192,14 @@ def test_large_regions_stay_as_placed(monkeypatch):
     monkeypatch.setattr(lifetimes, "MAX_NODES", 1)
     monkeypatch.setattr(lifetimes, "_Model", None)
     assert shorten(problem, found) is found
+
+
+def test_what_was_not_searched_is_called_not_proved(monkeypatch):
+    monkeypatch.setattr(exact, "MAX_ACCESSES", 1)
+    loop = For(iv=Value(Index(), "i"), lower=(), upper=(), body=())
+    result = pipeline(reads_two_cycles_apart(), loop)
+    assert (result.schedule.ii, result.certificate.bound) == (3, 2)
+    assert result.certificate.reason is Reason.OPEN
+    assert result.certificate.text.startswith(
+        "no schedule with 2 cycles was found; proved is only that it takes 2 cycles"
+    )
