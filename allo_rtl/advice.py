@@ -62,13 +62,14 @@ class Edit:
     Attributes:
         calls: primitives to apply: at the end, or in place of step number ``instead`` of the
             history, after which the rest of it follows.
-        loop: the loop that is pipelined with it.
+        loop, loc: name and place of the loop that is pipelined with it.
         clock_mhz: another clock to build for, None for the same.
         promise: what has to be true for the result to be right, "" where it is checked.
     """
 
     calls: tuple[Call, ...]
     loop: str
+    loc: SourceLoc | None
     instead: int | None = None
     clock_mhz: float | None = None
     promise: str = ""
@@ -155,9 +156,11 @@ class _Trial:
         report = build_report(design)
         return _Trial(schedule, design, report.loops, report.latency)
 
-    def loop(self, func: str, name: str) -> LoopReport | None:
-        """The loop whose innermost counter has a name; None when there are several or none."""
+    def loop(self, func: str, name: str, loc: SourceLoc | None) -> LoopReport | None:
+        """The loop whose innermost counter has a name, of several the one at a place."""
         found = [x for x in self.loops if x.func == func and _innermost(x) == name]
+        if len(found) > 1:
+            found = [x for x in found if x.loc == loc]
         return found[0] if len(found) == 1 else None
 
     def tried(self, edit: Edit) -> _Trial | None:
@@ -192,7 +195,7 @@ def _best(base: _Trial, loop: LoopReport) -> Advice | None:
     best: tuple[int, Edit, _Trial] | None = None
     for edit in _candidates(base, loop):
         trial = base.tried(edit)
-        after = trial.loop(loop.func, edit.loop) if trial else None
+        after = trial.loop(loop.func, edit.loop, edit.loc) if trial else None
         if trial is None or after is None or not _is_better(base, loop, trial, after):
             continue
         interval = after.ii or 0
@@ -218,7 +221,7 @@ def _advice(base: _Trial, loop: LoopReport, edit: Edit, trial: _Trial) -> Advice
         text = f"in place of s.{base.schedule.history()[edit.instead]}: {text}"
     if edit.clock_mhz is not None:
         text = f's.build(target="rtl", clock_mhz={edit.clock_mhz:g})'
-    after = trial.loop(loop.func, edit.loop)
+    after = trial.loop(loop.func, edit.loop, edit.loc)
     return Advice(
         f"{loop.func}:{_innermost(loop)}", loop.loc, loop.limit, text,
         (loop.ii, after.ii if after else None), (base.latency, trial.latency),
@@ -230,7 +233,7 @@ def _candidates(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """Changes that may help, the cheapest first."""
     if loop.ii is None:
         if loop.limit.endswith("pipeline it"):
-            yield Edit((Call("pipeline", (_axis(base, loop.func, loop.name),), {}),), loop.name)
+            yield Edit((Call("pipeline", (_loop_axis(base, loop),), {}),), loop.name, loop.loc)
         return
     reason = loop.certificate.reason if loop.certificate else Reason.ONE
     if reason in (Reason.ONE, Reason.ASKED):
@@ -248,10 +251,28 @@ def _axis(base: _Trial, func: str, name: str) -> str:
     return name if func == base.schedule.top_func_name else f"{func}:{name}"
 
 
-def _nodes(trial: _Trial, func: str, name: str) -> Sequence[Node]:
+def _loop_axis(base: _Trial, loop: LoopReport) -> str:
+    """What primitives call a loop: with its band where several have one of this name."""
+    name = _innermost(loop)
+    handles = [
+        handle
+        for _, band in base.schedule.get_loops(loop.func)
+        for _, handle in band
+        if handle.loop == name
+    ]
+    if len(set(handles)) > 1:
+        module = base.schedule.module
+        handles = [h for h in handles if find_loop(module, h).loop.loc == loop.loc]
+        name = f"{handles[0].band}.{name}" if handles else name
+    return _axis(base, loop.func, name)
+
+
+def _nodes(trial: _Trial, func: str, name: str, loc: SourceLoc | None) -> Sequence[Node]:
     """The operations of a pipelined loop."""
     controls = flatten(trial.design.function(func).control.body)
     found = [c for c in controls if isinstance(c, Pipelined) and c.loop.name == name]
+    if len(found) > 1:
+        found = [c for c in found if c.loop.loc == loc]
     return found[0].region.nodes() if len(found) == 1 else ()
 
 
@@ -261,24 +282,26 @@ def _nodes(trial: _Trial, func: str, name: str) -> Sequence[Node]:
 def _partitions(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """Partitions of the array whose port is busiest, and of those that then are."""
     name = _innermost(loop)
-    for first in _cuts_of_busiest(base, loop.func, name):
+    for first in _cuts_of_busiest(base, loop.func, name, loop.loc):
         calls = first
-        trial = base.tried(edit := Edit(calls, name))
+        trial = base.tried(edit := Edit(calls, name, loop.loc))
         for _ in range(_MOST_ARRAYS - 1):
-            after = trial.loop(loop.func, name) if trial else None
+            after = trial.loop(loop.func, name, loop.loc) if trial else None
             if trial is None or after is None or after.ii is None or after.ii < (loop.ii or 1):
                 break
-            more = next(_cuts_of_busiest(trial, loop.func, name), None)
+            more = next(_cuts_of_busiest(trial, loop.func, name, loop.loc), None)
             if more is None:
                 break
             calls = (*calls, *more)
-            trial = base.tried(edit := Edit(calls, name))
+            trial = base.tried(edit := Edit(calls, name, loop.loc))
         yield edit
 
 
-def _cuts_of_busiest(trial: _Trial, func: str, name: str) -> Iterator[tuple[Call, ...]]:
+def _cuts_of_busiest(
+    trial: _Trial, func: str, name: str, loc: SourceLoc | None
+) -> Iterator[tuple[Call, ...]]:
     """Calls that partition the array with the busiest port, so that accesses do not meet."""
-    nodes = _nodes(trial, func, name)
+    nodes = _nodes(trial, func, name, loc)
     port = port_bound(nodes)
     if port is None or port.interval < 2 or port.users[0].bank is None:
         return
@@ -309,24 +332,24 @@ def _subscripts(nodes: Sequence[Node], array: Value, kind: Kind) -> list[Subscri
 
 def _orders(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """Another loop of the nest innermost, in place of the step that pipelined this one."""
-    axis, step = _axis(base, loop.func, _innermost(loop)), _pipelining(base, loop)
+    axis, step = _loop_axis(base, loop), _pipelining(base, loop)
     if step is None:
         return
     nest = _nest(base, step, axis)
     for given, promise in (({}, ""), ({"reassociate": True}, _ROUNDING)):
         for other in reversed(nest):
-            outer = _axis(base, loop.func, other.name)
+            outer = axis.removesuffix(_innermost(loop)) + other.name
             old = base.schedule.history()[step]
             calls = (
                 Call("reorder", (axis, outer), given),
                 Call("pipeline", (outer,), old.kwargs),
             )
-            yield Edit(calls, other.name, instead=step, promise=promise)
+            yield Edit(calls, other.name, other.loc, instead=step, promise=promise)
 
 
 def _partial_sums(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """As many sums in turn as an iteration waits cycles for the sum of the one before."""
-    axis, step = _axis(base, loop.func, _innermost(loop)), _pipelining(base, loop)
+    axis, step = _loop_axis(base, loop), _pipelining(base, loop)
     if step is None or loop.ii is None:
         return
     old = base.schedule.history()[step]
@@ -335,7 +358,8 @@ def _partial_sums(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
             Call("partial_sums", (axis, loop.ii), given),
             Call("pipeline", (f"{axis}.inner",), old.kwargs),
         )
-        yield Edit(calls, f"{_innermost(loop)}.inner", instead=step, promise=promise)
+        name = f"{_innermost(loop)}.inner"
+        yield Edit(calls, name, loop.loc, instead=step, promise=promise)
 
 
 def _pipelining(base: _Trial, loop: LoopReport) -> int | None:
@@ -344,7 +368,8 @@ def _pipelining(base: _Trial, loop: LoopReport) -> int | None:
     for number, step in reversed(list(enumerate(base.schedule.history()))):
         if step.name == "pipeline":
             place = find_loop(step.before, step.args[0])
-            if (place.func.name, place.loop.name) == (loop.func, name):
+            found = place.func.name, place.loop.name, place.loop.loc
+            if found == (loop.func, name, loop.loc):
                 return number
     return None
 
@@ -362,19 +387,19 @@ def _nest(base: _Trial, step: int, axis: str) -> Sequence[For]:
 def _promises(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """That iterations are independent in an array which data choose the cells of."""
     name = _innermost(loop)
-    accesses = [n.access for n in _nodes(base, loop.func, name)]
+    accesses = [n.access for n in _nodes(base, loop.func, name, loop.loc)]
     stored = dict.fromkeys(a.array for a in accesses if isinstance(a, Store))
     for array in stored:
         if not array.name:
             continue
-        axis = _axis(base, loop.func, name)
+        axis = _loop_axis(base, loop)
         call = Call("assume_independent", (_axis(base, loop.func, array.name), axis), {})
         promise = f"no two iterations of {name} touch the same cell of {array.name}"
-        yield Edit((call,), name, promise=promise)
+        yield Edit((call,), name, loop.loc, promise=promise)
 
 
 def _clocks(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     """Slower clocks with which the recurrence takes less time."""
     for part in _CLOCKS:
         clock = round(base.design.clock_mhz * part, 3)
-        yield Edit((), _innermost(loop), clock_mhz=clock)
+        yield Edit((), _innermost(loop), loop.loc, clock_mhz=clock)

@@ -184,6 +184,22 @@ def test_advised_schedules_compute_the_same(name):
     )
 
 
+def test_loops_of_one_name_are_told_apart():
+    def two(A: int32[18], B: int32[16], C: int32[16]):
+        for i in range(16):
+            B[i] = A[i] * 3
+        for i in range(16):
+            C[i] = A[i] + 5
+
+    first, second = allo.advise(allo.customize(two))
+    assert first.edit == "s.pipeline('S_i_0.i')"
+    assert second.edit == "s.pipeline('S_i_1.i')"
+    s = allo.customize(two)
+    for advice in (first, second):
+        exec(advice.edit, {"s": s})
+    assert allo.advise(s) == ()
+
+
 def test_the_schedule_itself_stays_as_it_is():
     s = windowed()
     module, history = s.module, s.history()
