@@ -29,7 +29,7 @@ from allo_rtl.sim.reference import run_evaluator
 BLOCKED = (TapKind.WAIT, TapKind.LACK)
 """The kinds of taps that are true as long as a process waits for a stream."""
 
-IN_VAIN = 100_000
+IN_VAIN = 30_000
 """Cycles without a value taken after which processes that only look at streams look in vain."""
 
 
@@ -266,7 +266,7 @@ def with_depths(deadlock: Deadlock, design: Design, args: Sequence[Raw]) -> Dead
         names = ", ".join(f"{s.name or 'a stream'} {depth}" for s, depth in deeper.items())
         hint = f"with these depths it would not wait: {names}" if names else None
     except NotStaticError:
-        hint = _found_by_running(design, args)
+        hint = _found_by_running(design, args) if deadlock.full else None
     return Deadlock(
         deadlock.message.removeprefix("deadlock: "), notes=deadlock.notes, full=deadlock.full,
         hint=hint,
