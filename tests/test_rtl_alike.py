@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from ir_writer import agree
+from test_schedule_cost import calls
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
@@ -94,6 +95,17 @@ def test_a_systolic_array_of_any_size_has_six_functions(n, monkeypatch):
         "load_a_0", "load_b_0", "pe_0_0", f"pe_0_{last}", f"pe_{last}_0", f"pe_{last}_{last}",
         "gemm",
     ]  # fmt: skip
+
+
+def test_work_grows_with_the_number_of_processes():
+    """From the kernel to a timed design; 8, 24 and 48 processes."""
+
+    def work(n):
+        return calls(lambda: partitioned(n).build(target="rtl").design)
+
+    work(2)
+    small, middle, large = work(2), work(4), work(6)
+    assert (large - middle) / 24 < 1.3 * (middle - small) / 16
 
 
 def test_a_module_is_instantiated_under_the_name_of_each_process():

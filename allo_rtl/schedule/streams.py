@@ -149,7 +149,7 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    if not any(f.tasks or any(map(_task_loops, f.body)) for f in module.funcs):
+    if not any(map(_has_tasks, module.funcs)):
         return
     old = {f.name: f for f in before.funcs}
     changed = {f.name for f in module.funcs if old.get(f.name) is not f}
@@ -162,6 +162,12 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
             _plan(module, func, None, said)
         for loop in (p for part in func.body for p in _task_loops(part)):
             _plan(module, func, loop, said)
+
+
+@lru_cache(maxsize=1 << 14)
+def _has_tasks(func: Func) -> bool:
+    """Whether a function has tasks; most primitives leave most functions as they are."""
+    return func.tasks or any(p.attrs.dataflow for p in loops(func.body))
 
 
 @lru_cache(maxsize=1 << 12)
