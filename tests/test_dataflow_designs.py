@@ -62,6 +62,7 @@ def test_in_hardware_that_is_stalled(design):
         compare(design, in_amaranth(rtl, stalls), seed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
 def test_in_hardware_that_is_stalled_one_iteration_after_the_other(design):
     rtl = schedule_of(design, pipelined=False).build(target="rtl")
@@ -127,7 +128,8 @@ def test_in_verilator_under_many_stalls(design):
             compare(design, rtl, seed)
 
 
-@pytest.mark.parametrize("name", ["sparse"])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["sparse", "daisy_chain"])
 def test_in_verilator_run_after_run(name):
     """Words of a run that come early wait for it; a reset empties all FIFOs."""
     design = next(d for d in DESIGNS if str(d) == name)
