@@ -128,7 +128,7 @@ def test_other_recurrences_go_through_the_memory(body):
     agree(s)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     st.permutations(["i", "j", "k"]),
     st.tuples(*[st.integers(1, 4)] * 3),

@@ -72,7 +72,7 @@ LINES = (
 )
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 3)), min_size=2, max_size=10),
        st.sampled_from(["int8", "int32", "UInt(5)", "Fixed(9, 3)"]))  # fmt: skip
 def test_random_lines(lines, word):

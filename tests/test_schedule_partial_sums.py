@@ -146,7 +146,7 @@ def test_counts_and_loops_that_do_not_fit_are_refused():
     assert len(s.history()) == 1
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     st.integers(2, 9), st.integers(0, 9), st.sampled_from(["+", "-", "*", "&", "|", "^"]),
     st.sampled_from(["int32", "int8", "UInt(3)", "Fixed(9, 3)"]), st.booleans(),
