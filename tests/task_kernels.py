@@ -107,6 +107,15 @@ def variables(A: int32[8], n: int32) -> int32:
     return r
 
 
+def prologue(A: int32[16], n: int32, B: int32[16]):
+    X: int32[16]
+    v: int32 = n * n
+    for i in allo.grid(16, name="one"):
+        X[i] = A[i] + 1
+    for j in allo.grid(16, name="two"):
+        B[j] = X[j] * v
+
+
 def sized(A: int32[12], n: int32, B: int32[12]):
     """A loop that runs as often as data say, from a start that data say."""
     for t in range(n & 3, 9, 2):

@@ -161,6 +161,14 @@ def test_variables_and_arguments_pass_in_order():
     cycles(schedule)
 
 
+def test_a_number_that_comes_first_does_not_keep_others_waiting():
+    """The second nest waits for the number, not for the nest behind it."""
+    schedule = pipelined(kernels.prologue, "i", "j")
+    before = cycles(schedule)
+    schedule.to("X", "two", depth=2)
+    assert cycles(schedule) <= before - 10
+
+
 def test_what_is_kept_from_run_to_run():
     schedule = pipelined(kernels.stateful, "i", "j", "k")
     schedule.to("X", "keep", depth=2)

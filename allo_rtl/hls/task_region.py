@@ -1,14 +1,14 @@
 """From a plan of tasks to a region: a process for each task, and the streams between them.
 
-A process begins each iteration by taking a token from every task that it waits for, and ends it by
-putting one for every task that waits for it.  A buffer is an array with one more dimension, the
-copy; iteration n of a task works on copy n modulo their number, and the first task that uses it
-waits until the last one is done with that copy.
+A process takes a token from each task that it waits for before it first uses, in an iteration, what
+both use, and puts one for each task that waits for it when it has last used that.  A buffer is an
+array with one more dimension, the copy; iteration n of a task works on copy n modulo their number,
+and the first task that uses it waits until the last one is done with that copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from allo_rtl.hls.initial import settle
@@ -94,8 +94,8 @@ class _Builder:
     plan: Plan
     taken: set[str]
     streams: list[Value] = field(default_factory=list)
-    before: dict[int, list[Op]] = field(default_factory=dict)
-    after: dict[int, list[Op]] = field(default_factory=dict)
+    before: dict[tuple[int, int], list[Op]] = field(default_factory=dict)
+    """What is to stand before an operation: by the numbers of its task and of itself in that."""
     copies: dict[Value, Value] = field(default_factory=dict)
     fifo_streams: dict[Value, Value] = field(default_factory=dict)
 
@@ -104,18 +104,16 @@ class _Builder:
         name = f"{scope.func.name}_{scope.name}" if scope.of_loop else scope.func.name
         self.name = unused_name(name, self.taken) if scope.of_loop else name
         blocks, dirty = self._settled()
-        count = len(blocks)
-        self.before = {k: [] for k in range(count)}
-        self.after = {k: [] for k in range(count)}
+        for buffer in self.plan.buffers:
+            self._copies(buffer)
         self._tokens()
         for buffer in self.plan.buffers:
-            self._buffer(buffer, dirty)
+            if buffer.array in dirty:
+                self._zeroed(buffer)
+        blocks = [self._with_tokens(k, block) for k, block in enumerate(blocks)]
         for fifo in self.plan.fifos:
             blocks = self._fifo(fifo, blocks)
-        bodies = [
-            map_block((*self.before[k], *blocks[k], *self.after[k]), self._in_copy)
-            for k in range(count)
-        ]
+        bodies = [map_block(block, self._in_copy) for block in blocks]
         parts = [self._process(k, body) for k, body in enumerate(bodies)]
         return self._region([f for f, _ in parts], [a for _, a in parts], dirty)
 
@@ -153,24 +151,59 @@ class _Builder:
         """The tokens that tell the end of an iteration, and of the use of a copy."""
         tasks = self.plan.scope.tasks
         free: dict[tuple[int, int], int] = {}
+        used: dict[tuple[int, int], set[Value]] = {}
         for buffer in self.plan.buffers:
             ends = (buffer.users[-1], buffer.users[0])
             free[ends] = min(buffer.copies, free.get(ends, buffer.copies))
-        for one, two in sorted(self.plan.order):
+            used.setdefault(ends, set()).add(buffer.array)
+        for (one, two), arrays in sorted(self.plan.order.items(), key=lambda x: x[0]):
             stream = self._stream(f"{tasks[one].name}_done", _TOKEN, 2)
-            self._put_token(one, stream)
-            self._get_token(two, stream)
+            self._put_token(one, two, arrays, stream)
+            place = self._places(two, one, arrays)[0]
+            self._add(two, place, [Get(result=Value(_TOKEN), stream=stream)])
         for (last, first), number in sorted(free.items()):
             stream = self._stream(f"{tasks[last].name}_free", _TOKEN, number)
-            self._put_token(last, stream)
-            self.before[first] += self._when(number, Get(result=Value(_TOKEN), stream=stream))
+            self._put_token(last, first, used[last, first], stream)
+            get = self._when(number, Get(result=Value(_TOKEN), stream=stream))
+            self._add(first, self._places(first, last, used[last, first])[0], get)
 
-    def _put_token(self, task: int, stream: Value) -> None:
+    def _put_token(self, task: int, other: int, arrays: Set[Value], stream: Value) -> None:
         one = Value(_TOKEN)
-        self.after[task] += [Constant(result=one, value=1), Put(stream=stream, value=one)]
+        put = [Constant(result=one, value=1), Put(stream=stream, value=one)]
+        place = self._places(task, other, arrays)[-1] + 1
+        self.before[task, place] = [*put, *self.before.get((task, place), ())]
 
-    def _get_token(self, task: int, stream: Value) -> None:
-        self.before[task].append(Get(result=Value(_TOKEN), stream=stream))
+    def _add(self, task: int, place: int, ops: Sequence[Op]) -> None:
+        self.before.setdefault((task, place), []).extend(ops)
+
+    def _places(self, task: int, other: int, arrays: Set[Value]) -> list[int]:
+        """The places of a task's operations that another one must not overtake, or be overtaken by.
+
+        These use one of the arrays, and if the other task only reads it, they store to it.  A copy
+        of a buffer is handed over as a whole.
+        """
+        found = set[int]()
+        for array in arrays:
+            whole = array in self.copies or bool(self._uses(other, array, stores=True))
+            found.update(self._uses(task, array, stores=not whole))
+        # Where the arrays have other names in the task, it waits from its start to its end.
+        return sorted(found) or [0, len(self.plan.scope.tasks[task].ops) - 1]
+
+    def _uses(self, task: int, array: Value, stores: bool) -> list[int]:
+        """The places of a task's operations that use an array, or that store to it."""
+
+        def uses(op: Op) -> bool:
+            return array in op.operands() and not (stores and isinstance(op, Load | For))
+
+        ops = self.plan.scope.tasks[task].ops
+        return [k for k, op in enumerate(ops) if any(map(uses, walk((op,))))]
+
+    def _with_tokens(self, task: int, block: Block) -> Block:
+        """A task's operations with what comes before some of them, and at the end."""
+        found: list[Op] = []
+        for k, op in enumerate(block):
+            found += [*self.before.get((task, k), ()), op]
+        return (*found, *self.before.get((task, len(block)), ()))
 
     def _when(self, number: int, op: Op) -> list[Op]:
         """An operation in every iteration but the first ``number``."""
@@ -186,16 +219,20 @@ class _Builder:
             ]  # fmt: skip
         return found
 
-    def _buffer(self, buffer: Buffer, dirty: set[Value]) -> None:
-        """An array as copies of it; zeroed by the first task where that can be seen."""
+    def _copies(self, buffer: Buffer) -> None:
+        """An array as copies of it."""
         type_ = buffer.array.array
         banked = not buffer.alone or Layout(type_).depth == 1
         lead = DimPartition(Partition.Complete, buffer.copies) if banked else None
         partition = (lead, *(type_.partition or (None,) * type_.rank))
         new = replace(type_, shape=(buffer.copies, *type_.shape), partition=partition)
         self.copies[buffer.array] = Value(new, buffer.array.name)
-        if buffer.array in dirty:
-            self.before[buffer.users[0]] += _zeros(buffer.array)
+
+    def _zeroed(self, buffer: Buffer) -> None:
+        """The first task that uses a buffer makes it zeros before."""
+        first = buffer.users[0]
+        place = self._uses(first, buffer.array, stores=False)[0]
+        self._add(first, place, _zeros(buffer.array))
 
     def _copy(self, array: Value) -> AffineExpr:
         """Which copy an iteration works on: the next one in each."""

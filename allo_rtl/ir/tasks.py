@@ -16,7 +16,7 @@ earlier iteration of one after it touches, unless both read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -60,13 +60,14 @@ class Plan:
     Attributes:
         scope: the tasks.
         fifos, buffers: the arrays that pass between them so.
-        order: pairs of tasks of which the second waits, in each iteration, for the first.
+        order: pairs of tasks, with arrays that both use, one of them storing: in each iteration
+            the second waits to do that until the first has done it.
     """
 
     scope: Scope
     fifos: tuple[Fifo, ...] = ()
     buffers: tuple[Buffer, ...] = ()
-    order: frozenset[tuple[int, int]] = frozenset()
+    order: Mapping[tuple[int, int], frozenset[Value]] = field(default_factory=dict)
 
 
 def plan(
@@ -89,9 +90,11 @@ def plan(
     planner = _Planner(module, scope, said)
     for array in dict.fromkeys(a.array for _, a in found):
         planner.array(array, [(task, a) for task, a in found if a.array is array])
-    chains = (zip(b.users, b.users[1:], strict=False) for b in planner.buffers)
-    order = planner.order.union(*chains)
-    return Plan(scope, tuple(planner.fifos), tuple(planner.buffers), frozenset(_reduced(order)))
+    for buffer in planner.buffers:
+        for pair in zip(buffer.users, buffer.users[1:], strict=False):
+            planner.order.setdefault(pair, set()).add(buffer.array)
+    order = {pair: frozenset(arrays) for pair, arrays in planner.order.items()}
+    return Plan(scope, tuple(planner.fifos), tuple(planner.buffers), order)
 
 
 def _check_prints(module: Module, scope: Scope, said: str) -> None:
@@ -126,7 +129,7 @@ class _Planner:
     said: str
     fifos: list[Fifo] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
-    order: set[tuple[int, int]] = field(default_factory=set)
+    order: dict[tuple[int, int], set[Value]] = field(default_factory=dict)
 
     def array(self, array: Value, uses: list[tuple[int, Access]]) -> None:
         """Decide how an array passes between the tasks that use it."""
@@ -184,8 +187,9 @@ class _Planner:
                 (one, x), (two, y) = (two, y), (one, x)
             if self.scope.of_loop and (hit := conflict(y, x, [loop], before)) is not None:
                 raise self._backward(y, x, hit)
-            if (one, two) not in self.order and conflict(x, y, [loop], _not_after) is not None:
-                self.order.add((one, two))
+            known = x.array in self.order.get((one, two), ())
+            if not known and conflict(x, y, [loop], _not_after) is not None:
+                self.order.setdefault((one, two), set()).add(x.array)
 
     def _backward(self, late: Access, early: Access, hit: Conflict) -> IllegalScheduleError:
         loop, name = self.scope.loop, late.array.name or "an array"
@@ -215,14 +219,3 @@ def _verb(access: Access) -> str:
 
 def _not_after(a: Sequence[str], b: Sequence[str]) -> str:
     return f"{a[0]} <= {b[0]}"
-
-
-def _reduced(order: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The pairs that do not follow from others; all lead forward."""
-
-    def reaches(a: int, b: int) -> bool:
-        return any(x == a and (y == b or reaches(y, b)) for x, y in order)
-
-    return {
-        (a, b) for a, b in order if not any(x == a and y != b and reaches(y, b) for x, y in order)
-    }
