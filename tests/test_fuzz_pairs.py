@@ -41,21 +41,22 @@ def pairs(seeds, each, every):
         total.refused += found.refused
         total.proved += found.proved
         total.tested += found.tested
+        total.reordered += found.reordered
         total.built += found.built
     return total
 
 
 def test_pairs_of_kernels_and_schedules():
-    found = pairs(range(10), 3, 30)
-    assert found.proved + found.tested == 30
-    assert sum(found.accepted.values()) > 30
+    found = pairs(range(6), 2, 30)
+    assert found.proved + found.tested == 12
+    assert sum(found.accepted.values()) > 12
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("block", range(10))
 def test_two_thousand_pairs(block):
     found = pairs(range(1000 + 40 * block, 1040 + 40 * block), 5, 5)
-    assert found.proved + found.tested == 200
+    assert found.proved + found.tested + found.reordered == 200
     assert found.built >= 20
 
 
@@ -70,7 +71,7 @@ def test_every_primitive_is_accepted_and_refused_somewhere():
     assert primitives - {"compose"} <= set(refused) | {"outline", "pipeline"}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_evaluator_cpu_and_hardware_agree_on_a_scheduled_kernel(seed):
     s = kernel(seed)
     scheduled = random_schedule(s.module, Random(seed), Findings())
