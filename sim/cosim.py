@@ -35,7 +35,7 @@ from allo_rtl.sim.driver import (
 )
 from allo_rtl.sim.marshal import Raw, Words, int_of_word, word_count, word_of_int
 from allo_rtl.sim.packing import from_stream, to_stream
-from allo_rtl.sim.probes import IN_VAIN, Watched, explain
+from allo_rtl.sim.probes import HELD_BACK, IN_VAIN, Watched, explain
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import read_lines, replay
 from allo_rtl.sim.stalls import Stalls
@@ -143,8 +143,9 @@ class Simulation:
                    if isinstance(p, ScalarPort)]
         limit = self._limit(stalls) if max_cycles is None else max_cycles
         chance = (stalls.seed % (1 << 64), stalls.percent) if stalls else (0, 0)
+        patience = self._patience * (HELD_BACK if stalls else 1)
         self._library.simulation_stall(self._handle, *chance)
-        cycles, raw = self._call(memories, scalars, limit)
+        cycles, raw = self._call(memories, scalars, limit, patience)
         for (port, words), memory in zip(arrays, memories, strict=True):
             _gather(port, memory, words)
         self._replay(cycles)
@@ -188,14 +189,14 @@ class Simulation:
         return _UNKNOWN_LATENCY_LIMIT if latency is None or stalls else 2 * latency + 1000
 
     def _call(
-        self, memories: list[Words], scalars: list[Words], limit: int
+        self, memories: list[Words], scalars: list[Words], limit: int, patience: int
     ) -> tuple[int, Words]:
         pointers = (ctypes.c_void_p * max(1, len(memories)))(*(m.ctypes.data for m in memories))
         given = np.concatenate([np.zeros(0, np.uint64), *scalars])
         results = [p for p in self.interface.results if isinstance(p, ScalarPort)]
         raw = np.zeros(sum(word_count(p.type) for p in results), np.uint64)
         cycles = self._library.simulation_run(
-            self._handle, pointers, given.ctypes.data, raw.ctypes.data, limit, self._patience,
+            self._handle, pointers, given.ctypes.data, raw.ctypes.data, limit, patience,
             IN_VAIN,
         )
         return int(cycles), raw

@@ -29,6 +29,9 @@ from allo_rtl.sim.reference import run_evaluator
 BLOCKED = (TapKind.WAIT, TapKind.LACK)
 """The kinds of taps that are true as long as a process waits for a stream."""
 
+HELD_BACK = 20
+"""How many times more patience there is where streams of arguments are held back at random."""
+
 IN_VAIN = 30_000
 """Cycles without a value taken after which processes that only look at streams look in vain."""
 

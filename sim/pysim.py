@@ -19,7 +19,15 @@ from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.cosim import element_positions, unwritten
 from allo_rtl.sim.marshal import Raw, int_of_word, ints_of_words, word_of_int, words_of_ints
 from allo_rtl.sim.packing import from_stream, to_stream
-from allo_rtl.sim.probes import Watched, amaranth_of, explain, patience, stuck_amaranth, watch
+from allo_rtl.sim.probes import (
+    HELD_BACK,
+    Watched,
+    amaranth_of,
+    explain,
+    patience,
+    stuck_amaranth,
+    watch,
+)
 from allo_rtl.sim.reference import to_stdout
 from allo_rtl.sim.replay import Happened, replay
 from allo_rtl.sim.stalls import LATEST_START, Stalls
@@ -141,16 +149,16 @@ class _Dice:
     """What is random of a run: :class:`~allo_rtl.sim.stalls.Stalls`."""
 
     def __init__(self, stalls: Stalls | None) -> None:
-        self._percent = stalls.percent if stalls else 0
+        self.percent = stalls.percent if stalls else 0
         self._numbers = (stalls or Stalls()).numbers()
 
     def waits(self) -> bool:
         """Whether a stream waits in this cycle."""
-        return bool(self._percent) and next(self._numbers) % 100 < self._percent
+        return bool(self.percent) and next(self._numbers) % 100 < self.percent
 
     def late(self) -> int:
         """Cycles before a run starts."""
-        return next(self._numbers) % LATEST_START if self._percent else 0
+        return next(self._numbers) % LATEST_START if self.percent else 0
 
 
 class _Stream:
@@ -225,6 +233,7 @@ class _Bench:
         self.late = dice.late() if dice else 0
         self.output = output
         self.watched, self.stuck = watched, stuck
+        self.patience = patience(kernel.design) * (HELD_BACK if dice and dice.percent else 1)
         self.sites = tuple(kernel.design.sites)
         self.cycles = 0
         self.results: dict[str, int] = {}
@@ -245,7 +254,7 @@ class _Bench:
         self.cycles = waited = 0
         while not ctx.get(self.kernel.done):
             waited = waited + 1 if self.stuck is not None and ctx.get(self.stuck) else 0
-            if self.watched is not None and waited > patience(self.kernel.design):
+            if self.watched is not None and waited > self.patience:
                 raise explain(self.watched, lambda p: bool(ctx.get(amaranth_of(p))))
             if self.cycles == self.max_cycles:
                 name = self.kernel.interface.name

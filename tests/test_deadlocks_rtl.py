@@ -16,6 +16,7 @@ from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim import pysim
 from allo_rtl.sim.marshal import to_words
 from allo_rtl.sim.probes import patience, with_depths
+from allo_rtl.sim.stalls import Stalls
 
 N = designs.N
 REFUSED = ("alone_with_itself", "nothing_to_start_with", "systolic_row_without_a_drain")
@@ -158,3 +159,29 @@ def test_what_only_takes_long_is_no_deadlock():
     pysim.run(KernelComponent(design), raw_args(design.module))
     with pytest.raises(SimulationError, match="was not done after 1000 cycles"):
         pysim.run(KernelComponent(design), raw_args(design.module), max_cycles=1000)
+
+
+def test_streams_that_are_held_back_are_no_deadlock():
+    """Here an input waits for 100 cycles on average, and now and then for more than 500."""
+    @df.region()
+    def copy(A: int32[200], B: int32[200]):
+        s: Stream[int32, 2]
+
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: int32[200]):
+            for i in range(200):
+                s.put(a[i])
+
+        @df.kernel(mapping=[1], args=[B])
+        def take(b: int32[200]):
+            for i in range(200):
+                b[i] = s.get()
+
+    schedule = df.customize(copy)
+    schedule.interface("A", "stream")
+    rtl = schedule.build(target="rtl")
+    a, b = np.arange(200, dtype=np.int32), np.zeros(200, np.int32)
+    for seed in range(3):
+        rtl.stalls = Stalls(seed, 99)
+        rtl(a, b)
+        assert b.tolist() == a.tolist()
