@@ -1,7 +1,9 @@
 """How long compiling and simulating takes, and how many cycles come out.  Run by ``make bench``."""
 
+import ast
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -77,8 +79,19 @@ CASES: tuple[Callable, ...] = (
 )
 
 
+def others() -> list[tuple[str, str]]:
+    """(command, what it does) of the benchmarks that have one of their own."""
+    found = []
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        text = path.read_text(encoding="utf-8")
+        if '__name__ == "__main__"' in text:
+            about = (ast.get_docstring(ast.parse(text)) or "").split("\n", 1)[0]
+            found.append((f"python -m benchmarks.{path.stem}", about))
+    return found
+
+
 def main() -> None:
-    """Measure each case once and print one table."""
+    """Measure each case once and print one table; then name the other benchmarks."""
     table = Table("kernel", "compile s", "Verilog lines", "cycles predicted", "measured",
                   "first call s", "next call s")  # fmt: skip
     for case in CASES:
@@ -100,6 +113,10 @@ def main() -> None:
             f"{time.monotonic() - first:.3f}",
         )
     Console().print(table)
+    more = Table("command", "what it measures")
+    for line in others():
+        more.add_row(*line)
+    Console().print(more)
 
 
 if __name__ == "__main__":

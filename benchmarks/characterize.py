@@ -1,7 +1,7 @@
 """Measure how long operations take on an FPGA family, and fit the delay model to that.
 
-    python benchmarks/characterize.py --family ecp5            # measure what is missing, then fit
-    python benchmarks/characterize.py --family ecp5 --refit    # fit again from the stored points
+    python -m benchmarks.characterize --family ecp5            # measure what is missing, then fit
+    python -m benchmarks.characterize --family ecp5 --refit    # fit again from the stored points
 
 Each case is a small circuit (registers, one operation, registers) that goes through Yosys and
 nextpnr from the YoWASP wheels, with a few placement seeds.  Results are kept after every run in
@@ -35,12 +35,12 @@ from amaranth.hdl import (
     signed,
 )
 from amaranth.lib.memory import Memory
-from delay_docs import histogram, update
-from delay_fit import Family, Point, errors, fit_family
 from rich.console import Console
 from rich.progress import Progress
 
 from allo_rtl.boards.gowin_timing import cells, longest_path
+from benchmarks.delay_docs import histogram, update
+from benchmarks.delay_fit import Family, Point, errors, fit_family
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "allo_rtl" / "hls" / "data"

@@ -8,9 +8,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from delay_fit import errors
-
 from allo_rtl.hls import delay
+from benchmarks.delay_fit import errors
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 ORDER = ("ecp5", "ice40up", "ice40hx", "gw1n", "gw2a", "ultrascale+")
@@ -83,4 +82,6 @@ def _errors(content: dict[str, Any]) -> list[str]:
     for kind, values in by_kind.items():
         extremes = f"{min(values):+.0f} | {max(values):+.0f}"
         lines.append(f"| {kind} | {len(values)} | {mean(values):+.0f} | {extremes} |")
-    return [*lines, ""]
+    shape = histogram([error for _, error in errors(content)])
+    bars = "(model - place and route) / place and route, a mark for each circuit:"
+    return [*lines, "", bars, "", "```text", shape, "```", ""]

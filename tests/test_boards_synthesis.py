@@ -1,11 +1,20 @@
 """A kernel alone, placed and routed."""
 
+import json
+
 import kernels
 import pytest
+from amaranth.back import rtlil
 
 import allo_rtl as allo
+from allo_rtl.boards import synthesis as synthesis_module
+from allo_rtl.boards.scripts import after_read
 from allo_rtl.boards.synthesis import Synthesis, synthesise
+from allo_rtl.boards.toolchain import run_commands
 from allo_rtl.errors import BuildError
+from allo_rtl.hls import delay
+from allo_rtl.ir.types import int8, int16, int32
+from allo_rtl.target import device as find_device
 
 
 def synthesis(kernel, device, **options):
@@ -31,6 +40,38 @@ def test_kernel_by_itself():
 @pytest.mark.parametrize(("device", "dsp"), [("ecp5-85", 1), ("gw1n-9", 1), ("gw2a-18", 1)])
 def test_families(device, dsp):
     check(synthesis(kernels.matvec, device), dsp)
+
+
+def products(
+    a: int8, b: int8, c: int16, d: int16, e: int32, f: int32,
+    P: int16[1], Q: int32[1], R: int32[1],
+):
+    P[0] = a * b
+    Q[0] = c * d
+    R[0] = e * f
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["ecp5-25", *(pytest.param(d, marks=pytest.mark.long) for d in ("ice40-up5k", "gw1n-9"))],
+)
+@pytest.mark.parametrize("clock_mhz", [10, 60])
+def test_products_take_the_blocks_that_the_model_says(device, clock_mhz, tmp_path):
+    """Also where they are cut for a fast clock; on Gowin that saves one of MULT36X36's four."""
+    rtl = allo.customize(products).build(target="rtl", device=device, clock_mhz=clock_mhz)
+    (tmp_path / "top.il").write_text(rtlil.convert(rtl.component, name="top"))
+    flow = synthesis_module._flow(device)
+    pads = " -noiopads" if flow.family == "gowin" else ""
+    script = (
+        f"read_rtlil top.il; {after_read(flow.family)}; {flow.synth}{pads} -top top; "
+        "tee -q -o stat.json stat -json"
+    )
+    run_commands([["yosys", "-q", "-p", script]], tmp_path, what="products", family=flow.family)
+    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
+    model = delay.load(find_device(device).family)
+    wanted = model.dsps(8, 8, 16) + model.dsps(16, 16, 32) + model.dsps(32, 32, 32)
+    found = synthesis_module._count(cells, flow.family)[3]
+    assert found <= wanted if flow.family == "gowin" else found == wanted
 
 
 def test_device_without_open_place_and_route():

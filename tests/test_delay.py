@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from math import log2
 from pathlib import Path
 
@@ -14,11 +13,9 @@ from allo_rtl.boards import gowin_timing
 from allo_rtl.errors import BuildError
 from allo_rtl.hls import delay
 from allo_rtl.target import DEVICES, device
+from benchmarks import delay_docs, delay_fit
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import delay_docs  # noqa: E402
-import delay_fit  # noqa: E402
 
 FAMILIES = ("ecp5", "gw1n", "gw2a", "ice40hx", "ice40up", "ultrascale+")
 FITTED = tuple(f for f in FAMILIES if f != "ultrascale+")

@@ -176,7 +176,9 @@ class Operators:
         whole, choice = self.model.delay(kind, max(w1, w2)), self.model.mux(ways, max(w1, w2))
         if whole <= self.budget_ns and ways == 1:
             return Unit(0, whole, 0.0, name)
-        limb = self._limb if max(w1, w2) > self._limb + 1 else 0
+        # Of a product no wider than its operands all pieces are unsigned, and may fill a block.
+        fills = result <= min(w1, w2) and self.device.dsps and not self.model.dsp_signed
+        limb = self._limb + bool(fills) if max(w1, w2) > self._limb + 1 else 0
         levels = ceil(log2(_partial_products(w1, w2, result, limb))) if limb else 0
         stage, add = self.model.mul_stage_ns(w1, w2) + choice, self.model.delay("add", result)
         shared = ways > 1

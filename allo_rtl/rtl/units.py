@@ -97,6 +97,8 @@ def multiply(m: Module, unit: Unit, a: Value, b: Value, width: int, name: Namer)
     """A multiplier of ``unit.latency`` cycles: the low ``width`` bits of the product, or more."""
     if not unit.latency:
         return a * b
+    if unit.limb and min(len(a), len(b)) >= width:  # the low bits do not depend on signs
+        a, b = a[:width], b[:width]
     left = unit.latency - 1
     if unit.input_register:
         a, b = _register(m, a, name("factor")), _register(m, b, name("factor"))

@@ -1,0 +1,154 @@
+"""How long a kernel of one large body takes to Verilog, beside Amaranth's own time.
+
+Run as ``python -m benchmarks.compile_time [--sizes N ...]``; without sizes the table in
+docs/benchmarks.md is written.  Times are those of the processor, Yosys included, so that other
+work on the machine does not count.  The yardstick is Amaranth's elaboration and Verilog writing of
+the same design: everything from the netlist on, which takes a time of its own however it is made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from amaranth.back import verilog
+from amaranth.hdl import Fragment
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+import allo_rtl as allo
+from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.rtl_module import RtlModule
+from benchmarks.pages import markdown, replace_part
+
+SIZES = (1_250, 2_500, 5_000, 10_000)
+DEVICE, CLOCK_MHZ = "ecp5-85", 50.0
+
+
+def source(operations: int) -> str:
+    """A kernel whose body is so many additions and exclusive ors, each of two results before."""
+    lines = [
+        "from allo_rtl.ir.types import int16", "", "",
+        "def body(a: int16, b: int16, c: int16, R: int16[1]):",
+        "    v0: int16 = a", "    v1: int16 = b", "    v2: int16 = c",
+    ]  # fmt: skip
+    lines += [
+        f"    v{k}: int16 = (v{k - 1} + v{k - 3}) ^ v{k - 2}" for k in range(3, 3 + operations // 2)
+    ]
+    return "\n".join([*lines, f"    R[0] = v{2 + operations // 2}", ""])
+
+
+def seconds() -> float:
+    """Processor time of this process and of those it has run, in s."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def timed[T](work: Callable[[], T]) -> tuple[T, float]:
+    """What some work gives, and the processor time it takes in s."""
+    gc.collect()
+    began = seconds()
+    return work(), seconds() - began
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Processor times in s of the steps for one size, and of Amaranth by itself."""
+
+    operations: int
+    frontend: float
+    synthesis: float
+    emission: float
+    amaranth: float
+
+    @property
+    def total(self) -> float:
+        """From Python to Verilog."""
+        return self.frontend + self.synthesis + self.emission
+
+    @property
+    def ratio(self) -> float:
+        """The whole against Amaranth's own time."""
+        return self.total / self.amaranth
+
+
+def measure(operations: int) -> Measured:
+    """Compile the kernel of a size, and convert the same design once more for the yardstick."""
+    with tempfile.TemporaryDirectory() as folder:
+        module = _imported(Path(folder) / f"body_{operations}.py", source(operations))
+        schedule, frontend = timed(lambda: allo.customize(module.body))
+        rtl, synthesis = timed(
+            lambda: schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
+        )
+        assert isinstance(rtl, RtlModule)
+        _, emission = timed(lambda: rtl.verilog)
+        component = KernelComponent(rtl.design)
+        made, ports = _elaborated(component)
+        _, amaranth = timed(lambda: verilog.convert(made, name="body", ports=ports))
+    return Measured(operations, frontend, synthesis, emission, amaranth)
+
+
+def _elaborated(component: KernelComponent) -> tuple[Fragment, list[object]]:
+    """The design as Amaranth's own fragments, with nothing of ours left to run."""
+    signals = component.interface.signals()
+    return Fragment.get(component, None), [getattr(component, name) for name in signals]
+
+
+def _imported(path: Path, text: str) -> ModuleType:
+    path.write_text(text, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+COLUMNS = ("operations", "frontend s", "synthesis s", "emission s", "together s", "ms/operation",
+           "Amaranth alone s", "against Amaranth")  # fmt: skip
+
+
+def row(found: Measured) -> tuple[str, ...]:
+    """One line of the table."""
+    times = (found.frontend, found.synthesis, found.emission, found.total)
+    return (
+        f"{found.operations:,}", *(f"{t:.1f}" for t in times),
+        f"{1000 * found.total / found.operations:.2f}", f"{found.amaranth:.1f}",
+        f"{found.ratio:.2f}",
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure all sizes; then the page is written."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[], metavar="N")
+    options = parser.parse_args(arguments)
+    console, table, results = Console(), Table(*COLUMNS), list[Measured]()
+    sizes = options.sizes or SIZES
+    with Progress(console=console) as progress:
+        task = progress.add_task("", total=sum(sizes))
+        for size in sizes:
+            progress.update(task, description=f"{size:,} operations")
+            results.append(measure(size))
+            progress.console.print(" ".join(row(results[-1])))
+            progress.advance(task, size)
+    for found in results:
+        table.add_row(*row(found))
+    console.print(table)
+    if not options.sizes:
+        replace_part("compile_time", markdown(COLUMNS, map(row, results), left=0))
+
+
+if __name__ == "__main__":
+    main()
