@@ -98,7 +98,7 @@ FIFO_ERRORS = [
     (2, REGISTERS, "self.get_valid.eq(level != 0),", "self.get_valid.eq(level == depth),"),
     (3, RAM, "& (~self.get_valid | self.get_ready)", ""),
     (3, RAM, "self.put_ready.eq(level != words)", "self.put_ready.eq(1)"),
-    (4, RAM, "with m.If(at == words - 1):", "with m.If(at == words):"),
+    (3, RAM, "with m.If(at == words - 1):", "with m.If(at == 0):"),
     (3, RAM, "with m.Elif(self.get_ready):", "with m.Elif(0):"),
     (3, RAM, "m.d.sync += [level.eq(0), self.get_valid.eq(0)]", "m.d.sync += level.eq(0)"),
 ]
