@@ -69,7 +69,12 @@ def _watching(watched: Watched | None, probes: list[Probe], instance: str) -> st
     if watched is None:
         return ""
     state = {"stuck": stuck_verilog(watched, instance), "vain": vain_verilog(watched, instance)}
-    return "".join(f"  assign {name} = {text};\n" for name, text in state.items()) + "".join(
+    # Verilator reads lines of up to 2**17 characters.
+    lines = {
+        name: text.replace(" & ", "\n    & ").replace(" | ", "\n    | ")
+        for name, text in state.items()
+    }
+    return "".join(f"  assign {name} = {text};\n" for name, text in lines.items()) + "".join(
         f"  assign probes[{n}] = {verilog_of(p, instance)};\n" for n, p in enumerate(probes)
     )
 
