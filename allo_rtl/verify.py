@@ -10,7 +10,7 @@ count as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from allo_rtl.customize import customize
 from allo_rtl.errors import AlloError, ScheduleError
 from allo_rtl.ir.arithmetic import format_of, limits, number_of
 from allo_rtl.ir.evaluate import State, evaluate
@@ -28,6 +29,9 @@ from allo_rtl.ir.symbolic import NotSymbolic, outputs
 from allo_rtl.ir.terms import Term, Terms
 from allo_rtl.ir.types import DYNAMIC, ArrayType, Float, Type
 from allo_rtl.schedule.schedule import Schedule
+
+Comparable = Schedule | Module | Callable[..., Any]
+"""What can be compared."""
 
 _TESTS = 40
 _FEW = 4096
@@ -61,23 +65,31 @@ class Verdict:
         return f"{'equivalent' if self.equal else 'not equivalent'} ({known}): {self.reason}"
 
 
-def verify(a: Schedule | Module, b: Schedule | Module, tests: int = _TESTS) -> Verdict:
-    """Whether two schedules or modules compute the same.
+def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
+    """Whether two schedules, modules or kernels compute the same.
 
     Args:
-        a, b: with the same argument and result types; an array may have another shape with as
-            many elements, which are compared in row-major order.
+        a, b: schedules, modules, or what :func:`allo_rtl.customize` takes (a kernel function),
+            with the same argument and result types; an array may have another shape with as many
+            elements, which are compared in row-major order.
         tests: random inputs to try where nothing is proved.
 
     Raises:
         ScheduleError: the two take or give different types.
+        LanguageError: one is not a kernel, or not in the language.
     """
-    one, other = (x.module if isinstance(x, Schedule) else x for x in (a, b))
+    one, other = _module(a), _module(b)
     _check_signatures(one, other)
     reason, suspect = _compare(one, other)
     if not suspect and reason.startswith("all"):
         return Verdict(True, True, reason)
     return _test(one, other, reason, tests)
+
+
+def _module(x: Comparable) -> Module:
+    if isinstance(x, Module):
+        return x
+    return (x if isinstance(x, Schedule) else customize(x)).module
 
 
 def _check_signatures(a: Module, b: Module) -> None:

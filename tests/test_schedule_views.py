@@ -255,3 +255,41 @@ def test_what_prints_is_not_computed_later():
     assert message(lambda: s.compute_at("i", "j")) == (
         "compute_at('i', 'j'): loop 'i' prints lines, which would come later"
     )
+
+
+def countdown(A: int32[8], n: int32) -> int32:
+    s: int32 = 0
+    k: int32 = n & 7
+    while k > 0:
+        for i in range(8):
+            A[i] += k
+        if s > 3:
+            for j in range(8):
+                A[j] = s
+        k -= 1
+    return s
+
+
+def test_a_schedule_shows_while_loops_and_conditions_with_the_loops_in_them(capsys):
+    s = customize(countdown)
+    s.pipeline("i")
+    text = """\
+countdown(A: int32[8], n: int32) -> int32
+  s = ...
+  k = ...
+  while ...
+    S_i_0: for i in 0..8  pipeline II=1
+      A[i] = ...
+    if ...
+      S_j_1: for j in 0..8
+        A[j] = ...
+    k = ...
+"""
+    assert s.show() + "\n" == text
+    assert capsys.readouterr().out == text
+    assert str(s) + "\n" == text
+
+
+def test_a_function_is_inlined_by_its_name():
+    s = customize(countdown)
+    assert message(lambda: s.inline(3)) == "there is no function 3"

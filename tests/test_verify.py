@@ -11,7 +11,7 @@ from ir_generators import all_types, modules, random_args
 
 import allo_rtl as allo
 from allo_rtl.customize import customize
-from allo_rtl.errors import ScheduleError
+from allo_rtl.errors import LanguageError, ScheduleError
 from allo_rtl.ir.arithmetic import (
     eval_binary,
     eval_bitcast,
@@ -47,6 +47,14 @@ def short(A: int32[4, 6], B: int32[6, 5]) -> int32[4, 5]:
     for i, j, k in allo.grid(4, 5, 5, name="gemm"):
         C[i, j] += A[i, k] * B[k, j]
     return C
+
+
+def test_kernels_can_be_compared_as_they_are():
+    assert str(allo.verify(gemm, gemm)) == str(verify(customize(gemm), customize(gemm)))
+    assert verify(customize(gemm), gemm).proved
+    assert not verify(gemm, customize(short))
+    with pytest.raises(LanguageError, match="a kernel must be a Python function, not int"):
+        verify(customize(gemm), 3)
 
 
 def test_schedules_of_one_kernel_are_proved_equal():

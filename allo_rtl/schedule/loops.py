@@ -272,7 +272,9 @@ def find_func(module: Module, name: str) -> Func:
             return func
     names = [f.name for f in module.funcs]
     raise ScheduleError(
-        f"there is no function {name!r}", allowed=", ".join(names), hint=did_you_mean(name, names)
+        f"there is no function {name!r}",
+        allowed=", ".join(names),
+        hint=did_you_mean(str(name), names),
     )
 
 

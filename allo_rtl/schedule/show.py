@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value
+from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value, While
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Partition, StreamType
 
@@ -78,6 +78,9 @@ def _block(block: Block, indent: str) -> Iterator[str]:
                 if op.orelse:
                     yield f"{indent}else"
                     yield from _block(op.orelse, indent + "  ")
+            case While():
+                yield f"{indent}while ..."
+                yield from _block((*op.before, *op.body), indent + "  ")
             case Store():
                 subscripts = ", ".join(map(str, op.index))
                 place = f"{op.array.name}[{subscripts}]" if op.index else op.array.name

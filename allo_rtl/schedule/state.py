@@ -120,11 +120,15 @@ class ScheduleState:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *(n for n, _, _ in buffers(self.top_func) if n)})
 
-    def show(self) -> str:
-        """The loops, their marks and the arrays, as compact text."""
+    def __str__(self) -> str:
+        """The loops, conditions, marks and arrays, as compact text."""
         return show_module(self.module)
 
-    __str__ = show
+    def show(self) -> str:
+        """Print the text that ``str`` gives: loops, conditions, marks, arrays; and return it."""
+        text = str(self)
+        print(text)
+        return text
 
     # --- history ---------------------------------------------------------------------------
 
