@@ -394,8 +394,31 @@ def test_nothing_moves_past_a_statement_that_touches_the_same():
 def test_compute_at_needs_loops_that_match():
     with pytest.raises(ScheduleError, match="loop 'j' is at depth 2 and loop 'i1' at depth 1"):
         customize(stages).compute_at("j", "i1")
-    with pytest.raises(ScheduleError, match="must be in two bands of one function"):
+    with pytest.raises(ScheduleError, match="'i' and loop 'j' are both in the band of loop 'i'"):
         customize(stages).compute_at("i", "j")
+
+
+@pytest.mark.parametrize(("loops", "message"), [
+    (("i", "j"), "and those of loop 'j' are not"),
+    (("j", "k"), "and those of loops 'j' and 'k' are not"),
+    (("t1", "t2"), "'t1' and loop 't2' are both in the band of loop 't'.*outside all loops"),
+])  # fmt: skip
+def test_compute_at_says_which_loop_is_in_its_way(loops, message):
+    def kernel(A: int32[8], B: int32[8], n: int32):
+        for i in range(8):
+            A[i] = i
+        for j in range(n):
+            B[j] = A[j]
+        for k in range(n):
+            A[k] = B[k]
+        for t in range(2):
+            for t1 in range(8):
+                A[t1] += t
+            for t2 in range(8):
+                B[t2] += A[t2]
+
+    with pytest.raises(ScheduleError, match=f"(?s){message}"):
+        customize(kernel).compute_at(*loops)
 
 
 # --- reshape ---------------------------------------------------------------------------------

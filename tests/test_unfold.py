@@ -7,6 +7,7 @@ from ir_writer import agree
 import allo_rtl as allo
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.legalize import legalize
+from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import int8, int16, int32
 from allo_rtl.library import KERNEL2SCHEDULE, systolic
 
@@ -206,6 +207,70 @@ def moving(A: int32[8], n: int32):
 def test_what_cannot_be_elements(band, axes, message):
     with pytest.raises(ScheduleError, match=message):
         allo.customize(moving).unfold(band, axes)
+
+
+def nested(A: int32[8], n: int32):
+    for t in range(2):
+        for i in allo.grid(8, name="in_loop"):
+            A[i] += t
+    if n > 0:
+        for j in allo.grid(8, name="in_if"):
+            A[j] = 0
+    while n > 0:
+        for k in allo.grid(8, name="in_while"):
+            A[k] += n
+        n -= 1
+
+
+@pytest.mark.parametrize("band", ["in_loop", "in_if", "in_while"])
+def test_a_band_inside_something_is_not_outermost(band):
+    with pytest.raises(ScheduleError, match=f"band '{band}' is not outermost") as error:
+        allo.customize(nested).unfold(band, [0])
+    assert f'name="{band}"' in error.value.loc.text
+    ((_, outer),) = error.value.notes
+    assert outer.line < error.value.loc.line
+
+
+def similar_names(A: int32[4], B: int32[4]):
+    for i in allo.grid(4, name="P"):
+        for x in allo.grid(2, name="P_3"):
+            A[i] += x
+    for j in allo.grid(4, name="P_1"):
+        B[j] = A[j] * 2
+
+
+def add_one(A: int32[4]):
+    for i in range(4):
+        A[i] += 1
+
+
+def add_two(A: int32[4]):
+    add_one(A)
+    add_one(A)
+
+
+def band_names(s):
+    """Those of all bands, after a check that each loop nest is in get_loops."""
+    named = [x.attrs.band for x in loops(s.module.top_func.body) if x.attrs.band]
+    assert sorted(named) == sorted(s.get_loops().bands)
+    return named
+
+
+def test_every_band_has_a_name_of_its_own():
+    s = allo.customize(similar_names)
+    s.unfold("P", [0])
+    assert [n for n in band_names(s) if n[-1] == "1"] == ["P_element_1", "P_3_1", "P_1"]
+    s.unfold("P_1", [0])
+    assert len(band_names(s)) == 3 * 4
+    assert allo.verify(allo.customize(similar_names).module, s.module).equal
+
+
+def test_the_bands_of_calls_that_were_inlined_can_be_elements():
+    s = allo.customize(add_two)
+    s.inline("add_two")
+    s.unfold("S_i_0", [0])
+    assert len(band_names(s)) == 5
+    assert allo.verify(allo.customize(add_two).module, s.module).equal
 
 
 def test_pipelined_loops_are_no_elements():

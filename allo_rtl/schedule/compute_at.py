@@ -56,12 +56,7 @@ def check_compute_at(module: Module, producer: Place, consumer: Place, primitive
 
 
 def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
-    if producer.func is not consumer.func or producer.nest[0] is consumer.nest[0]:
-        raise ScheduleError(
-            f"{primitive}: loops {producer.loop.name!r} and {consumer.loop.name!r} must be in two "
-            "bands of one function",
-            loc=producer.loop.loc,
-        )
+    _check_apart(producer, consumer, primitive)
     for place, what in ((producer, "producer"), (consumer, "consumer")):
         for outer, inner in zip(place.nest, place.nest[1:], strict=False):
             if outer.body != (inner,):
@@ -81,13 +76,32 @@ def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
         _check_bounds(a, b, primitive)
 
 
+def _check_apart(producer: Place, consumer: Place, primitive: str) -> None:
+    """Refuse loops of two functions, and loops that a loop has in common."""
+    a, b, common = producer.loop, consumer.loop, producer.nest[0]
+    if producer.func is not consumer.func:
+        found = f"is in {producer.func.name} and loop {b.name!r} in {consumer.func.name}"
+    elif common is consumer.nest[0]:
+        found = f"and loop {b.name!r} are both in the band of loop {common.name!r}"
+    else:
+        return
+    raise ScheduleError(
+        f"{primitive}: loop {a.name!r} {found}",
+        loc=a.loc,
+        allowed="loops in two bands of one function, the producer's before the consumer's, "
+        "both outside all loops and conditions",
+    )
+
+
 def _check_bounds(a: For, b: For, primitive: str) -> None:
     mine, other = a.constant_bounds, b.constant_bounds
+    open_ends = [loop for loop in (a, b) if loop.constant_bounds is None]
     if mine is None or other is None:
+        names = " and ".join(repr(loop.name) for loop in open_ends)
         raise ScheduleError(
-            f"{primitive} needs constant bounds, and those of loops {a.name!r} and {b.name!r} are "
-            "not",
-            loc=(a if mine is None else b).loc,
+            f"{primitive} needs constant bounds, and those of loop{'s' * (len(open_ends) > 1)} "
+            f"{names} are not",
+            loc=open_ends[0].loc,
         )
     if mine[0] != other[0] or a.step != b.step or mine[1] > other[1]:
         raise ScheduleError(

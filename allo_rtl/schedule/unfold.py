@@ -34,7 +34,7 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import clone, loops, map_block, replace_func, substitute, walk
 from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.loop_transforms import is_count
-from allo_rtl.schedule.loops import find_func, fresh_array_name
+from allo_rtl.schedule.loops import find_func, fresh_array_name, unused
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,6 +43,8 @@ class ElementAxis:
 
     Attributes:
         func, band, loop: their names.
+        elements: what the names of the elements' bands start with: the band's name, unless other
+            bands have such names.
         extents: the number of elements along each axis of the array of elements.
         position: which of these axes this is.
     """
@@ -50,6 +52,7 @@ class ElementAxis:
     func: str
     band: str
     loop: str
+    elements: str
     extents: tuple[int, ...]
     position: int
 
@@ -58,7 +61,11 @@ class ElementAxis:
 
     def element(self, at: Sequence[int]) -> str:
         """The name of the band of one element."""
-        return "_".join([self.band, *map(str, at)])
+        return _element_name(self.elements, at)
+
+
+def _element_name(start: str, at: Sequence[int]) -> str:
+    return "_".join([start, *map(str, at)])
 
 
 # --- unfold --------------------------------------------------------------------------------
@@ -68,17 +75,30 @@ def find_band(module: Module, name: str, said: str) -> tuple[Func, For]:
     """The function and the outermost loop of a band: ``"PE"`` or ``"func:PE"``.
 
     Raises:
-        ScheduleError: there is none.
+        ScheduleError: there is none, or it stands inside a loop or a condition.
     """
     func_name, colon, band = str(name).rpartition(":")
     func = find_func(module, func_name if colon else module.top)
     bands = {op.attrs.band: op for op in func.body if isinstance(op, For)}
     if band not in bands:
+        _check_outermost(func, band, said)
         raise ScheduleError(
             f"{said}: there is no band {band!r} in {func.name}", loc=func.loc,
             allowed=", ".join(n for n in bands if n) or f"{func.name} has no bands",
         )  # fmt: skip
     return func, bands[band]
+
+
+def _check_outermost(func: Func, band: str, said: str) -> None:
+    """Refuse a band that is there, but inside something else."""
+    for outer in func.body:
+        for loop in loops((outer,)):
+            if band and loop.attrs.band == band:
+                raise ScheduleError(
+                    f"{said}: band {band!r} is not outermost", loc=loop.loc,
+                    notes=[("it stands inside this", outer.loc)],
+                    allowed=f"a band outside all loops and conditions of {func.name}",
+                )  # fmt: skip
 
 
 def unfolded_loops(root: For, axes: object, said: str) -> list[For]:
@@ -124,22 +144,35 @@ def apply_unfold(
 ) -> tuple[Module, list[ElementAxis]]:
     """The module with a band's body once for each iteration of the chosen loops, as tasks."""
     extents = tuple(loop.trip_count or 0 for loop in chosen)
+    places = list(product(*map(range, extents)))
+    taken = {p.attrs.band for p in loops(tuple(op for op in func.body if op is not root))}
+    start = root.attrs.band
+    while any(_element_name(start, at) in taken for at in places):
+        start += "_element"
     axes = [
-        ElementAxis(func.name, root.attrs.band, loop.name, extents, d)
+        ElementAxis(func.name, root.attrs.band, loop.name, start, extents, d)
         for d, loop in enumerate(chosen)
     ]
-    copies = [
-        _element(chosen, at, axes[0].element(at)) for at in product(*map(range, extents))
-    ]
+    taken |= {axes[0].element(at) for at in places}
+    copies = [_element(chosen, at, axes[0].element(at), taken) for at in places]
     body = tuple(
         new for op in func.body for new in (copies if op is root else (op,))
     )
     return replace_func(module, replace(func, body=body, tasks=True)), axes
 
 
-def _element(chosen: Sequence[For], at: Sequence[int], name: str) -> For:
-    """One element: a loop of one iteration around the body, so that all of it is one task."""
-    body = clone(chosen[-1].body)
+def _element(chosen: Sequence[For], at: Sequence[int], name: str, taken: set[str]) -> For:
+    """One element: a loop of one iteration around the body, so that all of it is one task.
+
+    Bands inside get names that are not taken yet: each element has its own.
+    """
+
+    def visit(op: Op) -> Op | None:
+        if not isinstance(op, For) or not op.attrs.band:
+            return None
+        return replace(op, attrs=replace(op.attrs, band=unused(op.attrs.band, taken)))
+
+    body = map_block(clone(chosen[-1].body), visit)
     for loop, number in zip(chosen, at, strict=True):
         body = bind(body, loop.iv, AffineExpr.constant(number))
     return For(
