@@ -3,16 +3,16 @@
 :func:`verify` follows both on unknown inputs and compares, for every element that they change or
 return, what it is as a function of the inputs (:mod:`allo_rtl.ir.symbolic`).  Where the terms are
 equal the two are equal for all inputs.  Where they are not, or where control depends on the
-inputs, random inputs are run: they may give a counterexample; if they do not, the answer says
-that it was tested and not proved.  Lines that are printed, assertions and state from run to run
-count as well.
+inputs, random inputs are run, and such at which comparisons turn (:mod:`allo_rtl.witness`): they
+may give a counterexample; if they do not, the answer says that it was tested and not proved.
+Lines that are printed, assertions and state from run to run count as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product
 from math import prod
 from random import Random
 from typing import Any
@@ -29,6 +29,7 @@ from allo_rtl.ir.symbolic import NotSymbolic, outputs
 from allo_rtl.ir.terms import Term, Terms
 from allo_rtl.ir.types import DYNAMIC, ArrayType, Float, Type
 from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.witness import searchable, turned
 
 Comparable = Schedule | Module | Callable[..., Any]
 """What can be compared."""
@@ -80,10 +81,10 @@ def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
     """
     one, other = _module(a), _module(b)
     _check_signatures(one, other)
-    reason, suspect = _compare(one, other)
-    if not suspect and reason.startswith("all"):
+    reason, suspects = _compare(one, other)
+    if not suspects and reason.startswith("all"):
         return Verdict(True, True, reason)
-    return _test(one, other, reason, tests)
+    return _test(one, other, reason, tests, suspects)
 
 
 def _module(x: Comparable) -> Module:
@@ -110,26 +111,33 @@ def _elements(type_: Type) -> tuple[str, object]:
     return str(type_.element), type_.shape if type_.is_dynamic else type_.size
 
 
-def _compare(a: Module, b: Module) -> tuple[str, str]:
-    """(what was found, the first element that may differ or "")."""
+def _compare(a: Module, b: Module) -> tuple[str, list[Term]]:
+    """(what was found, the terms of all elements that may differ)."""
     terms = Terms()
     types = [*(v.type for v in a.top_func.args), *a.top_func.results]
     try:
         mine, others = outputs(a, terms), outputs(b, terms, named=types)
     except NotSymbolic as why:
-        return f"not followed for all inputs: {why}", ""
+        return f"not followed for all inputs: {why}", []
+    suspects = [
+        side[name]
+        for name in {**mine, **others}
+        if mine.get(name) is not others.get(name)
+        for side in (mine, others)
+        if name in side
+    ]
     common = [name for name in mine if name in others]
     for name in common:
         if mine[name] is not others[name]:
-            return f"{name} is {_short(mine[name])} in one and {_short(others[name])}", name
+            return f"{name} is {_short(mine[name])} in one and {_short(others[name])}", suspects
     for name in mine.keys() ^ others.keys():
         # State that one of them does not know has no effect on what it gives.
         if not name.startswith("state "):
-            return f"{name} is in one of them only", name
+            return f"{name} is in one of them only", suspects
     for name in {n.removeprefix("state ").partition("[")[0] for n in common if n[:6] == "state "}:
         if a.global_(name).data != b.global_(name).data:
-            return f"state {name} starts with other contents", name
-    return f"all {len(common)} elements are the same function of the inputs", ""
+            return f"state {name} starts with other contents", suspects
+    return f"all {len(common)} elements are the same function of the inputs", []
 
 
 def _short(term: Term) -> str:
@@ -137,10 +145,11 @@ def _short(term: Term) -> str:
     return text if len(text) <= _TEXT else f"{text[:_TEXT]} ..."
 
 
-def _test(a: Module, b: Module, reason: str, tests: int) -> Verdict:
+def _test(a: Module, b: Module, reason: str, tests: int, suspects: list[Term]) -> Verdict:
     every = _every_input(a, b)
     ran = 0
-    for args in every or _random_inputs(a, b, tests):
+    tried = chain(_random_inputs(a, b, tests), _turned_inputs(a, b, tests, suspects))
+    for args in every or tried:
         found = _difference(a, b, args)
         if found:
             return Verdict(False, True, f"{found}; {reason}", tuple(args))
@@ -183,6 +192,28 @@ def _random_inputs(a: Module, b: Module, tests: int) -> Iterator[list[Any]]:
             at, number = turns[test // 2 % len(turns)]
             args[at] = number
         yield args
+
+
+def _turned_inputs(
+    a: Module, b: Module, tests: int, suspects: list[Term]
+) -> Iterator[list[Any]]:
+    """Random inputs changed so that comparisons turn in what may differ."""
+    terms, random = searchable(suspects), Random(1)
+    if not terms:
+        return
+    for args in _random_inputs(a, b, tests):
+        arrays = [np.array(x, dtype=object) for x in args]
+        cells = {_cell(n, p): (n, p) for n, x in enumerate(arrays) for p in np.ndindex(x.shape)}
+        found = turned(terms, {k: int(arrays[n][p]) for k, (n, p) in cells.items()}, random)
+        for name, (n, place) in cells.items():
+            arrays[n][place] = found[name]
+        yield [x if x.ndim else x.item() for x in arrays]
+
+
+def _cell(argument: int, place: tuple[int, ...]) -> str:
+    """The name of an input in terms (see :func:`allo_rtl.ir.symbolic.outputs`)."""
+    at = f"[{', '.join(map(str, place))}]" if place else ""
+    return f"argument {argument + 1}{at}"
 
 
 def _named(element: Type, numbers: frozenset[tuple[bool, int]]) -> list[int]:

@@ -367,12 +367,40 @@ def onto_backwards(A: int32[8], B: int32[8]):
         A[7 - i] = A[6 - i] + B[6 - i]
 
 
+def weighted(x: int32, y: int32) -> bool:
+    return (x * 7 + y) == 123456789
+
+
+def never(x: int32, y: int32) -> bool:
+    return False
+
+
+def two_numbers(A: int32[2], B: int32[2]) -> int32:
+    r: int32 = A[0]
+    if A[0] * 3 - 5 == 30000001 and (B[1] ^ A[1]) == 77777777:
+        r = B[0]
+    return r
+
+
+def first_number(A: int32[2], B: int32[2]) -> int32:
+    return A[0]
+
+
+def up_to_a_sum(x: int32, y: int32) -> bool:
+    return x * 5 < y + 1000003
+
+
+def below_a_sum(x: int32, y: int32) -> bool:
+    return x * 5 <= y + 1000003
+
+
 SUBTLE = [
     (wraps, does_not_wrap), (borrows, borrows_in_eight_bits), (rounds_down, rounds_to_zero),
     (added_first, added_last), (difference, zero), (plus_zero, same), (shifted, shifted_modulo),
     (one_number, no_number), (below, not_above), (below, unchecked), (printing, unchecked),
     (counting, unchecked), (counting, counting_from_five), (last_element, first_element),
-    (onto, onto_backwards),
+    (onto, onto_backwards), (weighted, never), (two_numbers, first_number),
+    (up_to_a_sum, below_a_sum),
 ]  # fmt: skip
 
 
