@@ -169,3 +169,75 @@ def test_random_loops(loops, first):
     first = min(first, len(loops) - 2)
     s.overlap(*(f"i{n}" for n in range(first, len(loops))))
     agree(s)
+
+
+# --- primitives after it ---------------------------------------------------------------------
+
+
+def squares(a: int32[8], d: int32[8], e: int32[4]):
+    b: int32[8]
+    for i in range(8):
+        b[i] = a[i] * a[i]
+    for x in range(8):
+        d[x] = b[x]
+    for z in range(4):
+        e[z] = b[2 * z]
+
+
+def test_a_store_that_moves_into_an_overlapped_loop_is_refused():
+    s = allo.customize(squares)
+    s.partition("b")
+    s.overlap("x", "z")
+    before = s.module
+    with pytest.raises(IllegalScheduleError, match="both loops use 'b'") as caught:
+        s.compute_at("i", "x")
+    assert "compute_at('i', 'x')" in caught.value.message
+    assert [note for note, _ in caught.value.notes] == [
+        "iteration (x=0) writes b[0]", "iteration (z=0) reads b[0]"
+    ]  # fmt: skip
+    assert s.module is before
+    s.undo()
+    s.compute_at("i", "x")
+    with pytest.raises(IllegalScheduleError, match="both loops use 'b'"):
+        s.overlap("x", "z")
+
+
+def test_a_call_that_comes_into_an_overlapped_loop_is_refused():
+    def kernel(a: int32[4, 4], b: int32[4]):
+        for i in range(4):
+            for k in range(4):
+                a[i, k] = 1
+        for j in range(4):
+            b[j] = 2
+
+    s = allo.customize(kernel)
+    s.overlap("i", "j")
+    with pytest.raises(ScheduleError, match="what loop 'i' does here has to be in its turn"):
+        s.outline("k")
+
+
+def test_a_loop_stays_behind_those_that_it_runs_with():
+    s = allo.customize(two)
+    s.overlap("i", "j")
+    for loop in "ij":
+        with pytest.raises(ScheduleError, match="and there would be none"):
+            s.outline(loop)
+    s.split("j", 3)
+    s.split("i", 2)
+    agree(s)
+
+
+def test_overlaps_that_join_are_checked_together():
+    def kernel(a: int32[4], b: int32[4]):
+        for i in range(4):
+            a[i] = 1
+        for j in range(4):
+            b[j] = 2
+        for k in range(4):
+            a[k] = a[k] + 3
+
+    for pairs in ((("i", "j"), ("j", "k")), (("j", "k"), ("i", "j"))):
+        s = allo.customize(kernel)
+        s.overlap(*pairs[0])
+        with pytest.raises(IllegalScheduleError, match="both loops use 'a'"):
+            s.overlap(*pairs[1])

@@ -5,7 +5,7 @@ import pytest
 
 import allo_rtl as allo
 from allo_rtl.customize import customize
-from allo_rtl.errors import ScheduleError
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.ops import LoopAttrs
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.types import int32
@@ -201,3 +201,59 @@ def test_what_the_marks_do_to_such_loops():
     outer, inner = s.build(target="rtl").report().loops
     assert outer.limit.startswith("not pipelined: loop 'j' cannot be unrolled")
     assert (outer.ii, inner.ii) == (None, 1)
+
+
+# --- a parallel loop of which later primitives change the body -------------------------------
+
+
+def neighbours(A: int32[8], D: int32[8]):
+    B: int32[8]
+    for i in range(8):
+        B[i] = A[i] + 1
+    for x in range(8):
+        D[x] = B[x] + (B[x - 1] if x > 0 else 0)
+
+
+def sums_of_two(A: int32[8], D: int32[7]):
+    for x in range(7):
+        D[x] = A[x] + A[x + 1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "step"),
+    [(neighbours, ("compute_at", "i", "x")), (sums_of_two, ("reuse_at", "A", "x"))],
+)
+def test_iterations_that_would_need_each_other_are_refused_after_parallel(kernel, step):
+    s = customize(kernel)
+    s.parallel("x")
+    before = s.module
+    with pytest.raises(IllegalScheduleError, match="a loop marked parallel") as caught:
+        getattr(s, step[0])(*step[1:])
+    assert step[0] in caught.value.message
+    assert len(caught.value.notes) == 2
+    assert s.module is before
+    s.undo()
+    getattr(s, step[0])(*step[1:])
+    with pytest.raises(IllegalScheduleError, match="would run at once"):
+        s.parallel("x")
+
+
+def own(A: int32[8, 4], D: int32[8, 4]):
+    B: int32[8, 4]
+    for i in range(8):
+        for j in range(4):
+            B[i, j] = A[i, j] + 1
+    for x in range(8):
+        for y in range(4):
+            D[x, y] = B[x, y] * 2
+
+
+@pytest.mark.parametrize("step", [
+    ("compute_at", "j", "y"), ("compute_at", "i", "x"), ("buffer_at", "D", "x"),
+    ("reorder", "y", "x"), ("split", "x", 2), ("fuse", "x", "y"), ("outline", "y"),
+])  # fmt: skip
+def test_what_leaves_iterations_independent_is_taken_after_parallel(step):
+    s = customize(own)
+    s.parallel("x")
+    getattr(s, step[0])(*step[1:])
+    agreement.check(s, original=customize(own).module, simulator="pysim")

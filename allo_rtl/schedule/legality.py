@@ -105,6 +105,8 @@ def owned_arrays(module: Module, place: Place) -> tuple[Alloc, ...]:
     """What is made outside a loop of which each iteration could have one of its own: it writes
     what it reads, and nothing reads what is left."""
     _, _, private = _privacy(module, place, [place.loop])
+    if not private:
+        return ()
     ops = list(walk(place.func.body))
     whole = {
         v for op in ops if not isinstance(op, Load | Store | For) for v in op.operands()

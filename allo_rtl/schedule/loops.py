@@ -321,12 +321,12 @@ def _parse(module: Module, axis: Axis) -> tuple[Func, str, str]:
 def _places(func: Func, name: str | None = None) -> Iterator[Place]:
     """The loops of a function, of one name or all."""
     for part in func.body:
-        for nest in _nests(part).get(name, ()):
+        for nest in nests_in(part).get(name, ()):
             yield Place(func, nest)
 
 
 @lru_cache(maxsize=1 << 12)
-def _nests(part: Op) -> Mapping[str | None, Sequence[tuple[For, ...]]]:
+def nests_in(part: Op) -> Mapping[str | None, Sequence[tuple[For, ...]]]:
     """The loops in one operation by name, under None all: each with those around it, outermost
     first.  Most rewrites of a function leave most of its operations as they are."""
     found: dict[str | None, list[tuple[For, ...]]] = {}
@@ -387,7 +387,7 @@ def _with_loop(block: Block, old: For, new: For) -> Block | None:
     for k, op in enumerate(block):
         if op is old:
             return (*block[:k], new, *block[k + 1 :])
-        if old.name not in _nests(op):
+        if old.name not in nests_in(op):
             continue
         for name in op.REGIONS:
             if (inside := _with_loop(getattr(op, name), old, new)) is not None:

@@ -14,6 +14,7 @@ from allo_rtl.ir.ops import (
     Call,
     Constant,
     For,
+    Func,
     Module,
     Op,
     Print,
@@ -25,8 +26,8 @@ from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.legality import collision
 from allo_rtl.schedule.loops import Place
 
-_ALONE = (Call, While, Print, Assert, *STREAM_OPS)
-_BETWEEN = (Alloc, Constant)
+ALONE = (Call, While, Print, Assert, *STREAM_OPS)
+BETWEEN = (Alloc, Constant)
 
 
 def check_overlap(module: Module, places: Sequence[Place], primitive: str) -> None:
@@ -51,13 +52,18 @@ def check_overlap(module: Module, places: Sequence[Place], primitive: str) -> No
             "between them",
         )  # fmt: skip
     for loop in loops:
-        alone = next((op for op in walk(loop.body) if isinstance(op, _ALONE)), None)
-        if alone is not None:
-            raise ScheduleError(
-                f"{primitive}: what loop {loop.name!r} does here has to be in its turn",
-                loc=alone.loc, allowed="loops that load, compute and store",
-            )  # fmt: skip
-    _check_apart(module, places, primitive)
+        check_no_turn(loop, primitive)
+    check_apart(module, func, loops, primitive)
+
+
+def check_no_turn(loop: For, primitive: str) -> None:
+    """Raise ScheduleError when something in the loop takes place in an order that shows."""
+    alone = next((op for op in walk(loop.body) if isinstance(op, ALONE)), None)
+    if alone is not None:
+        raise ScheduleError(
+            f"{primitive}: what loop {loop.name!r} does here has to be in its turn",
+            loc=alone.loc, allowed="loops that load, compute and store",
+        )  # fmt: skip
 
 
 def _one_after_the_other(block: Block, loops: Sequence[For]) -> bool:
@@ -66,12 +72,13 @@ def _one_after_the_other(block: Block, loops: Sequence[For]) -> bool:
     places = [block.index(loop) for loop in loops]
     between = block[places[0] : places[-1] + 1]
     rest: list[Op] = [op for op in between if op not in loops]
-    return places == sorted(set(places)) and all(isinstance(op, _BETWEEN) for op in rest)
+    return places == sorted(set(places)) and all(isinstance(op, BETWEEN) for op in rest)
 
 
-def _check_apart(module: Module, places: Sequence[Place], primitive: str) -> None:
-    known = aliases(module, places[0].func)
-    found = [[known.access(a) for a in accesses((p.loop,), module)] for p in places]
+def check_apart(module: Module, func: Func, loops: Sequence[For], primitive: str) -> None:
+    """Raise IllegalScheduleError when one of the loops stores to an array that another one uses."""
+    known = aliases(module, func)
+    found = [[known.access(a) for a in accesses((p,), module)] for p in loops]
     for k, first in enumerate(found):
         for second in found[k + 1 :]:
             for a in first:

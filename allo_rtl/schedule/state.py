@@ -11,7 +11,7 @@ from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Func, Module, Value
 from allo_rtl.ir.types import Partition
-from allo_rtl.schedule import marks
+from allo_rtl.schedule import marks, promises
 from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, find_buffer
 from allo_rtl.schedule.loops import (
     Axis,
@@ -190,13 +190,15 @@ class ScheduleState:
         replaced: Replaced | None = None,
         notes: tuple[str, ...] = (),
     ) -> None:
-        """Take the module a primitive made, unless its marks no longer fit its loops, or tasks
-        can no longer run at once."""
+        """Take the module a primitive made, unless its marks no longer fit its loops, or tasks,
+        overlapped loops or parallel iterations can no longer run at once."""
         old = {f.name: f for f in self.module.funcs}
         for func in module.funcs:
             if func is not old.get(func.name):
                 marks.check_marks(func, old.get(func.name))
-        check_tasks(module, self.module, call_text(name, args, kwargs or {}))
+        said = call_text(name, args, kwargs or {})
+        check_tasks(module, self.module, said)
+        promises.check_promises(module, self.module, said)
         self._steps.append(Step(name, args, kwargs or {}, self.module, replaced, notes))
         self.module = module
 

@@ -167,7 +167,7 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
 @lru_cache(maxsize=1 << 14)
 def _has_tasks(func: Func) -> bool:
     """Whether a function has tasks; most primitives leave most functions as they are."""
-    return func.tasks or any(p.attrs.dataflow for p in loops(func.body))
+    return func.tasks or any(map(_task_loops, func.body))
 
 
 @lru_cache(maxsize=1 << 12)

@@ -1,0 +1,159 @@
+"""Whether later primitives leave true what ``overlap`` and ``parallel`` have promised."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.dependence import before
+from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Print, Store, Value
+from allo_rtl.ir.rewrite import walk
+from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.legality import find_violation, illegal
+from allo_rtl.schedule.loops import Place, nests_in
+from allo_rtl.schedule.overlap import ALONE, BETWEEN, check_apart, check_no_turn
+
+type _Chain = tuple[For, ...]
+"""Loops of one block that run at the same time: all but the first are marked ``overlap``."""
+
+
+def check_promises(module: Module, old: Module, said: str) -> None:
+    """Refuse a module in which a loop that changed is no longer what it was marked as.
+
+    What has not changed since ``old`` has been checked already.
+
+    Raises:
+        ScheduleError, IllegalScheduleError: with the reason.
+    """
+    known = {f.name: f for f in old.funcs}
+    for func in module.funcs:
+        was = known.get(func.name)
+        if func is not was:
+            _check_chains(module, func, was, said)
+            if was is not None:
+                _check_parallel(module, func, was, set(known), said)
+
+
+# --- overlap -------------------------------------------------------------------------------
+
+
+def _check_chains(module: Module, func: Func, was: Func | None, said: str) -> None:
+    checked = set(_chains(was.body)) if was else set()
+    for chain in _chains(func.body):
+        if chain in checked:
+            continue
+        if len(chain) < 2:
+            raise ScheduleError(
+                f"{said}: loop {chain[0].name!r} runs at the same time as the loop before it "
+                "(overlap), and there would be none",
+                loc=chain[0].loc,
+                allowed="an overlapped loop right after the loops that it runs with",
+            )
+        for loop in chain:
+            if _touched(loop) is None:
+                check_no_turn(loop, said)
+        if not _apart(module, func, chain):
+            check_apart(module, func, chain, said)
+
+
+def _apart(module: Module, func: Func, chain: _Chain) -> bool:
+    """Whether no loop stores to an array that another one uses."""
+    root = aliases(module, func).root
+    loads: set[Value] = set()
+    stores: set[Value] = set()
+    for loop in chain:
+        touched = _touched(loop) or frozenset()
+        mine = {root(array) for array, is_store in touched if is_store}
+        read = {root(array) for array, is_store in touched if not is_store}
+        if mine & (loads | stores) or read & stores:
+            return False
+        loads, stores = loads | read, stores | mine
+    return True
+
+
+@lru_cache(maxsize=1 << 12)
+def _touched(loop: For) -> frozenset[tuple[Value, bool]] | None:
+    """The arrays that a loop uses, and whether it stores; None when it has to be in its turn."""
+    ops = list(walk(loop.body))
+    if any(isinstance(op, ALONE) for op in ops):
+        return None
+    return frozenset(
+        (op.array, isinstance(op, Store)) for op in ops if isinstance(op, Load | Store)
+    )
+
+
+def _chains(block: Block) -> list[_Chain]:
+    """The overlapped loops of a block and of those in it, those that run at once together.
+
+    It looks at every operation of a block, so it calls nothing for those without such loops.
+    """
+    found: list[_Chain] = []
+    chain: list[For] = []
+    for op in block:
+        found += _chains_inside(op)
+        if isinstance(op, For):
+            if not op.attrs.overlap:
+                chain = [op]
+                continue
+            if len(chain) > 1:
+                found.pop(found.index(tuple(chain)))
+            chain.append(op)
+            found.append(tuple(chain))
+        elif not isinstance(op, BETWEEN):
+            chain = []
+    return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _chains_inside(op: Op) -> tuple[_Chain, ...]:
+    """Most primitives leave most operations as they are."""
+    return tuple(chain for region in op.regions() for chain in _chains(region))
+
+
+# --- parallel ------------------------------------------------------------------------------
+
+
+def _check_parallel(module: Module, func: Func, was: Func, funcs: set[str], said: str) -> None:
+    """Analyse again the parallel loops that do more than they did.
+
+    Loops that do the same or less, in another order or by new names, keep or lose the mark by the
+    rule of the primitive that made them.
+    """
+    same = {*was.body} & {*func.body}
+    nests = [nest for part in func.body if part not in same for nest in _parallel(part)]
+    if not nests:
+        return
+    old = {
+        (nest[0].attrs.band, nest[-1].name): nest[-1]
+        for part in was.body if part not in same
+        for nest in _parallel(part)
+    }  # fmt: skip
+    for nest in nests:
+        loop, earlier = nest[-1], old.get((nest[0].attrs.band, nest[-1].name))
+        if earlier is None or earlier is loop or _does(loop, funcs) <= _does(earlier, funcs):
+            continue
+        found = find_violation(module, Place(func, nest), [loop], before, any_order_sums=False)
+        if found:
+            at_once = "iterations {source} and {sink} of a loop marked parallel would run at once"
+            raise illegal(said, at_once, found)
+
+
+@lru_cache(maxsize=1 << 12)
+def _parallel(part: Op) -> tuple[tuple[For, ...], ...]:
+    """The parallel loops in one operation, each with those around it, outermost first."""
+    return tuple(nest for nest in nests_in(part).get(None, ()) if nest[-1].attrs.parallel)
+
+
+def _does(loop: For, funcs: set[str]) -> Counter[object]:
+    """How often a loop loads, stores, prints and calls in its text.
+
+    Calls of functions that the primitive has just made are no more than what stood there.
+    """
+    found: Counter[object] = Counter()
+    for op in walk(loop.body):
+        if isinstance(op, Load | Store):
+            found[type(op), op.array] += 1
+        elif isinstance(op, Print) or (isinstance(op, Call) and op.callee in funcs):
+            found[type(op)] += 1
+    return found
