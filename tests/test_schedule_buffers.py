@@ -37,6 +37,27 @@ def cycles(schedule):
 # --- buffer_at -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("guard", ["before", "after"])
+def test_a_buffer_copies_nothing_where_a_condition_keeps_the_loop_out_of_the_array(guard):
+    def before(A: int32[9, 4], B: int32[8, 4]):
+        for i in range(9):
+            for j in range(4):
+                if i > 0:
+                    B[i - 1, j] = A[i, j]
+
+    def after(A: int32[10, 4], B: int32[8, 4]):
+        for i in range(10):
+            for j in range(4):
+                if i < 8:
+                    B[i, j] += A[i, j]
+
+    kernel = {"before": before, "after": after}[guard]
+    s = customize(kernel)
+    s.buffer_at("B", "i")
+    unchanged(s, kernel)
+    assert allo.verify(customize(kernel), s).proved
+
+
 def gemm(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8]):
     for i, k, j in allo.grid(8, 8, 8, name="gemm"):
         C[i, j] += A[i, k] * B[k, j]

@@ -114,22 +114,37 @@ class _Unroller:
             loop = unroll_by(loop, loop.attrs.unroll)
         self._learn(loop)
         if loop.attrs.pipeline_ii is not None:
+            if (region := self._region_in(loop.body)) is not None:
+                reason = f"'{region.name}' is a region, which cannot be part of a pipeline"
+                loop = self._give_up(loop, reason, "loops that call no regions")
+                return (replace(loop, body=self.block(loop.body)),)
             try:
                 inlined = inline_calls(loop.body, self._module.func)
                 return (replace(loop, body=unroll_all(inlined, self._intervals)),)
             except DataDependentLoop as error:
-                loop = self._give_up(loop, error)
+                loop = self._give_up(loop, error.reason, error.allowed)
         return (replace(loop, body=self.block(loop.body)),)
 
-    def _give_up(self, loop: For, error: DataDependentLoop) -> For:
+    def _region_in(self, block: Block) -> Func | None:
+        """A region that the block calls, itself or in what it calls."""
+        for op in walk(block):
+            if isinstance(op, Call):
+                callee = self._module.func(op.callee)
+                if callee.dataflow:
+                    return callee
+                if (inner := self._region_in(callee.body)) is not None:
+                    return inner
+        return None
+
+    def _give_up(self, loop: For, reason: str, allowed: str | None) -> For:
         """The loop without its pipelining, which the innermost loops inside get."""
         if loop.attrs.ii_required:
             raise BuildError(
-                f"loop {loop.name!r} cannot be pipelined: {error.reason}",
-                loc=loop.loc, allowed=error.allowed,
+                f"loop {loop.name!r} cannot be pipelined: {reason}",
+                loc=loop.loc, allowed=allowed,
                 hint="leave initiation_interval out to run its iterations one after the other",
             )  # fmt: skip
-        self.sequential[loop.iv] = f"not pipelined: {error.reason}"
+        self.sequential[loop.iv] = f"not pipelined: {reason}"
         attrs = replace(loop.attrs, pipeline_ii=None)
         return replace(loop, attrs=attrs, body=map_block(loop.body, _pipeline_innermost))
 

@@ -45,15 +45,16 @@ class Window:
 
     Along each dimension it is ``extent`` elements from ``base`` on, where ``base`` is the same
     throughout the iteration.
+
+    Attributes:
+        kept: the dimensions that the buffer has: those of more than one element, and those along
+            which the window lies outside the array in some iterations, in which conditions keep
+            the loop from touching it, and the copies' bounds keep them.
     """
 
     bases: tuple[AffineExpr, ...]
     extents: tuple[int, ...]
-
-    @property
-    def kept(self) -> tuple[int, ...]:
-        """The dimensions along which it has more than one element."""
-        return tuple(d for d, n in enumerate(self.extents) if n > 1)
+    kept: tuple[int, ...]
 
     def inside(self, subscripts: Sequence[AffineExpr]) -> tuple[AffineExpr, ...]:
         """Subscripts of the array as subscripts of a buffer of the kept dimensions."""
@@ -195,7 +196,18 @@ def _union(
         high = max(box[d][1][1] for box in boxes)
         bases.append(fixed + low)
         extents.append(high - low + 1)
-    return Window(tuple(bases), tuple(extents))
+    kept = tuple(
+        d for d, (base, extent) in enumerate(zip(bases, extents, strict=True))
+        if extent > 1 or _reaches_out(place, base, extent, array.array.shape[d]) != (False, False)
+    )  # fmt: skip
+    return Window(tuple(bases), tuple(extents), kept)
+
+
+def _reaches_out(place: Place, base: AffineExpr, extent: int, end: int) -> tuple[bool, bool]:
+    """Whether ``extent`` elements from ``base`` on may begin before 0, and end after ``end``."""
+    ranges = counter_ranges(place)
+    low, high = base.bounds(lambda v: ranges.get(v, (index.min, index.max)))
+    return low < 0, high + extent > end
 
 
 def _outside(
@@ -302,14 +314,13 @@ class _Copies:
         )  # fmt: skip
 
     def _bounds(self, dim: int) -> tuple[Bounds, Bounds]:
-        """The buffer may reach beyond the array where bounds inside are not constant."""
+        """The window may reach beyond the array, where conditions or bounds keep the loop inside."""
         base, extent = self.window.bases[dim], self.window.extents[dim]
         end = self.array.array.shape[dim]
-        ranges = counter_ranges(self.place)
-        low, high = base.bounds(lambda v: ranges.get(v, (index.min, index.max)))
+        before, after = _reaches_out(self.place, base, extent, end)
         zero, full = AffineExpr.constant(0), AffineExpr.constant(extent)
-        lower = (zero,) if low >= 0 else (zero, -base)
-        upper = (full,) if high + extent <= end else (full, AffineExpr.constant(end) - base)
+        lower = (zero, -base) if before else (zero,)
+        upper = (full, AffineExpr.constant(end) - base) if after else (full,)
         return lower, upper
 
     def _name(self, dim: int) -> str:
