@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import allo_rtl as allo
+from allo_rtl.advice import advise
 from allo_rtl.errors import AlloError
 from allo_rtl.fuzz import findings_table
 from allo_rtl.fuzz import fuzz as fuzz_schedules
@@ -36,8 +37,7 @@ from allo_rtl.sim.cosim import Simulation
 from allo_rtl.sim.fuzz import run_in_amaranth
 
 if TYPE_CHECKING:
-    from allo_rtl.advice import advise
-from allo_rtl.boards.bitstream import Bitstream
+    from allo_rtl.boards.bitstream import Bitstream
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from allo_rtl.errors import BuildError
 from allo_rtl.ir.affine import AffineExpr, Interval
@@ -18,7 +17,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.rewrite import clone, map_block, substitute_op
+from allo_rtl.ir.rewrite import bind, clone
 from allo_rtl.ir.types import Index, UInt
 
 INDEX = Index()
@@ -38,22 +37,6 @@ class DataDependentLoop(BuildError):
             allowed="loops with bounds that are constants or affine in the loops around them",
             hint=hint,
         )
-
-
-def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
-    """The block with a counter replaced by an expression, also where it is used as a number."""
-    number = Value(INDEX, iv.name)
-
-    def visit(op: Op) -> Op:
-        operands = {name: getattr(op, name) for name in op.OPERANDS}
-        changes: dict[str, Any] = {
-            name: tuple(number if v is iv else v for v in part)
-            if isinstance(part, tuple) else (number if part is iv else part)
-            for name, part in operands.items()
-        }
-        return substitute_op(replace(op, **changes) if changes != operands else op, {iv: expr})
-
-    return (Apply(result=number, expr=expr), *map_block(block, visit))
 
 
 def unroll_all(block: Block, intervals: Intervals) -> Block:

@@ -13,6 +13,7 @@ from typing import Any
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
+from allo_rtl.ir.types import Index
 
 type Substitution = Mapping[Value, Value | AffineExpr]
 """What values become: another value anywhere, or an expression inside affine parts."""
@@ -204,3 +205,19 @@ def _with_values(func: Func, mapping: Mapping[Value, Value]) -> Func:
     if func.returned:
         results = tuple(new_of(v).type for v in func.returned)
     return replace(func, args=args, body=body, results=results)
+
+
+def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
+    """The block with a counter replaced by an expression, also where it is used as a number."""
+    number = Value(Index(), iv.name)
+
+    def visit(op: Op) -> Op:
+        operands = {name: getattr(op, name) for name in op.OPERANDS}
+        changes: dict[str, Any] = {
+            name: tuple(number if v is iv else v for v in part)
+            if isinstance(part, tuple) else (number if part is iv else part)
+            for name, part in operands.items()
+        }
+        return substitute_op(replace(op, **changes) if changes != operands else op, {iv: expr})
+
+    return (Apply(result=number, expr=expr), *map_block(block, visit))

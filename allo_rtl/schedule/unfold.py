@@ -16,7 +16,6 @@ from itertools import product
 from math import prod
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
-from allo_rtl.hls.unroll import bind
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
     Alloc,
@@ -31,7 +30,7 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import clone, loops, map_block, replace_func, substitute, walk
+from allo_rtl.ir.rewrite import bind, clone, loops, map_block, replace_func, substitute, walk
 from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.loop_transforms import is_count
 from allo_rtl.schedule.loops import find_func, fresh_array_name, unused

@@ -314,7 +314,7 @@ class _Copies:
         )  # fmt: skip
 
     def _bounds(self, dim: int) -> tuple[Bounds, Bounds]:
-        """The window may reach beyond the array, where conditions or bounds keep the loop inside."""
+        """The window may reach beyond the array, and conditions or bounds keep the loop inside."""
         base, extent = self.window.bases[dim], self.window.extents[dim]
         end = self.array.array.shape[dim]
         before, after = _reaches_out(self.place, base, extent, end)
