@@ -113,11 +113,11 @@ class _Unroller:
         if loop.attrs.unroll is not None and loop.attrs.unroll > 1:
             loop = unroll_by(loop, loop.attrs.unroll)
         self._learn(loop)
-        if loop.attrs.pipeline_ii is not None:
-            if (region := self._region_in(loop.body)) is not None:
-                reason = f"'{region.name}' is a region, which cannot be part of a pipeline"
-                loop = self._give_up(loop, reason, "loops that call no regions")
-                return (replace(loop, body=self.block(loop.body)),)
+        pipelined = loop.attrs.pipeline_ii is not None
+        if pipelined and (region := self._region_in(loop.body)) is not None:
+            reason = f"'{region.name}' is a region, which cannot be part of a pipeline"
+            loop = self._give_up(loop, reason, "loops that call no regions")
+        elif pipelined:
             try:
                 inlined = inline_calls(loop.body, self._module.func)
                 return (replace(loop, body=unroll_all(inlined, self._intervals)),)
