@@ -3,8 +3,10 @@
 import re
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from inspect import isfunction
+from pathlib import Path
 
 import kernels
 import numpy as np
@@ -253,7 +255,8 @@ def test_very_many_modules_read_back(module):
 
 def iree_opt(text, *options):
     """What MLIR's own tool makes of a text; its complaints fail the test."""
-    tool = shutil.which("iree-opt")
+    # Of this environment, which need not be on PATH.
+    tool = shutil.which("iree-opt", path=Path(sys.executable).parent)
     if tool is None:
         pytest.skip("iree-opt (iree-base-compiler) is not installed")
     # Only printing in simulation is an operation that MLIR does not have.
