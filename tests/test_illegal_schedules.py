@@ -168,7 +168,7 @@ REFUSED = [
     ),
     # Buffers.
     case(k.rectangle, ("buffer_at", ("A", "j")), reason="is the innermost"),
-    case(k.imperfect, ("buffer_at", ("A", "i")), reason="does not write 'A'"),
+    case(k.imperfect, ("buffer_at", ("A", "i")), reason="iterations of loop 'i' read different"),
     case(k.into_data, ("buffer_at", ("out", "i")), reason="may be anything inside loop 'i'"),
     case(k.local, ("buffer_at", ("row", "i")), reason="makes 'row' anew"),
     case(k.by_index, ("reuse_at", ("A", "i")), reason="reuse_at('A', 'i')"),

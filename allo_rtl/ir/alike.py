@@ -160,7 +160,13 @@ class _Merger:
         """What stands for the call of each process of a group."""
         first = group[0]
         differ = [p for p in first.fixed if len({g.fixed[p] for g in group}) > 1]
-        cut = [p for p in differ if _partition(first.func, p) is not None]
+        arrays = {at for at, _ in differ}
+        # Where it gets a part at all, the process need not know of banks that it never uses.
+        cut = [
+            p for p in first.fixed
+            if p[0] in arrays and (part := _partition(first.func, p)) is not None
+            and (p in differ or part.kind is Partition.Complete)
+        ]
         passed = [p for p in differ if p not in cut]
         name = self._keep(_narrowed(first, cut, passed))
         return {g.call: _given(g, name, cut, passed) for g in group}

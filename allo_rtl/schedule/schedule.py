@@ -10,6 +10,7 @@ from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import (
     compute_at,
+    hand_on,
     hierarchy,
     interfaces,
     reshape,
@@ -139,22 +140,36 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         move inside the loop are left out.  It starts with the array's contents, so that nothing
         is lost.  In hardware the array itself is then read and written once an element.
 
+        Of an array that is only read, the buffer is what the iterations of the loop hand on, each
+        to the next: with :meth:`unfold` and :meth:`to` a systolic array.
+
+            for i, j, k in grid(M, N, K):     A_fifo[i, 0, k] = A[i, k]  # of all i and k, before
+                C[i, j] += A[i, k] * ...  ->  for i, j, k in grid(M, N, K):
+                                                  a = A_fifo[i, j, k]; A_fifo[i, j + 1, k] = a
+                                                  C[i, j] += a * ...
+
         Args:
             target: the array.
-            axis: the loop; there are loops inside it.
+            axis: the loop; there are loops inside it.  For an array that is only read, one whose
+                iterations read the same elements.
 
         Returns:
             The buffer, for further primitives.
 
         Raises:
-            ScheduleError: the loop is the innermost, does not write the array, or its subscripts
-                depend on data.
+            ScheduleError: the loop is the innermost, does not use the array, its subscripts
+                depend on data, or its iterations read different elements and write none.
             IllegalScheduleError: the loop reaches the array in some other way too, past the
                 buffer.
         """
         place = self._find(axis)
         array = self._array_in(place, target)
         text = call_text("buffer_at", (array.name, place.loop.name), {})
+        if hand_on.is_only_read(place, array):
+            chain = hand_on.check_hand_on(self.module, place, array, text)
+            module, name = hand_on.apply_hand_on_buffer(self.module, place, array, chain)
+            self._commit(module, "buffer_at", (target, axis))
+            return MockBuffer(place.func.name, name)
         window = write_buffer.check_buffer_at(self.module, place, array, text)
         module, name = write_buffer.apply_buffer_at(self.module, place, array, window)
         self._commit(module, "buffer_at", (target, axis))

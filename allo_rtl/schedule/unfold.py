@@ -333,7 +333,19 @@ def _unrolled(func: Func, array: Value, dims: Sequence[int]) -> Block:
         )
         return tuple(x for copy in copies for x in copy)
 
-    return map_block(func.body, visit)
+    return map_block(map_block(func.body, lambda op: _pipeline_of(op, counters)), visit)
+
+
+def _pipeline_of(op: Op, counters: set[Value]) -> For | None:
+    """A loop around one that is unrolled, with the pipeline which that one had."""
+    inner = op.body[0] if isinstance(op, For) and len(op.body) == 1 else None
+    if not isinstance(op, For) or not isinstance(inner, For) or inner.iv not in counters:
+        return None
+    if inner.attrs.pipeline_ii is None:
+        return None
+    plain = replace(inner.attrs, pipeline_ii=None, ii_required=False, rewind=False)
+    attrs = replace(op.attrs, pipeline_ii=1, rewind=inner.attrs.rewind)
+    return replace(op, attrs=attrs, body=(replace(inner, attrs=plain),))
 
 
 # An array that the elements along an axis read alike
