@@ -222,4 +222,5 @@ def in_amaranth(hardware, module, runs):
         found = outcome(module, results, raw, expected.lines)
         assert found == expected, f"RTL: {found}\nevaluator: {expected}"
         assert hardware.predicted_cycles in (None, cycles)
+        hardware.measured_cycles = cycles
     assert lines == [line for _, expected in runs for line in expected.lines]

@@ -241,3 +241,86 @@ def test_overlaps_that_join_are_checked_together():
         s.overlap(*pairs[0])
         with pytest.raises(IllegalScheduleError, match="both loops use 'a'"):
             s.overlap(*pairs[1])
+
+
+def three(a: int32[8], b: int32[8], c: int32[8], d: int32[8]):
+    for i in range(8):
+        a[i] = a[i] + 1
+    for j in range(8):
+        b[j] = b[j] * 3
+    for k in range(8):
+        c[k] = c[k] * 5
+    for m in range(8):
+        d[m] = b[m] + c[m]
+
+
+@pytest.mark.parametrize(("pair", "moved", "who"), [
+    (("i", "j"), "j", "'j'.*and it would move"), (("j", "k"), "j", "'k'.*that one would move"),
+])  # fmt: skip
+def test_loops_that_run_at_once_do_not_move_apart(pair, moved, who):
+    """Neither the mark is lost, nor does it come to be about another loop."""
+    s = allo.customize(three)
+    s.overlap(*pair)
+    with pytest.raises(ScheduleError, match=who):
+        s.compute_at(moved, "m")
+    s.undo()
+    s.compute_at(moved, "m")
+
+
+def test_loops_that_run_at_once_are_no_elements():
+    s = allo.customize(two)
+    s.overlap("i", "j")
+    with pytest.raises(ScheduleError, match="runs at the same time as the one before"):
+        s.unfold("S_j_1", [0])
+
+
+def ends_by_data(a: int32[6], b: int32[5], n: int32) -> int32:
+    for i in range(6):
+        y: int32 = n % 5
+        while y > 0:
+            a[i] = a[i] * 3
+            y -= 1
+    for j in range(5):
+        z: int32 = 9
+        while z > j:
+            b[j] = b[j] * 5
+            z -= 2
+    return a[2] + b[3]
+
+
+def test_while_loops_inside_run_at_once_too():
+    cycles = []
+    for together in (False, True):
+        s = allo.customize(ends_by_data)
+        if together:
+            s.overlap("i", "j")
+        cycles.append(agree(s).measured_cycles)
+    assert cycles[1] < cycles[0]
+
+
+def test_loops_inside_a_while_loop():
+    def kernel(a: int32[6], b: int32[5], n: int32):
+        x: int32 = n % 4
+        while x > 0:
+            for i in range(6):
+                a[i] = a[i] * 3
+            for j in range(5):
+                b[j] = b[j] * 5
+            x -= 1
+
+    s = allo.customize(kernel)
+    s.overlap("i", "j")
+    agree(s)
+
+
+@pytest.mark.parametrize(("body", "reason"), [
+    ("print(j)", "it prints"), ("assert a[j] < 3", "an assertion"),
+])  # fmt: skip
+def test_what_has_to_be_in_its_turn_is_named(body, reason):
+    s = allo.customize("\n".join([
+        "def kernel(a: int32[4], b: int32[4]):",
+        "    for i in range(4):", "        b[i] = b[i] + 1",
+        "    for j in range(4):", f"        {body}",
+    ]))  # fmt: skip
+    with pytest.raises(ScheduleError, match=f"has to be in its turn: .*{reason}"):
+        s.overlap("i", "j")

@@ -38,6 +38,7 @@ from allo_rtl.schedule.legality import (
     printing,
 )
 from allo_rtl.schedule.loops import Place, fresh_name, replace_counter
+from allo_rtl.schedule.overlap import BETWEEN
 from allo_rtl.schedule.shared import check_shared
 
 
@@ -57,6 +58,7 @@ def check_compute_at(module: Module, producer: Place, consumer: Place, primitive
 
 def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
     _check_apart(producer, consumer, primitive)
+    _check_not_overlapped(producer, primitive)
     for place, what in ((producer, "producer"), (consumer, "consumer")):
         for outer, inner in zip(place.nest, place.nest[1:], strict=False):
             if outer.body != (inner,):
@@ -91,6 +93,20 @@ def _check_apart(producer: Place, consumer: Place, primitive: str) -> None:
         allowed="loops in two bands of one function, the producer's before the consumer's, "
         "both outside all loops and conditions",
     )
+
+
+def _check_not_overlapped(producer: Place, primitive: str) -> None:
+    """Refuse a loop that runs at the same time as another one: it would no longer."""
+    band, body = producer.nest[0], producer.func.body
+    rest = iter(body[body.index(band) + 1 :] if band in body else ())
+    following = next((op for op in rest if not isinstance(op, BETWEEN)), None)
+    for loop, moved in ((band, "it"), (following, "that one")):
+        if isinstance(loop, For) and loop.attrs.overlap:
+            raise ScheduleError(
+                f"{primitive}: loop {loop.name!r} runs at the same time as the one before it "
+                f"(overlap), and {moved} would move away",
+                loc=loop.loc, hint="compute_at first, then overlap what is left",
+            )  # fmt: skip
 
 
 def _check_bounds(a: For, b: For, primitive: str) -> None:

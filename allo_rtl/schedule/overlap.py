@@ -18,7 +18,6 @@ from allo_rtl.ir.ops import (
     Module,
     Op,
     Print,
-    While,
 )
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
@@ -26,7 +25,7 @@ from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.legality import collision
 from allo_rtl.schedule.loops import Place
 
-ALONE = (Call, While, Print, Assert, *STREAM_OPS)
+ALONE = (Call, Print, Assert, *STREAM_OPS)
 BETWEEN = (Alloc, Constant)
 
 
@@ -61,9 +60,21 @@ def check_no_turn(loop: For, primitive: str) -> None:
     alone = next((op for op in walk(loop.body) if isinstance(op, ALONE)), None)
     if alone is not None:
         raise ScheduleError(
-            f"{primitive}: what loop {loop.name!r} does here has to be in its turn",
+            f"{primitive}: what loop {loop.name!r} does here has to be in its turn: "
+            f"{_named(alone)}",
             loc=alone.loc, allowed="loops that load, compute and store",
         )  # fmt: skip
+
+
+def _named(op: Op) -> str:
+    match op:
+        case Call(callee=callee):
+            return f"it calls {callee!r}"
+        case Print():
+            return "it prints"
+        case Assert():
+            return "it may stop the kernel with an assertion"
+    return "it uses a stream"
 
 
 def _one_after_the_other(block: Block, loops: Sequence[For]) -> bool:

@@ -135,6 +135,12 @@ def unfolded_loops(root: For, axes: object, said: str) -> list[For]:
                 f"{said}: loop {loop.name!r} is pipelined or unrolled, and its iterations are to "
                 "be elements", loc=loop.loc, hint="pipeline a loop inside the elements",
             )  # fmt: skip
+        if loop.attrs.overlap:
+            raise ScheduleError(
+                f"{said}: loop {loop.name!r} runs at the same time as the one before (overlap), "
+                "and its iterations are to be elements", loc=loop.loc,
+                hint="elements run at the same time as the loops around them anyway",
+            )  # fmt: skip
     return nest[: len(chosen)]
 
 
