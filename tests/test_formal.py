@@ -221,6 +221,24 @@ ISLAND_ERRORS = [
 ]
 
 
+COLLECT_ERRORS = [
+    ("ready & ~past & (may if is_last else 1)", "ready & (may if is_last else 1)"),
+    ("words[node] = Mux(past, held, end.data)", "pass"),
+    ("& ~(issue & self.advance)", "& ~issue"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [COLLECT_ERRORS[0], *(pytest.param(*e, marks=pytest.mark.long) for e in COLLECT_ERRORS)],
+)
+def test_errors_in_how_an_iteration_takes_its_words_are_found(old, new, monkeypatch):
+    """It takes them before it waits for room, once, and keeps them."""
+    made = mutant(streams, old, new)
+    monkeypatch.setattr("allo_rtl.rtl.kernel.Island", made.Island)
+    assert kernel_holds(linked, True, 11).broken
+
+
 @pytest.mark.parametrize(
     ("module", "old", "new"),
     [ISLAND_ERRORS[0], *(pytest.param(*e, marks=pytest.mark.long) for e in ISLAND_ERRORS)],

@@ -42,12 +42,11 @@ def test_nests_through_fifos_take_the_time_of_one():
 
 
 def test_the_array_is_gone_and_a_fifo_of_its_depth_is_there():
-    """B has a place more, for the word that "two" puts on as it comes."""
     schedule = stages()
     schedule.to("B", "two", depth=3)
     schedule.to("C", "three")
     found = report(schedule)
-    assert {(s.name, s.depth, s.width) for s in found.streams} == {("B", 4, 32), ("C", 16, 32)}
+    assert {(s.name, s.depth, s.width) for s in found.streams} == {("B", 3, 32), ("C", 16, 32)}
     assert {m.name for m in found.memories} == {"A", "D"}
 
 

@@ -386,10 +386,11 @@ class _PipeRun:
             self._blame(head, own)
             self.collected += 1
             if is_last:
-                yield from self._issue(own)
                 break
         for fifo in taken:
             self.run_.get(fifo, (self.cycle, self.late))
+        if self.collected == len(self.leading):
+            yield from self._issue(own)
         return self.cycle, self.late
 
     def _blame(self, head: _Mark, own: int) -> None:

@@ -34,7 +34,6 @@ from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Job, Operators, Stretch
 from allo_rtl.hls.placement import schedule
-from allo_rtl.hls.places import taken_late
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import (
     BankEnd,
@@ -149,13 +148,7 @@ class Design:
     def depth(self, stream: Value) -> int:
         """Values that the FIFO of a stream holds."""
         assert isinstance(stream.type, StreamType)
-        more = 1 if stream in self.taken_late else 0
-        return self.depths.get(stream, stream.type.depth + more)
-
-    @cached_property
-    def taken_late(self) -> frozenset[Value]:
-        """Streams of whose words one more may have to wait, see :mod:`allo_rtl.hls.places`."""
-        return taken_late([(f.control, f.schedules) for f in self.functions])
+        return self.depths.get(stream, stream.type.depth)
 
     @cached_property
     def undeclared(self) -> frozenset[Value]:

@@ -9,8 +9,10 @@ overlap: no operation is earlier in time than one of an iteration before.
 That alone would tie an iteration's last put to the next one's first get, and a pipeline's
 interval to its depth.  The *leading* gets of a pipelined loop are therefore no part of it: they
 are collected before their iteration starts.  While one has nothing to take, no iteration starts
-and those that are under way go on.  A get leads when it is unconditional, no operation but leading
-gets comes before it in the iteration, and all operations on its stream lead.
+and those that are under way go on.  When an iteration has to hold in its first cycle, its words
+have left their FIFOs and wait in registers of the reader: a FIFO of depth d has d places.  A get
+leads when it is unconditional, no operation but leading gets comes before it in the iteration,
+and all operations on its stream lead.
 
 Every run does what the evaluator's order of operations may do with FIFOs of at least the
 declared depths: a pipeline holds the values that are on their way through it besides.
@@ -24,7 +26,7 @@ from itertools import pairwise, product
 
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.node import STREAMS, Kind, Node
-from allo_rtl.hls.op_schedule import Edge
+from allo_rtl.hls.op_schedule import Edge, OpSchedule
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.stream_ops import Get, Poll, PollKind, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import Index, IntegerType, StreamType
@@ -110,6 +112,17 @@ def blocking(nodes: Iterable[Node], pipelined: bool) -> list[Node]:
     first = set(leading(nodes)) if pipelined else set()
     found = stream_nodes(nodes)
     return [n for n in found if n.kind in (Kind.GET, Kind.PUT) and n not in first]
+
+
+def holds_at_start(nodes: Iterable[Node], schedule: OpSchedule) -> Node | None:
+    """The first operation for which a pipelined loop may hold in an iteration's first cycle.
+
+    Words of leading gets are then taken before it holds, as by the order of the text, and kept.
+    None when there is no such operation, or no leading get.
+    """
+    nodes = list(nodes)
+    early = [n for n in blocking(nodes, pipelined=True) if schedule.start[n] == 0]
+    return early[0] if early and leading(nodes) else None
 
 
 def _stream(node: Node) -> Value:

@@ -31,7 +31,7 @@ from allo_rtl.hls.latency import padding
 from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
-from allo_rtl.hls.streams import leading
+from allo_rtl.hls.streams import holds_at_start, leading
 from allo_rtl.hls.widths import range_shape
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call
@@ -248,7 +248,9 @@ class Controller:
     def _pipeline(self, control: Pipelined, enter: Value) -> Value:
         schedule, name = self._schedules[control.region], control.loop.name
         begin, skip = self._begin(control.counters[-1].bounds, enter)
-        issue, final, taken = self._issue(control, schedule, begin)
+        first = holds_at_start(control.region.nodes(), schedule)
+        turn = Signal(name=self._names(f"{name}_turn")) if first else None
+        issue, final, taken = self._issue(control, schedule, begin, turn)
         valid: list[Value] = [issue]
         closing = [final]
         for _ in range(schedule.length - 1):
@@ -259,10 +261,14 @@ class Controller:
             self._memories, self._shared, self._events, self._names, overlapped=True,
             island=self._island, taken=taken,
         )
+        if turn is not None:
+            assert self._island is not None
+            assert first is not None
+            self._m.d.comb += turn.eq(self._island.reached(first))
         return self._wire(f"{name}_exit", closing[-1] | skip)
 
     def _issue(
-        self, control: Pipelined, schedule: OpSchedule, begin: Value
+        self, control: Pipelined, schedule: OpSchedule, begin: Value, turn: Signal | None
     ) -> tuple[Value, Signal, Mapping[Node, Value]]:
         """(an iteration starts in this cycle, it is the last one, words of its leading gets)."""
         m, name, ii = self._m, control.loop.name, schedule.ii
@@ -280,7 +286,7 @@ class Controller:
         taken: Mapping[Node, Value] = {}
         if first := leading(control.region.nodes()):
             assert self._island is not None
-            taken, issue = self._island.collect(first, running, slot)
+            taken, issue = self._island.collect(first, running, slot, turn)
         if ii > 1 or first:
             issue = self._wire(f"{name}_issue", issue)
         last = self._count(control, begin, issue)

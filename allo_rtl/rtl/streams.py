@@ -177,13 +177,15 @@ class Island:
         return Signal(width, name=self.names(f"{_name(node)}_held"), reset_less=True)
 
     def collect(
-        self, nodes: Sequence[Node], running: Signal, slot: Signal | None
+        self, nodes: Sequence[Node], running: Signal, slot: Signal | None, turn: Signal | None
     ) -> tuple[Mapping[Node, Value], Value]:
         """Take the words of the leading gets of a pipelined loop, in order.
 
         Args:
             running: an iteration is yet to start.
             slot: it may start in this cycle; None when it always may.
+            turn: all that earlier iterations do in this cycle is done, so that it holds for the
+                one that starts; None when that one may not have to hold in its first cycle.
 
         Returns:
             The word of each get, and whether all are there and the iteration starts.
@@ -193,34 +195,39 @@ class Island:
         words: dict[Node, Value] = {}
         here, taken = running, dict[IrValue, Value]()
         for node in nodes:
-            stream = _stream(node)
+            stream, is_last = _stream(node), node is nodes[-1]
             end = self.streams.source(stream)
             # A stream gives one word a cycle: an earlier get on it was done before this one.
-            can = end.valid & taken.get(stream, Const(1, 1))
+            ready = here & taken.get(stream, Const(1, 1))
+            keeps = not is_last or turn is not None
+            past = Signal(name=self.names(f"{_name(node)}_past")) if keeps else Const(0, 1)
             now = Signal(name=self.names(f"{_name(node)}_collect"))
-            self.streams.take(stream, now & self.advance)
-            if node is nodes[-1]:
-                m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & may)
-                words[node] = end.data
-                self._tap(TapKind.LACK, node, (running, True), (end.valid, False))
-                here = here & can
-                break
-            past = Signal(name=self.names(f"{_name(node)}_past"))
-            held = self._held(node)
+            m.d.comb += now.eq(ready & ~past & (may if is_last else 1))
+            # What starts now takes its words before it waits for room.
+            holding = Const(0, 1) if turn is None else turn if is_last else turn & issue
+            got = now & (self.advance | holding)
+            self.streams.take(stream, got)
             self._tap(
-                TapKind.LACK, node, (running, True), (past, False), (end.valid, False)
-            )
-            m.d.comb += now.eq(here & taken.get(stream, Const(1, 1)) & ~past)
-            m.d.sync += past.eq((past | (now & end.valid)) & ~issue)
-            with m.If(now & end.valid):
-                m.d.sync += held.eq(end.data)
-            words[node] = Mux(past, held, end.data)
-            here, taken[stream] = here & (past | can), past
+                TapKind.LACK, node, (running, True), (end.valid, False),
+                *([(past, False)] if keeps else []),
+            )  # fmt: skip
+            words[node] = end.data
+            if keeps:
+                held = self._held(node)
+                with m.If(got & end.valid):
+                    m.d[FREE] += held.eq(end.data)
+                m.d[FREE] += past.eq((past | (got & end.valid)) & ~(issue & self.advance))
+                words[node] = Mux(past, held, end.data)
+            here, taken[stream] = ready & end.valid | here & past, past
         m.d.comb += issue.eq(here & may)
         at_slot = [] if slot is None else [(slot, True)]
         self.taps.add(TapKind.MISS, (running, True), (issue, False), *at_slot)
         self.taps.add(TapKind.TAKE, (issue, True))
         return words, issue
+
+    def reached(self, node: Node) -> Signal:
+        """Whether all that comes before a blocking operation in its cycle is done."""
+        return self._steps[node].reached
 
     def finish(self, granted: Sequence[Value]) -> None:
         """Drive ``advance``; ``granted`` are further conditions of it."""
