@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,12 @@ class ParseError(AlloError):
 
 class ScheduleError(AlloError):
     """A primitive was called with arguments that name nothing or do not fit."""
+
+    def at(self, loc: SourceLoc) -> Self:
+        """The same error at another place."""
+        return type(self)(
+            self.message, loc=loc, allowed=self.allowed, hint=self.hint, notes=self.notes
+        )
 
 
 class IllegalScheduleError(ScheduleError):

@@ -207,6 +207,8 @@ def test_it_is_refused_and_nothing_has_changed(case):
         getattr(s, name)(*args)
     assert case.reason in error.value.message or case.reason in str(error.value)
     assert type(error.value) is case.error
+    assert error.value.loc is not None
+    assert error.value.allowed or error.value.hint or error.value.notes
     assert s.module is before
     assert len(s.history()) == steps
 

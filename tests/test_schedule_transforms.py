@@ -198,7 +198,7 @@ def test_reorder_of_loops_that_are_not_inside_each_other():
 
 
 def test_reorder_needs_two_different_loops():
-    with pytest.raises(ScheduleError, match=r"^reorder needs at least 2 loops$"):
+    with pytest.raises(ScheduleError, match=r"reorder needs at least 2 loops"):
         customize(gemm).reorder("i")
     with pytest.raises(ScheduleError) as caught:
         customize(gemm).reorder("i", "i")
@@ -256,10 +256,10 @@ def test_a_name_that_is_gone_tells_what_replaced_it():
     s.fuse("j", "k")
     with pytest.raises(ScheduleError) as caught:
         s.pipeline(old)
-    assert str(caught.value) == (
-        "there is no loop 'i' in gemm any more: split('i', 2) replaced it\n"
-        "  allowed: i.outer, i.inner"
+    assert caught.value.message == (
+        "there is no loop 'i' in gemm any more: split('i', 2) replaced it"
     )
+    assert caught.value.allowed == "i.outer, i.inner"
     with pytest.raises(ScheduleError) as caught:
         s.pipeline("k")
     assert caught.value.message.endswith("fuse('j', 'k') replaced it")

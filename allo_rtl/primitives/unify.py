@@ -31,11 +31,13 @@ from allo_rtl.ir.ops import (
 from allo_rtl.ir.rewrite import map_block
 from allo_rtl.ir.types import ArrayType, ScalarType, Type, bool_, index, int8
 from allo_rtl.ir.verify import verify_module
+from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.schedule import Schedule
 
 type Kernel = Schedule | Callable[..., Any]
 
 
+@primitive
 def unify(func1: Kernel, func2: Kernel, loop_num: int) -> Module:
     """Merge two kernels under one outer loop, in which an instruction says which of them runs.
 

@@ -118,6 +118,7 @@ def _check_bounds(a: For, b: For, primitive: str) -> None:
             f"{primitive} needs constant bounds, and those of loop{'s' * (len(open_ends) > 1)} "
             f"{names} are not",
             loc=open_ends[0].loc,
+            allowed="loops such as range(8)",
         )
     if mine[0] != other[0] or a.step != b.step or mine[1] > other[1]:
         raise ScheduleError(
@@ -144,6 +145,7 @@ def _check_between(module: Module, producer: Place, consumer: Place, primitive: 
             f"{primitive}: the band of loop {producer.loop.name!r} must stand before that of loop "
             f"{consumer.loop.name!r}, both outside all loops and conditions",
             loc=producer.loop.loc,
+            hint="compute_at(producer, consumer): the producer comes first in the text",
         )
     first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
     known = aliases(module, producer.func)

@@ -135,6 +135,7 @@ class _Split:
                 f"{self.primitive}: the bounds of loop {self.inner.name!r} are computed inside "
                 f"loop {self.loops[-1].name!r}, which must stay outside it",
                 loc=self.inner.loc,
+                hint="bounds that are made of constants, arguments and counters move along",
             )
 
     def _refuse_value(self, group: Block, value: Value) -> None:

@@ -57,6 +57,7 @@ def check_inline(module: Module, callee: str | None, within: str | None) -> tupl
                     f"what {func.name} calls runs at once, each call in hardware of its own, and "
                     "cannot be inlined",
                     loc=op.loc,
+                    allowed="calls of functions that run one after the other",
                 )
     return tuple(dict.fromkeys(op.callee for _, op in calls))
 
@@ -164,13 +165,17 @@ def check_outline(module: Module, place: Place, name: str | None) -> str:
                 f"loop {place.loop.name!r} uses a stream, and only the functions that a "
                 "region starts are given streams",
                 loc=op.loc,
+                allowed="loops that load, compute, store and call",
             )
     taken = {f.name for f in module.funcs} | {g.name for g in module.globals}
     if name is None:
         what = place.loop.attrs.band or place.loop.name
         return unused(f"{place.func.name}_{what}".replace(".", "_"), taken)
     if not isinstance(name, str) or not name.isidentifier():
-        raise ScheduleError(f"{name!r} is no name for a function", loc=place.loop.loc)
+        raise ScheduleError(
+            f"{name!r} is no name for a function", loc=place.loop.loc,
+            allowed="a Python name",
+        )
     if name in taken:
         raise ScheduleError(
             f"there is something called {name!r} already",

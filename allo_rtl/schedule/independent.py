@@ -44,6 +44,7 @@ def check_independent(module: Module, place: Place, array: Value, primitive: str
         raise ScheduleError(
             f"{primitive}: {array.name!r} is not there yet where loop {place.loop.name!r} starts",
             loc=place.loop.loc,
+            allowed="an array that is made outside the loop",
         )
     known = aliases(module, place.func)
     inside = [known.access(a) for a in accesses((place.nest[0],), module)]
@@ -52,6 +53,7 @@ def check_independent(module: Module, place: Place, array: Value, primitive: str
         raise ScheduleError(
             f"{primitive}: loop {place.loop.name!r} does not write {array.name!r}",
             loc=place.loop.loc,
+            allowed="an array that the loop loads from and stores to",
         )
     for source in found:
         for sink in found:

@@ -7,6 +7,7 @@ from typing import Any
 
 from allo_rtl.schedule import independent, loop_transforms, marks, overlap, partial_sums
 from allo_rtl.schedule.buffers import Target
+from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.loops import Axis, LoopWrapper
 from allo_rtl.schedule.state import ScheduleState, call_text
 
@@ -16,6 +17,7 @@ class LoopPrimitives(ScheduleState):
 
     # --- primitives that rewrite loops -----------------------------------------------------
 
+    @primitive
     def split(self, axis: Axis, factor: int) -> None:
         """Split a loop in two: blocks of ``factor`` iterations.
 
@@ -43,6 +45,7 @@ class LoopPrimitives(ScheduleState):
         replaced = self._replaced(place, (place.loop.name,), names, by)
         self._commit(module, "split", (axis, factor), replaced=replaced)
 
+    @primitive
     def reorder(self, *axes: Axis, reassociate: bool = False) -> None:
         """Put loops of one nest in another order, in the places they take together.
 
@@ -81,6 +84,7 @@ class LoopPrimitives(ScheduleState):
         module = loop_transforms.apply_reorder(module, places)
         self._commit(module, "reorder", axes, kwargs, notes=notes)
 
+    @primitive
     def fuse(self, *axes: Axis) -> LoopWrapper:
         """Make one loop of loops that follow one another in a perfect nest.
 
@@ -110,6 +114,7 @@ class LoopPrimitives(ScheduleState):
         self._commit(module, "fuse", axes, replaced=replaced)
         return handle
 
+    @primitive
     def partial_sums(self, axis: Axis, count: int = 0, *, reassociate: bool = False) -> None:
         """Sum up a loop in several sums, and add these in a balanced tree.
 
@@ -153,6 +158,7 @@ class LoopPrimitives(ScheduleState):
 
     # --- primitives that mark loops --------------------------------------------------------
 
+    @primitive
     def unroll(self, axis: Axis, factor: int = 0) -> None:
         """Build several copies of a loop's body, which run at once where dependences allow it.
 
@@ -178,6 +184,7 @@ class LoopPrimitives(ScheduleState):
         kwargs = {"factor": factor} if factor else {}
         self._commit(marks.mark(self.module, place, attrs), "unroll", (axis,), kwargs)
 
+    @primitive
     def pipeline(
         self, axis: Axis, initiation_interval: int | None = None, rewind: bool = False
     ) -> None:
@@ -215,6 +222,7 @@ class LoopPrimitives(ScheduleState):
         kwargs = given | ({"rewind": rewind} if rewind else {})
         self._commit(marks.mark(self.module, place, attrs), "pipeline", (axis,), kwargs)
 
+    @primitive
     def parallel(self, axis: Axis) -> None:
         """Mark a loop whose iterations may all run at once.
 
@@ -236,6 +244,7 @@ class LoopPrimitives(ScheduleState):
         marks.check_parallel(self.module, place, text)
         self._commit(marks.apply_parallel(self.module, place), "parallel", (axis,))
 
+    @primitive
     def overlap(self, *axes: Axis) -> None:
         """Run loops that follow each other at the same time.
 
@@ -260,6 +269,7 @@ class LoopPrimitives(ScheduleState):
         overlap.check_overlap(self.module, places, text)
         self._commit(overlap.apply_overlap(self.module, places), "overlap", axes)
 
+    @primitive
     def assume_independent(self, target: Target, axis: Axis) -> None:
         """Promise that no two iterations of a loop touch one cell of an array.
 

@@ -40,10 +40,12 @@ def check_split(place: Place, factor: object) -> None:
         raise ScheduleError(
             f"loop {loop.name!r} starts at the largest of several numbers, and split needs one",
             loc=loop.loc,
+            hint="split before the loop gets such a bound, or split a loop around it",
         )
     if trips is not None and trips < 2:
         raise ScheduleError(
-            f"loop {loop.name!r} has {trips} iterations: nothing to split", loc=loop.loc
+            f"loop {loop.name!r} has {trips} iterations: nothing to split", loc=loop.loc,
+            allowed="a loop of two iterations or more",
         )
     if not is_count(factor) or factor < 1 or (trips is not None and factor >= trips):
         has = "as many iterations as data say" if trips is None else f"{trips} iterations"
@@ -115,7 +117,10 @@ def prepare_reorder(
         IllegalScheduleError: what stands beside one of them must run where it does.
     """
     if len(places) < 2:
-        raise ScheduleError("reorder needs at least 2 loops")
+        raise ScheduleError(
+            "reorder needs at least 2 loops",
+            allowed="two loops or more of one nest, outermost first",
+        )
     _check_distinct(places, "reorder")
     if all(p.loop in enclosing_perfect_nest(places[0]) for p in places):
         return module, list(places)
@@ -149,7 +154,10 @@ def check_reorder(
 def _check_distinct(places: Sequence[Place], primitive: str) -> None:
     names = [p.handle.name for p in places]
     if len(set(names)) < len(names):
-        raise ScheduleError(f"{primitive} is given the same loop twice", loc=places[0].loop.loc)
+        raise ScheduleError(
+            f"{primitive} is given the same loop twice", loc=places[0].loop.loc,
+            allowed="each loop once",
+        )
 
 
 def _permuted(nest: Sequence[For], wanted: Sequence[For]) -> list[For]:
@@ -168,6 +176,7 @@ def _check_bounds(order: Sequence[For]) -> None:
                     f"the bounds of loop {loop.name!r} depend on loop {inner.name!r}, which must "
                     "stay outside it",
                     loc=loop.loc,
+                    hint="split by a divisor of the number of iterations keeps bounds constant",
                 )
 
 
@@ -226,7 +235,10 @@ def apply_reorder(module: Module, places: Sequence[Place]) -> Module:
 def check_fuse(places: Sequence[Place]) -> None:
     """Raise ScheduleError unless the loops follow one another in a perfect nest."""
     if len(places) < 2:
-        raise ScheduleError("fuse needs at least 2 loops")
+        raise ScheduleError(
+            "fuse needs at least 2 loops",
+            allowed="two loops or more of a perfect nest, outermost first",
+        )
     _check_distinct(places, "fuse")
     nest = perfect_nest(places[0].loop)
     for k, place in enumerate(places):
@@ -243,7 +255,8 @@ def check_fuse(places: Sequence[Place]) -> None:
 def _check_fusible(loop: For, innermost: bool) -> None:
     if loop.trip_count is None:
         raise ScheduleError(
-            f"fuse needs constant bounds, but those of loop {loop.name!r} are not", loc=loop.loc
+            f"fuse needs constant bounds, but those of loop {loop.name!r} are not", loc=loop.loc,
+            allowed="loops such as range(8)",
         )
     if loop.attrs.unroll is not None or (loop.attrs.pipeline_ii is not None and not innermost):
         what = "pipelined" if loop.attrs.unroll is None else "unrolled"

@@ -115,6 +115,7 @@ def _check_not_unrolled(loop: For) -> None:
         raise ScheduleError(
             f"loop {loop.name!r} is fully unrolled, so there is nothing left to pipeline",
             loc=loop.loc,
+            hint="pipeline a loop around it: what is inside is unrolled",
         )
 
 

@@ -38,7 +38,10 @@ def check_overlap(module: Module, places: Sequence[Place], primitive: str) -> No
         IllegalScheduleError: one of them stores to an array that another one uses.
     """
     if len(places) < 2:
-        raise ScheduleError(f"{primitive}: overlap needs two loops or more")
+        raise ScheduleError(
+            f"{primitive}: overlap needs two loops or more",
+            allowed="loops that stand one after the other in the text",
+        )
     loops = [p.loop for p in places]
     func = places[0].func
     blocks = (func.body, *(part for op in walk(func.body) for part in op.regions()))

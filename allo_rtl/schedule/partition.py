@@ -34,7 +34,10 @@ def check_partition(array: Value, kind: Partition, dim: object, factor: object) 
     """
     type_, name = array.array, array.name
     if type_.rank == 0:
-        raise ScheduleError(f"{name!r} is a scalar variable; there is nothing to partition")
+        raise ScheduleError(
+            f"{name!r} is a scalar variable; there is nothing to partition",
+            allowed="an array",
+        )
     if not is_count(dim) or not 0 <= dim <= type_.rank:
         raise ScheduleError(
             f"the dimension to partition is {dim!r}, and {name!r} is {type_}",

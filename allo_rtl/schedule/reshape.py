@@ -75,12 +75,14 @@ def _with_subscripts(
             raise ScheduleError(
                 f"{op.source.name!r} cannot be reshaped: a part of it is used as an array here",
                 loc=op.loc,
+                allowed="an array that is used element by element",
             )
         if isinstance(op, SubView) and op.result in arrays:
             raise ScheduleError(
                 f"{op.result.name or 'the array'!r} cannot be reshaped: it is given a part of "
                 f"{op.source.name!r} here",
                 loc=op.loc,
+                allowed="an array that is used element by element",
             )
         if isinstance(op, Load | Store) and op.array in arrays:
             op = replace(op, index=_subscripts(op.index, op.array.array.shape, shape, ranges))

@@ -91,6 +91,7 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
         raise ScheduleError(
             f"{primitive} needs constant bounds, and those of loop {loop.name!r} are not",
             loc=loop.loc,
+            allowed="loops such as range(8)",
         )
     check_made_outside(loop, array, primitive)
     check_shared(module, place.func, [array], loop.body, primitive)
@@ -124,6 +125,7 @@ def _loads(module: Module, place: Place, array: Value, primitive: str) -> list[L
         raise ScheduleError(
             f"{primitive}: loop {place.loop.name!r} does not read {array.name!r}",
             loc=place.loop.loc,
+            allowed="a loop with loads of the array in it",
         )
     for write in (a for a in inside if a.is_store):
         for read in served:
@@ -199,6 +201,7 @@ def _union(
                 f"{primitive}: the reads of {array.name!r} do not move together",
                 loc=load.loc,
                 notes=[("another one is here", loads[0].loc)] if loads[0].loc else (),
+                allowed="subscripts with the counter of the loop in one dimension, and one factor",
             )
         for d, gap in enumerate(gaps):
             end = window.bases[d] + window.extents[d]

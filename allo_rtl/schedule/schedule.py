@@ -18,6 +18,7 @@ from allo_rtl.schedule import (
     write_buffer,
 )
 from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buffer
+from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.compose import instance_of, renamed
 from allo_rtl.schedule.loop_primitives import LoopPrimitives
 from allo_rtl.schedule.loops import Axis, find_func
@@ -41,6 +42,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
 
     # --- primitives on arrays --------------------------------------------------------------
 
+    @primitive
     def partition(
         self,
         target: Target,
@@ -75,6 +77,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         kwargs = {"partition_type": kind, "dim": dim, "factor": factor}
         self._commit(module, "partition", (target,), kwargs)
 
+    @primitive
     def interface(self, target: Target, kind: str) -> None:
         """Choose how an array argument or result of the kernel comes to hardware.
 
@@ -102,6 +105,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         module = interfaces.apply_interface(self.module, array, kind, text)
         self._commit(module, "interface", (target, kind))
 
+    @primitive
     def reshape(self, target: Target, shape: tuple[int, ...]) -> None:
         """Give an array another shape; its elements keep their order.
 
@@ -126,6 +130,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
             reshape.apply_reshape(self.module, func, array, dims), "reshape", (target, shape)
         )
 
+    @primitive
     def buffer_at(self, target: Target, axis: Axis) -> MockBuffer:
         """Gather what each iteration of a loop writes to an array in a buffer on chip.
 
@@ -175,6 +180,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         self._commit(module, "buffer_at", (target, axis))
         return MockBuffer(place.func.name, name)
 
+    @primitive
     def reuse_at(self, target: Target, axis: Axis) -> MockBuffer:
         """Keep what a sliding window has read, so that each element is read once.
 
@@ -207,6 +213,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         self._commit(module, "reuse_at", (target, axis))
         return MockBuffer(place.func.name, name)
 
+    @primitive
     def compute_at(self, from_loop: Axis, target_loop: Axis) -> None:
         """Compute a producer's iteration just before the consumer's that needs it.
 
@@ -235,6 +242,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
 
     # --- hierarchies -----------------------------------------------------------------------
 
+    @primitive
     def inline(self, axis: str | None = None, within: str | None = None) -> None:
         """Replace calls by the bodies of what they call.
 
@@ -267,6 +275,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         module = hierarchy.apply_inline(self.module, callee, caller)
         self._commit(module, "inline", () if axis is None else (axis,), kwargs)
 
+    @primitive
     def outline(self, axis: Axis, name: str | None = None) -> str:
         """Make a loop, with all that is in it, a function and a call of it.
 
@@ -298,6 +307,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         self._commit(module, "outline", (axis,), kwargs, replaced)
         return made
 
+    @primitive
     def compose(
         self,
         schs: Schedule | Callable[..., Any] | list[Any] | tuple[Any, ...],
@@ -341,6 +351,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
             del self._steps[count:]
             raise
 
+    @primitive
     def get_equivalent_variables(self, target: Target) -> set[str]:
         """The names ``"function:array"`` of every array that is the same one as ``target``.
 

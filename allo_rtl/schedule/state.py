@@ -13,6 +13,7 @@ from allo_rtl.ir.ops import Func, Module, Value
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import marks, promises
 from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, find_buffer
+from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.loops import (
     Axis,
     LoopBands,
@@ -97,10 +98,12 @@ class ScheduleState:
         """The entry function."""
         return self.module.top_func
 
+    @primitive
     def get_loops(self, func: str | None = None) -> LoopBands:
         """The loops of a function (the top one without a name), by band and name."""
         return get_bands(find_func(self.module, func or self.module.top))
 
+    @primitive
     def buffer(self, name: Target) -> MockBuffer:
         """The array called ``name`` (``"A"`` or ``"func:A"``)."""
         func, _ = find_buffer(self.module, name)
@@ -150,6 +153,7 @@ class ScheduleState:
         """(name, arguments, keyword arguments) of each primitive applied so far."""
         return [(s.name, list(s.args), dict(s.kwargs)) for s in self._steps]
 
+    @primitive
     def undo(self) -> None:
         """Take back the last primitive.
 
@@ -157,7 +161,10 @@ class ScheduleState:
             ScheduleError: there is none.
         """
         if not self._steps:
-            raise ScheduleError("there is nothing to undo")
+            raise ScheduleError(
+                "there is nothing to undo",
+                hint="history() lists the primitives that undo can take back",
+            )
         self.module = self._steps.pop().before
 
     def copy(self) -> Self:
@@ -217,5 +224,6 @@ class ScheduleState:
                 f"{array.name!r} is of {func.name}, and loop {place.loop.name!r} of "
                 f"{place.func.name}",
                 loc=place.loop.loc,
+                allowed=f"an array of {place.func.name}, the function of the loop",
             )
         return array

@@ -26,7 +26,8 @@ def apply_dataflow(module: Module, place: Func | Place, said: str) -> Module:
     if isinstance(place, Func):
         if place.dataflow:
             raise ScheduleError(
-                f"{said}: the processes of {place.name} run at once already", loc=place.loc
+                f"{said}: the processes of {place.name} run at once already", loc=place.loc,
+                allowed="a function that is no region, or a loop",
             )
         return replace_func(module, replace(place, tasks=True))
     loop = place.loop

@@ -7,6 +7,7 @@ from typing import Any
 
 from allo_rtl.schedule import streams, unfold
 from allo_rtl.schedule.buffers import Target, find_buffer
+from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.loops import Axis, find_func
 from allo_rtl.schedule.state import ScheduleState, call_text
 from allo_rtl.schedule.unfold import ElementAxis
@@ -15,6 +16,7 @@ from allo_rtl.schedule.unfold import ElementAxis
 class TaskPrimitives(ScheduleState):
     """The primitives of :class:`~allo_rtl.schedule.schedule.Schedule` that make tasks."""
 
+    @primitive
     def dataflow(self, axis: Axis) -> None:
         """Make the parts of a function's or loop's body tasks, which overlap in hardware.
 
@@ -45,6 +47,7 @@ class TaskPrimitives(ScheduleState):
         text = call_text("dataflow", (axis,), {})
         self._commit(streams.apply_dataflow(self.module, place, text), "dataflow", (axis,))
 
+    @primitive
     def unfold(self, band_name: str, axes: Sequence[int]) -> list[ElementAxis]:
         """Make processing elements of the iterations of a band's first loops.
 
@@ -75,6 +78,7 @@ class TaskPrimitives(ScheduleState):
         self._commit(module, "unfold", (band_name, axes))
         return handles
 
+    @primitive
     def to(
         self, target: Target, dst: str | list[ElementAxis], axis: str | int | None = None,
         depth: int = -1,

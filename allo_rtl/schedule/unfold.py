@@ -226,7 +226,8 @@ def apply_hand_on(
     assert isinstance(depth, int)
     if func.name != axis.func:
         raise ScheduleError(
-            f"{said}: the array is of {func.name}, the elements are of {axis.func}", loc=func.loc
+            f"{said}: the array is of {func.name}, the elements are of {axis.func}", loc=func.loc,
+            allowed=f"an array of {axis.func}",
         )
     made = any(isinstance(op, Alloc) and op.result is array for op in func.body)
     own = _links(func, array, axis) if made else None
@@ -333,6 +334,7 @@ def _unrolled(func: Func, array: Value, dims: Sequence[int]) -> Block:
             raise ScheduleError(
                 f"loop {op.name!r} says by its counter between which elements {array.name!r} is "
                 "used, and has bounds that are not constant", loc=op.loc,
+                allowed="loops such as range(8)",
             )  # fmt: skip
         copies = (
             bind(clone(op.body), op.iv, AffineExpr.constant(n)) for n in range(*bounds, op.step)
@@ -363,7 +365,10 @@ def _passed(func: Func, array: Value, axis: ElementAxis, depth: int, said: str) 
     made: list[Op] = []
     for at in reversed(list(product(*map(range, axis.extents)))):
         if axis.element(at) not in bands:
-            raise ScheduleError(f"{said}: the elements are no longer there", loc=func.loc)
+            raise ScheduleError(
+                f"{said}: the elements are no longer there", loc=func.loc,
+                hint="to(..., axis=...) before primitives that change the elements' bands",
+            )
         following = _next(at, axis)
         if following is None:
             continue
@@ -407,7 +412,10 @@ def _check_alike(one: For, other: For, array: Value, axis: ElementAxis, said: st
             )  # fmt: skip
     mine, theirs = _reads(one, array), _reads(other, array)
     if not theirs:
-        raise ScheduleError(f"{said}: the elements do not read {name!r}", loc=one.loc)
+        raise ScheduleError(
+            f"{said}: the elements do not read {name!r}", loc=one.loc,
+            allowed="an array that all elements along the axis read alike",
+        )
     for a, b in zip(mine, theirs, strict=True):
         same = tuple(e.substitute(twins.get) for e in b.index)
         if a.index != same:
