@@ -148,7 +148,7 @@ def _short(term: Term) -> str:
 def _test(a: Module, b: Module, reason: str, tests: int, suspects: list[Term]) -> Verdict:
     every = _every_input(a, b)
     ran = 0
-    tried = chain(_random_inputs(a, b, tests), _turned_inputs(a, b, tests, suspects))
+    tried = chain(random_inputs(a, b, tests), _turned_inputs(a, b, tests, suspects))
     for args in every or tried:
         found = _difference(a, b, args)
         if found:
@@ -174,7 +174,7 @@ def _every_input(a: Module, b: Module) -> list[list[Any]]:
     return [list(args) for args in product(*ranges)]
 
 
-def _random_inputs(a: Module, b: Module, tests: int) -> Iterator[list[Any]]:
+def random_inputs(a: Module, b: Module, tests: int) -> Iterator[list[Any]]:
     """In half of them a scalar is, in turn, one of the numbers that the kernels name."""
     random, numbers = Random(0), _numbers(a) | _numbers(b)
     types = [v.type for v in a.top_func.args]
@@ -201,7 +201,7 @@ def _turned_inputs(
     terms, random = searchable(suspects), Random(1)
     if not terms:
         return
-    for args in _random_inputs(a, b, tests):
+    for args in random_inputs(a, b, tests):
         arrays = [np.array(x, dtype=object) for x in args]
         cells = {_cell(n, p): (n, p) for n, x in enumerate(arrays) for p in np.ndindex(x.shape)}
         found = turned(terms, {k: int(arrays[n][p]) for k, (n, p) in cells.items()}, random)
@@ -280,15 +280,20 @@ class _Side:
     def run(self, args: Sequence[Any]) -> tuple[list[Any], str, list[str]]:
         """(arguments after the run and results, the error it ended with or "", lines printed)."""
         lines: list[str] = []
-        given = [
-            _shaped(x, v.array) if isinstance(x, np.ndarray) else x
-            for x, v in zip(args, self.module.top_func.args, strict=True)
-        ]
+        given = copies(self.module, args)
         try:
             results = evaluate(self.module, given, state=self.state, output=lines.append)
         except AlloError as error:
             return [], error.message, lines
         return [*given, *results], "", lines
+
+
+def copies(module: Module, args: Sequence[Any]) -> list[Any]:
+    """Copies of arguments, in the shapes that the top of a module takes."""
+    return [
+        _shaped(x, v.array) if isinstance(x, np.ndarray) else x
+        for x, v in zip(args, module.top_func.args, strict=True)
+    ]
 
 
 def _shaped(x: Any, type_: ArrayType) -> Any:  # noqa: ANN401

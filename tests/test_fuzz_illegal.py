@@ -13,7 +13,7 @@ from test_illegal_schedules import all_loads
 
 import allo_rtl as allo
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
-from allo_rtl.fuzz import _arrays, _bands
+from allo_rtl.fuzz_steps import arrays_of, bands_of
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.schedule import compute_at, distribute, loop_transforms, reuse
 from allo_rtl.schedule.schedule import Schedule
@@ -21,13 +21,13 @@ from allo_rtl.schedule.schedule import Schedule
 
 def random_call(schedule, dice):
     """A primitive that may be illegal, with arguments that fit often."""
-    bands = [axes for _, axes in _bands(schedule.module)]
+    bands = [axes for _, axes in bands_of(schedule.module)]
     match dice.choice(["reorder", "reorder", "reuse_at", "compute_at"]):
         case "reorder":
             axes = dice.choice(bands)
             return "reorder", dice.sample(axes, 2)
         case "reuse_at":
-            return "reuse_at", [dice.choice(list(_arrays(schedule.module))),
+            return "reuse_at", [dice.choice(list(arrays_of(schedule.module))),
                                 dice.choice(dice.choice(bands))]
         case _:
             return "compute_at", [bands[0][0], bands[-1][0]]

@@ -294,3 +294,61 @@ def test_the_librarys_elements_run_at_once(kernel, instantiate):
     before = s.build(target="rtl").predicted_cycles
     s = KERNEL2SCHEDULE[kernel](allo.customize(kernel, instantiate=instantiate))
     assert cycles(s) < before / 2
+
+
+def returned(A: int32[3], n: int32) -> int32[3, 2]:
+    R: int32[3, 2]
+    for i in allo.grid(2, name="PE"):
+        A[i] = R[0, i] + R[1, i] + R[2, i]
+    return R
+
+
+def by_data(A: int32[3], n: int32):
+    link: int32[3, 3]
+    for i in allo.grid(2, name="PE"):
+        for k in range(3):
+            link[i + 1, k] = link[i, k] + A[k]
+    A[0] = link[n, 0]
+
+
+def stores_in_the_last(A: int32[3, 4], B: int32[4]):
+    for i in allo.grid(3, name="PE"):
+        if i == 2:
+            B[3] = 5
+        for k in range(4):
+            A[i, k] = B[k]
+
+
+def put(X: int32[4]):
+    X[3] = 5
+
+
+def stores_in_a_call(A: int32[3, 4], B: int32[2, 4]):
+    for i in allo.grid(3, name="PE"):
+        if i == 2:
+            put(B[0])
+        for k in range(4):
+            A[i, k] = B[0, k]
+
+
+@pytest.mark.parametrize(("kernel", "array", "message"), [
+    (returned, "R", "'R' is a result of returned, which has it as a whole"),
+    (by_data, "link", "this does not say by constants between which elements 'link' is used"),
+    (stores_in_the_last, "B", "an element does more with 'B' than read it"),
+    (stores_in_a_call, "B", "an element does more with 'B' than read it"),
+])  # fmt: skip
+def test_what_the_elements_do_not_hand_on_alike_is_refused(kernel, array, message):
+    s = allo.customize(kernel)
+    pe = s.unfold("PE", [0])
+    with pytest.raises(ScheduleError, match=message):
+        s.to(array, pe, axis=0)
+
+
+def test_elements_of_which_one_was_scheduled_apart_do_not_hand_on():
+    s, pe = elements(gemv, [0])
+    s.undo()
+    s.undo()
+    pe = s.unfold("PE", [0])
+    s.split("PE_1.k", 2)
+    with pytest.raises(IllegalScheduleError, match="neighbours along 'i' have other loops"):
+        s.to("x", pe, axis="i")

@@ -77,6 +77,7 @@ def evaluate(
     *,
     state: State | None = None,
     output: Callable[[str], None] | None = None,
+    frame: MakeFrame | None = None,
 ) -> tuple[int | IntArray, ...]:
     """Run a function of a verified module and return its results.
 
@@ -88,6 +89,7 @@ def evaluate(
         func: name of the function; the module's top without it.
         state: contents of stateful arrays, read and changed; without it this is a first run.
         output: called with each line that is printed; without it nothing is.
+        frame: makes the frame of the run, a :class:`Frame` that watches what happens.
 
     Returns:
         Scalars as int; arrays as int64 or uint64 where the elements fit, else as object.
@@ -105,7 +107,8 @@ def evaluate(
     cells: dict[tuple[int, Type], _Array] = {}
     inputs = [_read_arg(p, a, cells) for p, a in zip(target.args, args, strict=True)]
     before = [list(i.cells) if isinstance(i, _Array) else i for i in inputs]
-    results = _run(module, target, inputs, before, {} if state is None else state, output)
+    make = frame or Frame
+    results = _run(module, target, inputs, before, {} if state is None else state, output, make)
     for arg, old, new in zip(args, before, inputs, strict=True):
         if isinstance(arg, np.ndarray) and isinstance(new, _Array) and old != new.cells:
             arg[...] = _to_numpy(new.cells, arg.shape, arg.dtype)
@@ -119,11 +122,12 @@ def _run(
     before: Sequence[int | list[int]],
     state: State,
     output: Callable[[str], None] | None,
+    make: MakeFrame,
 ) -> tuple[int | _Array, ...]:
     """A run; after one that ends in a deadlock it is found out which depths are enough."""
     past = {name: list(cells) for name, cells in state.items()}
     try:
-        return _Frame(_Context(module, state, output or _nowhere), func, inputs).run()
+        return make(Context(module, state, output or _nowhere), func, inputs).run()
     except Deadlock as deadlock:
         again = [
             _Array.whole(list(old), new.shape)
@@ -147,8 +151,8 @@ def _fifos(
     """The FIFOs after a run in which some of them hold any number of values."""
     copies = [i.copy() if isinstance(i, _Array) else i for i in inputs]
     past = {name: list(cells) for name, cells in state.items()}
-    context = _Context(module, past, _nowhere, unlimited=unlimited)
-    _Frame(context, func, copies).run()
+    context = Context(module, past, _nowhere, unlimited=unlimited)
+    Frame(context, func, copies).run()
     return context.fifos
 
 
@@ -173,7 +177,7 @@ class _Array:
 
 
 @dataclass(frozen=True, eq=False)
-class _Context:
+class Context:
     """What all functions of one run share."""
 
     module: Module
@@ -200,14 +204,17 @@ class _Context:
         return _Array.whole(list(found.data) if cells is None else cells, found.type.shape)
 
 
-type _Content = int | _Array | Fifo
+type Content = int | _Array | Fifo
 """What a value stands for in a run."""
 
+type MakeFrame = Callable[[Context, Func, Sequence[Content]], Frame]
+"""What makes a :class:`Frame`."""
 
-class _Frame:
+
+class Frame:
     """One run of one function: what each value stands for."""
 
-    def __init__(self, context: _Context, func: Func, args: Sequence[_Content]) -> None:
+    def __init__(self, context: Context, func: Func, args: Sequence[Content]) -> None:
         self.context = context
         self.func = func
         self.scalars: dict[Value, int] = {}
@@ -216,7 +223,7 @@ class _Frame:
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
 
-    def bind(self, value: Value, content: _Content) -> None:
+    def bind(self, value: Value, content: Content) -> None:
         match content:
             case _Array():
                 self.arrays[value] = content
@@ -225,7 +232,7 @@ class _Frame:
             case _:
                 self.scalars[value] = content
 
-    def get(self, value: Value) -> _Content:
+    def get(self, value: Value) -> Content:
         match value.type:
             case ArrayType():
                 return self.arrays[value]
@@ -325,15 +332,18 @@ class _Frame:
                 self.call(op)
 
     def loop(self, op: For) -> None:
-        start = max(self.number(e) for e in op.lower)
-        stop = min(self.number(e) for e in op.upper)
-        for i in range(start, stop, op.step):
+        for i in self.iterations(op):
             self.scalars[op.iv] = i
             self.block(op.body)
 
+    def iterations(self, op: For) -> range:
+        start = max(self.number(e) for e in op.lower)
+        stop = min(self.number(e) for e in op.upper)
+        return range(start, stop, op.step)
+
     def call(self, op: Call) -> None:
         callee = self.context.module.func(op.callee)
-        frame = _Frame(self.context, callee, [self.get(a) for a in op.args])
+        frame = self.fresh(callee, [self.get(a) for a in op.args])
         if self.func.dataflow:
             process = self.context.processes.spawn(op.callee, frame.run, op.loc)
             sides = used(callee, self.context.module.func)
@@ -345,6 +355,10 @@ class _Frame:
         results = frame.run()
         for out, result in zip(op.outs, results, strict=True):
             self.bind(out, result)
+
+    def fresh(self, func: Func, args: Sequence[Content]) -> Frame:
+        """The frame of a function that this one calls."""
+        return Frame(self.context, func, args)
 
     def stream(self, op: Op) -> None:
         processes, s = self.context.processes, self.scalars

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
-from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
     Alloc,
@@ -32,6 +32,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import bind, clone, loops, map_block, replace_func, substitute, walk
 from allo_rtl.ir.types import ArrayType, index
+from allo_rtl.schedule.element_checks import check_alike, check_parts, reads
 from allo_rtl.schedule.loop_transforms import is_count
 from allo_rtl.schedule.loops import find_func, fresh_array_name, unused
 
@@ -232,9 +233,9 @@ def apply_hand_on(
     made = any(isinstance(op, Alloc) and op.result is array for op in func.body)
     own = _links(func, array, axis) if made else None
     if own is not None:
-        new = _split(func, array, own, depth)
+        new = _split(func, array, own, depth, said)
     else:
-        new = _passed(func, array, axis, depth, said)
+        new = _passed(module, func, array, axis, depth, said)
     return replace_func(module, replace(new, tasks=True))
 
 
@@ -274,9 +275,10 @@ def _links(func: Func, array: Value, axis: ElementAxis) -> tuple[int, ...] | Non
     return dims if any(len(set(columns[d])) > 1 for d in dims) else None
 
 
-def _split(func: Func, array: Value, dims: tuple[int, ...], depth: int) -> Func:
+def _split(func: Func, array: Value, dims: tuple[int, ...], depth: int, said: str) -> Func:
     """An array as one for each constant along ``dims``, each of them a FIFO."""
     func = replace(func, body=_unrolled(func, array, dims))
+    check_parts(func, array, dims, said)
     type_ = array.array
     rest = tuple(n for d, n in enumerate(type_.shape) if d not in dims)
     parts: dict[tuple[int, ...], Value] = {}
@@ -359,7 +361,9 @@ def _pipeline_of(op: Op, counters: set[Value]) -> For | None:
 # An array that the elements along an axis read alike
 
 
-def _passed(func: Func, array: Value, axis: ElementAxis, depth: int, said: str) -> Func:
+def _passed(
+    module: Module, func: Func, array: Value, axis: ElementAxis, depth: int, said: str
+) -> Func:
     """Elements that take what they read of an array from the one before along the axis."""
     bands = {op.attrs.band: op for op in func.body if isinstance(op, For)}
     made: list[Op] = []
@@ -373,9 +377,9 @@ def _passed(func: Func, array: Value, axis: ElementAxis, depth: int, said: str) 
         if following is None:
             continue
         one, other = (bands[axis.element(a)] for a in (at, following))
-        _check_alike(one, other, array, axis, said)
+        check_alike(module, func, one, other, array, axis.loop, said)
         names = ["_".join([array.name or "array", "fifo", *map(str, following)])]
-        for n, (give, take) in enumerate(zip(_reads(one, array), _reads(other, array),
+        for n, (give, take) in enumerate(zip(reads(one, array), reads(other, array),
                                              strict=True)):  # fmt: skip
             fifo = _fifo(func, give, array, f"{names[0]}_{n}" if n else names[0])
             size = fifo.array.size if depth == -1 else depth
@@ -392,40 +396,6 @@ def _next(at: tuple[int, ...], axis: ElementAxis) -> tuple[int, ...] | None:
     if at[d] + 1 == axis.extents[d]:
         return None
     return (*at[:d], at[d] + 1, *at[d + 1 :])
-
-
-def _reads(element: For, array: Value) -> list[Load]:
-    return [op for op in walk(element.body) if isinstance(op, Load) and op.array is array]
-
-
-def _check_alike(one: For, other: For, array: Value, axis: ElementAxis, said: str) -> None:
-    """Refuse neighbours that do not read the same of an array, or do something else with it."""
-    name = array.name or "the array"
-    twins = {
-        b.iv: AffineExpr.of(a.iv) for a, b in zip(loops(one.body), loops(other.body), strict=True)
-    }
-    for op in walk(one.body):
-        if array in op.operands() and not isinstance(op, Load):
-            raise IllegalScheduleError(
-                f"{said}: an element does more with {name!r} than read it", loc=op.loc,
-                allowed="an array that the elements only read",
-            )  # fmt: skip
-    mine, theirs = _reads(one, array), _reads(other, array)
-    if not theirs:
-        raise ScheduleError(
-            f"{said}: the elements do not read {name!r}", loc=one.loc,
-            allowed="an array that all elements along the axis read alike",
-        )
-    for a, b in zip(mine, theirs, strict=True):
-        same = tuple(e.substitute(twins.get) for e in b.index)
-        if a.index != same:
-            raise IllegalScheduleError(
-                f"{said}: neighbours along {axis.loop!r} read different elements of {name!r}",
-                loc=b.loc,
-                notes=[(f"one reads [{', '.join(map(str, a.index))}]", a.loc),
-                       (f"the next [{', '.join(map(str, same))}]", b.loc)],
-                allowed="subscripts that do not depend on the axis",
-            )  # fmt: skip
 
 
 def _fifo(func: Func, load: Load, array: Value, name: str) -> Value:
