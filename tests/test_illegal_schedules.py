@@ -135,13 +135,13 @@ REFUSED = [
     # Marks that hardware cannot have.
     case(k.rectangle, ("unroll", ("i", 4)), reason="does not divide the 6 iterations"),
     case(k.rectangle, ("unroll", ("i", 7)), reason="the factor of unroll is 7"),
-    case(k.triangle, ("unroll", ("j",)), reason="unroll needs a constant number of iterations"),
+    case(k.triangle, ("unroll", ("j", 1.5)), reason="the factor of unroll is 1.5"),
     case(k.rectangle, ("pipeline", ("j",)), ("pipeline", ("i",)), reason="only one of them can be"),
     case(k.rectangle, ("pipeline", ("i",)), ("pipeline", ("j",)), reason="only one of them can be"),
     case(k.rectangle, ("pipeline", ("i", 0)), reason="the initiation interval of loop 'i' is 0"),
     case(k.rectangle, ("unroll", ("i",)), ("pipeline", ("i",)), reason="nothing left to pipeline"),
     case(k.by_data, ("pipeline", ("i", 1)), reason="loop 'j' depends on data"),
-    case(k.by_data, ("unroll", ("j",)), reason="unroll needs a constant number of iterations"),
+    case(k.by_data, ("unroll", ("j",)), reason="unroll needs a greatest number of iterations"),
     case(k.by_data, ("unroll", ("j", -2)), reason="the factor of unroll is -2"),
     # Arrays.
     case(k.rectangle, ("partition", ("A", CYCLIC, 3, 2)), reason="the dimension to partition is 3"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
@@ -74,8 +74,11 @@ def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
             loc=consumer.loop.loc,
             allowed="loops at the same depth",
         )
+    twins: dict[Value, AffineExpr] = {}
     for a, b in zip(producer.nest, consumer.nest, strict=True):
-        _check_bounds(a, b, primitive)
+        if not _same_bounds(a, b, twins):
+            _check_bounds(a, b, primitive)
+        twins[a.iv] = AffineExpr.of(b.iv)
 
 
 def _check_apart(producer: Place, consumer: Place, primitive: str) -> None:
@@ -109,14 +112,20 @@ def _check_not_overlapped(producer: Place, primitive: str) -> None:
             )  # fmt: skip
 
 
+def _same_bounds(a: For, b: For, twins: Mapping[Value, AffineExpr]) -> bool:
+    """Whether two loops count alike when those around them do, ``twins`` of each other."""
+    mine = [[e.substitute(twins.get) for e in bounds] for bounds in (a.lower, a.upper)]
+    return a.step == b.step and mine == [list(b.lower), list(b.upper)]
+
+
 def _check_bounds(a: For, b: For, primitive: str) -> None:
     mine, other = a.constant_bounds, b.constant_bounds
     open_ends = [loop for loop in (a, b) if loop.constant_bounds is None]
     if mine is None or other is None:
         names = " and ".join(repr(loop.name) for loop in open_ends)
         raise ScheduleError(
-            f"{primitive} needs constant bounds, and those of loop{'s' * (len(open_ends) > 1)} "
-            f"{names} are not",
+            f"{primitive} needs constant bounds or the same ones, and those of "
+            f"loop{'s' * (len(open_ends) > 1)} {names} are not",
             loc=open_ends[0].loc,
             allowed="loops such as range(8)",
         )
@@ -246,9 +255,7 @@ def _fused(producer: Place, consumer: Place) -> For:
     for a, b in zip(producer.nest, consumer.nest, strict=True):
         body = replace_counter(body, a.iv, AffineExpr.of(b.iv))
         bounds, outer = a.constant_bounds, b.constant_bounds
-        assert bounds is not None
-        assert outer is not None
-        if bounds[1] < outer[1]:
+        if bounds is not None and outer is not None and bounds[1] < outer[1]:
             guards.append((b.iv, bounds[1]))
     for iv, end in guards:
         body = _guarded(iv, end, body)

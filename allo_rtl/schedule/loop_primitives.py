@@ -171,12 +171,12 @@ class LoopPrimitives(ScheduleState):
         Args:
             axis: the loop.
             factor: number of copies, a divisor of the number of iterations; 0 for all of them.
-                Of a loop that runs as often as data say, any number but 0: the last copies run
-                only if it comes to their turn.
+                Of a loop whose number of iterations varies, any number: copies run only if it
+                comes to their turn.  Where data say how often, any number but 0.
 
         Raises:
             ScheduleError: the factor does not fit the number of iterations, or is 0 and that
-                number is not constant.
+                number depends on data.
         """
         place = self._find(axis)
         marks.check_unroll(place, factor)

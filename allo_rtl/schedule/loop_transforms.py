@@ -176,7 +176,8 @@ def _check_bounds(order: Sequence[For]) -> None:
                     f"the bounds of loop {loop.name!r} depend on loop {inner.name!r}, which must "
                     "stay outside it",
                     loc=loop.loc,
-                    hint="split by a divisor of the number of iterations keeps bounds constant",
+                    hint=f"name loop {loop.name!r} too, behind {inner.name!r}; or split by a "
+                    "divisor of the number of iterations, which keeps bounds constant",
                 )
 
 

@@ -19,7 +19,7 @@ def check_unroll(place: Place, factor: object) -> None:
     """Raise ScheduleError unless the loop can have ``factor`` copies of its body (0: all)."""
     loop, trips = place.loop, place.loop.trip_count
     if trips is None:
-        _check_copies(loop, factor)
+        _check_copies(place, factor)
         return
     if not is_count(factor) or not 0 <= factor <= trips:
         raise ScheduleError(
@@ -38,15 +38,20 @@ def check_unroll(place: Place, factor: object) -> None:
         )
 
 
-def _check_copies(loop: For, factor: object) -> None:
-    """Copies of a loop that runs as often as data say: each but the first has a guard."""
+def _check_copies(place: Place, factor: object) -> None:
+    """Copies of a loop whose number of iterations varies: each has a guard.
+
+    All of them can be made where the loops around say how many there are at most.
+    """
+    loop = place.loop
     if not is_count(factor) or factor < 0:
         raise ScheduleError(
             f"the factor of unroll is {factor!r}", loc=loop.loc, allowed="a number of copies"
         )
-    if factor == 0:
+    known = loop.iv in _bounded(place.nest, set()) and len(loop.lower) == 1
+    if factor == 0 and not known:
         raise ScheduleError(
-            f"unroll needs a constant number of iterations, which loop {loop.name!r} has not",
+            f"unroll needs a greatest number of iterations, which loop {loop.name!r} has not",
             loc=loop.loc,
             hint="a factor makes that many copies, each of which runs if its turn comes",
         )
