@@ -13,12 +13,13 @@ Each step reads what the one before it made.  The verifier runs at every boundar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
+from allo_rtl.hls.unit_limits import check_names
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Call, Module
 from allo_rtl.ir.types import ArrayType
@@ -82,6 +83,7 @@ def build_rtl(
     device: str = DEFAULT_DEVICE,
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     trace: Path | str | None = None,
+    units: Mapping[str, int] | None = None,
     steps: Sequence[StepReport] = (),
 ) -> RtlModule:
     """Compile a module to RTL.
@@ -90,6 +92,9 @@ def build_rtl(
         module: the (scheduled) loop IR.
         device: name of a device of :mod:`allo_rtl.target`, whose delays decide what is chained.
         clock_mhz: the clock to chain operations for.
+        units: how many units each function may have at most, by name: ``"mul"`` for products of
+            integers, ``"float32 add"``, ``"float32 mul"`` and so on for those of floats.
+            Operations take turns at them, which makes intervals longer where it has to.
         trace: file for waveforms of every call (VCD or FST).
         steps: what the report tells of the schedule.
 
@@ -98,6 +103,8 @@ def build_rtl(
     """
     if not clock_mhz > 0:
         raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
+    check_names(units or {})
     verify_module(module)
-    design = choose_depths(build_design(module, find_device(device), float(clock_mhz)))
+    target = find_device(device)
+    design = choose_depths(build_design(module, target, float(clock_mhz), limits=units))
     return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

@@ -137,7 +137,9 @@ def close[A: Attempt](
         changes.append(change)
         if progress:
             progress(change)
-        made = build_design(design.source, device, max(clock_mhz, design.clock_mhz), stretch)
+        made = build_design(
+            design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits
+        )
         try:
             attempt = build(made)
         except ToolError as error:  # more registers may not fit

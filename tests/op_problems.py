@@ -1,5 +1,6 @@
 """Random scheduling problems, and what a schedule must be to be right."""
 
+from collections import Counter
 from itertools import combinations
 
 from hypothesis import strategies as st
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from allo_rtl.hls.conflicts import apart
 from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, Problem
-from allo_rtl.hls.operators import Operators
-from allo_rtl.hls.widths import shapes
+from allo_rtl.hls.operators import Operators, Sharing
+from allo_rtl.hls.widths import Shape, shapes
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, Int
 from allo_rtl.target import device
@@ -50,7 +51,7 @@ def problems(draw, most=9, memories=True, back=True):
     clock = draw(st.sampled_from([25.0, 80.0, 160.0]))
     chip = draw(st.sampled_from(["ecp5-85", "ultrascale+"]))
     dual = draw(st.sampled_from([(), ARRAYS[:1], ARRAYS]))
-    return problem_of(nodes, edges, clock, chip, frozenset(dual))
+    return problem_of(nodes, edges, clock, chip, frozenset(dual), draw(st.sampled_from([0, 1, 2])))
 
 
 @st.composite
@@ -79,15 +80,23 @@ def reads_of(problem):
     return sorted((n for n in problem.nodes if n.kind is Kind.READ), key=lambda n: n.order)
 
 
-def problem_of(nodes, edges, clock=80.0, chip="ecp5-85", dual=frozenset()):
-    """What is to be scheduled; results that nobody uses are the region's."""
+def problem_of(nodes, edges, clock=80.0, chip="ecp5-85", dual=frozenset(), multipliers=0):
+    """What is to be scheduled; results that nobody uses are the region's.
+
+    There are as many ``multipliers`` at most; 0 for one for each product.
+    """
     nodes = topological(nodes)
     used = {o for n in nodes for o in n.operands}
     ends = frozenset(n for n in nodes if n not in used and n.kind not in (Kind.WRITE, Kind.CONST))
-    sizes = shapes(nodes, nodes)
+    sizes, sharing = shapes(nodes, nodes), Sharing()
+    products = sum(n.kind is Kind.MUL for n in nodes)
+    if 0 < multipliers < products:
+        job = (Shape(16, True), Shape(16, True), 16)
+        sharing = Sharing({job: products}, {job: multipliers}, job)
     return Problem(
-        nodes, edges, sizes, Operators(device(chip), clock), lambda _: 2, outputs=ends, dual=dual
-    )
+        nodes, edges, sizes, Operators(device(chip), clock, sharing), lambda _: 2, outputs=ends,
+        dual=dual, limits=sharing.limits,
+    )  # fmt: skip
 
 
 def faults(problem, found):
@@ -116,7 +125,11 @@ def faults(problem, found):
 
 
 def clashes(problem, found):
-    """Accesses that have one port at the same time."""
+    """Accesses that have one port at the same time, and products that have one multiplier."""
+    for most in problem.limits.values():
+        products = [found.start[n] for n in problem.nodes if n.kind is Kind.MUL]
+        busy = Counter(at % found.ii if found.ii else at for at in products)
+        yield from (f"{n} products in cycle {at}" for at, n in busy.items() if n > most)
     accesses = [n for n in problem.nodes if n.kind in (Kind.READ, Kind.WRITE)]
     for three in combinations(accesses, 3):
         if len({n.bank for n in three}) == 1 and three[0].bank.array in problem.dual:

@@ -27,6 +27,7 @@ class Reason(Enum):
     ASKED = "as asked"
     RECURRENCE = "recurrence"
     PORT = "port"
+    UNIT = "unit"
     SEARCH = "search"
     OPEN = "not proved"
 
@@ -65,7 +66,8 @@ class Certificate:
         bound: no schedule has a smaller interval than so many cycles; equal to the loop's
             interval unless ``reason`` is ASKED or OPEN.
         text: one line.
-        steps: the recurrence, in order around the cycle, or the accesses of the busiest port.
+        steps: the recurrence, in order around the cycle, or the accesses of the busiest port, or
+            the operations of the busiest units.
     """
 
     reason: Reason
@@ -78,11 +80,13 @@ class Certificate:
 class Saturated:
     """Accesses of one port, or operations on one end of a stream, that need a cycle each.
 
-    ``ports`` is 2 for a memory with two ports.
+    ``ports`` is 2 for a memory with two ports.  Operations of a job have as many ``ports`` as it
+    has units, which ``unit`` names.
     """
 
     users: tuple[Node, ...]
     ports: int = 1
+    unit: str = ""
 
     @property
     def interval(self) -> int:
@@ -91,8 +95,10 @@ class Saturated:
 
 
 def of_port(port: Saturated) -> Certificate:
-    """The certificate of a loop that a port or stream keeps busy."""
+    """The certificate of a loop that keeps a port, a stream or all units of a kind busy."""
     steps = tuple(Step(operation(n), n.loc, 1) for n in port.users)
+    if port.unit:
+        return Certificate(Reason.UNIT, port.interval, _unit_text(port), steps)
     return Certificate(Reason.PORT, port.interval, _port_text(port), steps)
 
 
@@ -144,6 +150,14 @@ def _count(number: int, what: str) -> str:
 def cycles(count: int) -> str:
     """``"cycle"``, or ``"3 cycles"``: after "every"."""
     return "cycle" if count == 1 else f"{count} cycles"
+
+
+def _unit_text(port: Saturated) -> str:
+    units = _count(port.ports, "unit")
+    return (
+        f"{port.unit} is done {len(port.users)} times per iteration by {units}, "
+        f"which is as many as were allowed; allow more"
+    )
 
 
 def _port_text(port: Saturated) -> str:

@@ -32,7 +32,7 @@ from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
-from allo_rtl.hls.operators import Job, Operators, Stretch
+from allo_rtl.hls.operators import Operators, Sharing, Stretch
 from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import prepare
 from allo_rtl.hls.processes import (
@@ -48,10 +48,12 @@ from allo_rtl.hls.processes import (
 )
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.rewind import rewind
-from allo_rtl.hls.sharing import SharedUnit, assign, sharers
+from allo_rtl.hls.sharing import Piece, SharedUnit, assign, limited, units_by_name, worth_sharing
 from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.together import check_together
+from allo_rtl.hls.turns import take_turns
+from allo_rtl.hls.unit_limits import check_kept
 from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
@@ -72,7 +74,7 @@ class FunctionDesign:
         schedules: the operation schedule of every region.
         certificates: for each pipelined region, why its initiation interval is not smaller.
         sequential: counters of loops that could not be pipelined as asked, with the reason.
-        sharers: of jobs whose units are shared, how many operations may share one.
+        sharing: which units operations share.
         latency: cycles of a run, None when they depend on data.
         timing: answers the latency of parts of the tree.
     """
@@ -83,7 +85,7 @@ class FunctionDesign:
     latency: int | None
     timing: Latency
     sequential: Mapping[Value, str]
-    sharers: Mapping[Job, int]
+    sharing: Sharing
 
     @property
     def name(self) -> str:
@@ -93,7 +95,13 @@ class FunctionDesign:
     @cached_property
     def shared(self) -> Mapping[Node, SharedUnit]:
         """The unit of every operation that shares one."""
-        return assign(self.control.body, self.schedules, self.sharers)
+        return assign(self.control.body, self.schedules, self.sharing)
+
+    @cached_property
+    def units(self) -> Counter[str]:
+        """How many units it has of what the user may limit: ``"mul"``, ``"float32 add"``."""
+        nodes = [n for piece in regions(self.control.body) for n in piece.region.nodes()]
+        return units_by_name(nodes, self.schedules.values(), self.shared)
 
     @cached_property
     def memory_ports(self) -> Mapping[Node, int]:
@@ -128,6 +136,7 @@ class Design:
         notes: what the report has to say about them.
         source: the module as it was before legalization.
         stretch: what was taken to last longer than the delay model says.
+        limits: how many units of a name each function may have.
     """
 
     functions: tuple[FunctionDesign, ...]
@@ -140,6 +149,7 @@ class Design:
     notes: tuple[str, ...] = ()
     source: Module = field(kw_only=True)
     stretch: Stretch = field(default_factory=Stretch, kw_only=True)
+    limits: Mapping[str, int] = field(default_factory=dict, kw_only=True)
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
@@ -212,11 +222,13 @@ class Design:
 
 
 def build_design(
-    module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None
+    module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
 
-    With ``stretch`` some operations are taken to last longer than the delay model says.
+    With ``stretch`` some operations are taken to last longer than the delay model says; with
+    ``limits`` each function has no more units of a name (``"mul"``, ``"float32 add"``).
 
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
@@ -227,20 +239,21 @@ def build_design(
     check_regions(module)
     operators = Operators(device, clock_mhz, stretch=stretch)
     constants = {g.name: g for g in module.globals}
+    limits = limits or {}
     latencies: dict[str, int | None] = {}
     functions = []
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     for prepared in prepare(stream_arguments(module)):
         control = build_control(prepared, constants, operators)
         check_together(control)
-        function = _time(control, operators, latencies, prepared.sequential, waits)
+        function = _time(control, operators, latencies, prepared.sequential, waits, limits)
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
     check_sharing([f.control for f in functions])
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
-        source=source, stretch=stretch,
+        source=source, stretch=stretch, limits=limits,
     )  # fmt: skip
 
 
@@ -269,23 +282,61 @@ def _time(
     latencies: Mapping[str, int | None],
     sequential: Mapping[Value, str],
     waits: bool,
+    limits: Mapping[str, int],
 ) -> FunctionDesign:
+    """Schedule a function, with the units that several operations can have in turn shared."""
     pieces = list(regions(control.body))
-    operators = operators.shared_by(_sharers(pieces, operators))
-    loops = [piece.region for piece in pieces if isinstance(piece, Pipelined)]
-    scheduler, control = _scheduled(control, operators, [p.region for p in pieces], loops)
-    timing = Latency(scheduler.schedules, control.defined, latencies, waits)
-    return FunctionDesign(
-        control, scheduler.schedules, scheduler.certificates,
-        timing.body(control.body, {}), timing, sequential, operators.sharers,
-    )
+
+    def made(sharing: Sharing) -> FunctionDesign:
+        scheduler, timed = _scheduled(control, operators.shared_by(sharing), pieces)
+        timing = Latency(scheduler.schedules, timed.defined, latencies, waits)
+        return FunctionDesign(
+            timed, scheduler.schedules, scheduler.certificates, timing.body(timed.body, {}),
+            timing, sequential, sharing,
+        )  # fmt: skip
+
+    asked = {p.region: p.loop.attrs.pipeline_ii or 1 for p in pieces if isinstance(p, Pipelined)}
+    sharing = worth_sharing(_described(pieces, asked), operators.is_costly)
+    found = made(sharing)
+    reached = {r: found.schedules[r].ii or 1 for r in asked}
+    more = worth_sharing(_described(pieces, reached), operators.is_costly)
+    if more != sharing and _cheaper(shared := made(more), found):
+        found = shared
+    over = [name for name, count in found.units.items() if count > limits.get(name, count)]
+    if over:
+        found = made(limited(_described(pieces, reached), found.sharing, limits, over))
+        check_kept(found.units, limits, control.func)
+    return found
+
+
+def _described(
+    pieces: Sequence[Straight | Pipelined], intervals: Mapping[Region, int]
+) -> list[Piece]:
+    """What sharing is decided by, with the intervals of pipelined loops."""
+    return [
+        (nodes := p.region.nodes(), shapes(nodes, p.region.results), intervals.get(p.region))
+        for p in pieces
+    ]
+
+
+def _cheaper(shared: FunctionDesign, before: FunctionDesign) -> bool:
+    """Whether a function has fewer units with more of them shared, and is as fast but for 1 %."""
+    if shared.units.total() >= before.units.total():
+        return False
+    loops = shared.certificates
+    if any((shared.schedules[r].ii or 0) > (before.schedules[r].ii or 0) for r in loops):
+        return False
+    if shared.latency is None or before.latency is None:
+        return all(s.length <= before.schedules[r].length for r, s in shared.schedules.items())
+    return 100 * shared.latency <= 101 * before.latency
 
 
 def _scheduled(
-    control: FunctionControl, operators: Operators, pieces: Sequence[Region],
-    pipelined: Sequence[Region],
+    control: FunctionControl, operators: Operators, all_pieces: Sequence[Straight | Pipelined]
 ) -> tuple[_RegionScheduler, FunctionControl]:
     """A function with every region scheduled, and with two-port memories where they help."""
+    pieces = [piece.region for piece in all_pieces]
+    pipelined = [piece.region for piece in all_pieces if isinstance(piece, Pipelined)]
     single = _RegionScheduler(operators, _port_inputs(pieces))
     intervals: dict[Region, int | None] = dict.fromkeys(pipelined)
     refused = None
@@ -315,18 +366,6 @@ def _shorter(
     """Whether some initiation intervals are shorter than before, and none is longer."""
     pairs = [(ii or 0, before[region] or 0) for region, ii in intervals.items()]
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-
-def _sharers(
-    pieces: Sequence[Straight | Pipelined], operators: Operators
-) -> Mapping[Job, int]:
-    described = []
-    for piece in pieces:
-        nodes = piece.region.nodes()
-        sizes = shapes(nodes, piece.region.results)
-        interval = piece.loop.attrs.pipeline_ii or 1 if isinstance(piece, Pipelined) else None
-        described.append((nodes, sizes, interval))
-    return sharers(described, operators.is_costly)
 
 
 class _RegionScheduler:
@@ -388,7 +427,11 @@ class _RegionScheduler:
                 break
         assert best is not None
         _, depth, problem, result = best
-        self.schedules[control.region] = shorten(problem, result.schedule)
+        timed = take_turns(
+            problem, result.schedule, lambda s: _cycles(control.counters, depth, s),
+            asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
+        )
+        self.schedules[control.region] = shorten(problem, timed)
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 
@@ -406,6 +449,7 @@ class _RegionScheduler:
         return Problem(
             nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
             stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
+            operators.sharing.limits,
         )  # fmt: skip
 
 

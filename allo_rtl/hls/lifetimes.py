@@ -7,7 +7,7 @@ value's width (Cong and Zhang, DAC 2006; Leiserson and Saxe, "Retiming synchrono
 Algorithmica 1991; for pipelined loops Zhang and Liu, "SDC-based modulo scheduling for pipeline
 synthesis", ICCAD 2013).  The flow is OR-tools', and always the same.
 
-Operations on streams, shared multipliers of a loop that takes turns, and what a sequential region
+Operations on streams, shared units of a loop that takes turns, and what a sequential region
 hands on keep their cycles.
 """
 
@@ -174,6 +174,8 @@ def port_order(problem: Problem, found: OpSchedule) -> list[Edge]:
     """
     edges = []
     for port, users in problem.ports().items():
+        if users[0] in problem.jobs:  # they keep their cycles
+            continue
         if problem.capacity(port) == 1:
             edges += _turns(users, found)
             continue

@@ -1,8 +1,8 @@
 """The initiation interval of a pipelined loop: from its true lower bound upward.
 
-No schedule has a smaller interval than its busiest port asks for (:func:`port_bound`), or its
-longest recurrence (:mod:`allo_rtl.hls.recurrence`).  From there on, greedy placement is tried
-first; where it fails, :mod:`allo_rtl.hls.exact` looks for a schedule or shows that there is none.
+No schedule has a smaller interval than its busiest port asks for (:func:`port_bound`), its busiest
+units where their number is limited (:func:`unit_bound`), or its longest recurrence
+(:mod:`allo_rtl.hls.recurrence`).  From there on, greedy placement is tried first; where it fails, :mod:`allo_rtl.hls.exact` looks for a schedule or shows that there is none.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from allo_rtl.hls.conflicts import never_apart
 from allo_rtl.hls.exact import search
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule, Problem
+from allo_rtl.hls.operators import Job, unit_name
 from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.recurrence import recurrence_bound
 from allo_rtl.ir.ops import For, Value
@@ -76,9 +77,11 @@ def _certificate(ii: int, goal: int, least: Certificate | None, proved: bool) ->
 def lower_bound(problem: Problem) -> Certificate | None:
     """What asks for the largest interval; None when nothing asks for more than 1 cycle.
 
-    Of a port and a recurrence that ask for the same it is the port, which is easier to change.
+    Of what asks for the same it is the port, then the units, which are easier to change than a
+    recurrence.
     """
-    port = port_bound(problem.nodes, problem.dual)
+    found = (port_bound(problem.nodes, problem.dual), unit_bound(problem))
+    port = max((p for p in found if p), key=lambda p: p.interval, default=None)
     least, recurrence = recurrence_bound(problem, port.interval if port else 1)
     if recurrence:
         return of_recurrence(problem, recurrence)
@@ -105,6 +108,19 @@ def port_bound(
         for (_, kind), users in ports.items()
     )
     return max(busiest, key=lambda port: port.interval, default=None)
+
+
+def unit_bound(problem: Problem) -> Saturated | None:
+    """The units that are busiest, of those whose number is limited."""
+    users: dict[Job, list[Node]] = {}
+    for node, job in problem.jobs.items():
+        if job in problem.limits:
+            users.setdefault(job, []).append(node)
+    busiest = (
+        Saturated(tuple(nodes), problem.limits[job], unit_name(job))
+        for job, nodes in users.items()
+    )
+    return max(busiest, key=lambda units: units.interval, default=None)
 
 
 def _impossible(loop: For, goal: int, certificate: Certificate, possible: int) -> BuildError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
-from allo_rtl.hls.operators import Operators, Unit
+from allo_rtl.hls.operators import Job, Operators, Unit
 from allo_rtl.hls.widths import Shape
 from allo_rtl.ir.ops import Value
 
@@ -26,8 +26,8 @@ class Edge:
     distance: int = 0
 
 
-type Port = tuple[Bank, Kind | None]
-"""The read or the write port of a bank, or both of its ports (None)."""
+type Port = tuple[Bank, Kind | None] | Job
+"""The read or the write port of a bank, or both of its ports (None); or the units of a job."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Problem:
     ``nodes`` in topological order; ``port_inputs(bank)`` is the number of accesses that share a
     memory's port, whose multiplexer lies in the way of addresses and data.  ``stable`` nodes keep
     their value throughout the region, as constants and inputs do; ``outputs`` are kept to its end.
-    ``dual`` are the arrays with two ports a bank that read or write each.
+    ``dual`` are the arrays with two ports a bank that read or write each.  ``limits`` is how many
+    units there are for a job, where operations have to take turns.
     """
 
     nodes: Sequence[Node]
@@ -71,32 +72,50 @@ class Problem:
     stable: frozenset[Node] = frozenset()
     outputs: frozenset[Node] = frozenset()
     dual: frozenset[Value] = frozenset()
+    limits: Mapping[Job, int] = field(default_factory=dict)
     units: Mapping[Node, Unit] = field(init=False)
+    jobs: Mapping[Node, Job] = field(init=False)
 
     def __post_init__(self) -> None:
         units = {n: self.operators.unit(n, self.shapes) for n in self.nodes}
         object.__setattr__(self, "units", units)
+        sharing, jobs = self.operators.sharing, dict[Node, Job]()
+        for node in self.nodes:
+            job = sharing.job(node, self.shapes) if units[node].shared else None
+            if job is not None:
+                jobs[node] = job
+        object.__setattr__(self, "jobs", jobs)
 
     def is_free(self, node: Node) -> bool:
         """Whether a node is there in every cycle."""
         return node.is_free or node in self.stable
 
     def ports(self) -> dict[Port, list[Node]]:
-        """The accesses of memories by the port, or the pair of ports, that they compete for."""
+        """The operations that compete by what they compete for."""
         found: dict[Port, list[Node]] = {}
         for node in self.nodes:
-            if node.kind in (Kind.READ, Kind.WRITE):
-                found.setdefault(self.port(node), []).append(node)
+            if (port := self.port(node)) is not None:
+                found.setdefault(port, []).append(node)
         return found
 
-    def port(self, node: Node) -> Port:
-        """What an access of a memory competes for: reads with reads, or any with any."""
-        assert node.bank is not None
-        return node.bank, None if node.bank.array in self.dual else node.kind
+    def port(self, node: Node) -> Port | None:
+        """What a node competes for, None for nothing.
+
+        Accesses of a memory do for a port, reads with reads, or for a pair of them, any with any;
+        operations of a job with few units do for these.
+        """
+        if node.kind in (Kind.READ, Kind.WRITE):
+            assert node.bank is not None
+            return node.bank, None if node.bank.array in self.dual else node.kind
+        job = self.jobs.get(node)
+        return job if job in self.limits else None
 
     def capacity(self, port: Port) -> int:
-        """How many accesses there can be in each cycle."""
-        return 1 if port[1] else 2
+        """How many of those that compete there can be in each cycle."""
+        match port:
+            case (Bank(), kind):
+                return 1 if kind else 2
+        return self.limits[port]
 
     def latency(self, node: Node) -> int:
         """Cycles from a node's start to its result; 0 is combinational."""

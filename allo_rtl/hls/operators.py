@@ -34,7 +34,7 @@ class Unit:
         limb: multipliers, also of significands: operands are cut into pieces of so many bits; 0
             for uncut.
         levels: multipliers: registered levels of the tree that adds the partial products.
-        input_register: multipliers: operands are registered before the first product.
+        input_register: operands are registered before the first product, or the first stage.
         steps: dividers: quotient bits made in each stage.
         iterative: dividers: one stage makes all bits in turn, instead of a pipeline of them.
         shared: other operations may use the same one in other cycles.
@@ -91,6 +91,41 @@ def job_of(node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
     return None
 
 
+def unit_name(job: Job) -> str:
+    """What a kind of unit is called in limits: ``"mul"``, or ``"float32 add"``."""
+    return str(job) if isinstance(job, FloatSpec) else "mul"
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Which units of a function have several users.
+
+    Attributes:
+        most: of jobs whose units are shared, how many operations may share one.
+        limits: how many units of a job there may be, where the user said so.
+        product: what all products are made as, where the number of multipliers is limited.
+    """
+
+    most: Mapping[Job, int] = field(default_factory=dict)
+    limits: Mapping[Job, int] = field(default_factory=dict)
+    product: Product | None = None
+
+    def job(self, node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
+        """What a node's unit does, if it is one that can be shared."""
+        if node.kind is Kind.MUL and self.product:
+            return self.product
+        return job_of(node, shapes)
+
+    def users(self, node: Node, shapes: Mapping[Node, Shape]) -> int:
+        """How many operations share the node's unit, at most."""
+        job = self.job(node, shapes)
+        return 1 if job is None else self.most.get(job, 1)
+
+    def is_limited(self, node: Node, shapes: Mapping[Node, Shape]) -> bool:
+        """Whether the user said how many units like the node's there may be."""
+        return self.job(node, shapes) in self.limits
+
+
 @dataclass(frozen=True)
 class Stretch:
     """How much longer than the model says operations are taken to last.
@@ -113,15 +148,15 @@ class Operators:
     Args:
         device: what we build for.
         clock_mhz: the clock the operations are chained for.
-        sharers: of jobs whose units are shared, how many operations may share one.
+        sharing: which units are shared.
         stretch: which operations are taken to last longer than the model says.
     """
 
     def __init__(
-        self, device: Device, clock_mhz: float, sharers: Mapping[Job, int] | None = None,
+        self, device: Device, clock_mhz: float, sharing: Sharing | None = None,
         stretch: Stretch | None = None,
     ) -> None:
-        self.sharers = sharers or {}
+        self.sharing = sharing or Sharing()
         self.stretch = stretch or Stretch()
         self.device = device
         self.model: DelayModel = delay.load(device.family)
@@ -138,7 +173,7 @@ class Operators:
         factor = self.factor(node)
         if factor == 1.0:
             return self._unit(node, shapes)
-        slow = Operators(self.device, 1000.0 / self.period_ns, self.sharers)
+        slow = Operators(self.device, 1000.0 / self.period_ns, self.sharing)
         slow.budget_ns = self.budget_ns / factor
         unit = slow._unit(node, shapes)
         return replace(unit, first_ns=unit.first_ns * factor, last_ns=unit.last_ns * factor)
@@ -169,10 +204,10 @@ class Operators:
         Open tools do not move registers into multiplier blocks, so wide products are cut into
         limbs whose partial products are registered and added in a (registered) tree.
         """
-        w1, w2 = (shapes[o].width for o in node.operands)
-        result, name = shapes[node].width, f"mul {w1}x{w2}"
+        left, right, result = self.sharing.product or product_of(node, shapes)
+        w1, w2, name = left.width, right.width, f"mul {left.width}x{right.width}"
         kind = "mul_low" if result <= max(w1, w2) else "mul"
-        ways = self.sharers.get(product_of(node, shapes), 1)
+        ways = self.sharing.users(node, shapes)
         whole, choice = self.model.delay(kind, max(w1, w2)), self.model.mux(ways, max(w1, w2))
         if whole <= self.budget_ns and ways == 1:
             return Unit(0, whole, 0.0, name)
@@ -200,9 +235,9 @@ class Operators:
         widths = [shape.width for shape in job[:2]]
         return max(widths) > self._limb + 1 and min(widths) > 8
 
-    def shared_by(self, sharers: Mapping[Job, int]) -> Operators:
+    def shared_by(self, sharing: Sharing) -> Operators:
         """The same operators, with units that are shared."""
-        return Operators(self.device, 1000.0 / self.period_ns, sharers, self.stretch)
+        return Operators(self.device, 1000.0 / self.period_ns, sharing, self.stretch)
 
     def float_latency(self, op: FloatOp) -> int:
         """Cycles of the unit of a floating-point operation (of a narrow integer, if of one)."""
@@ -213,7 +248,8 @@ class Operators:
         """A floating-point unit: its last register holds the result.
 
         It is shared where the choice of operands leaves its latency what it is: in a sum that is
-        added up a cycle more would be lost in every term.
+        added up a cycle more would be lost in every term.  Where the user limits the number of
+        units it is shared all the same, with a register behind the choice.
         """
         spec = node.float
         assert spec is not None
@@ -222,14 +258,18 @@ class Operators:
             FloatKind.TO_INT: node.type.bits,
         }.get(spec.kind, 0)
         timing = float_timing(spec, bits, self.model, self.budget_ns)
-        job = job_of(node, shapes)
-        ways = self.sharers.get(job, 1) if job is not None else 1
-        first = timing.first_ns + self.model.mux(ways, spec.format.width)
-        shared = ways > 1 and timing.stages > 0 and first <= self.budget_ns
-        return Unit(
-            timing.stages, first if shared else timing.first_ns, 0.0, str(job if shared else spec),
-            limb_of(self.model), shared=shared,
-        )  # fmt: skip
+        job, ways = job_of(node, shapes), self.sharing.users(node, shapes)
+        choice = self.model.mux(ways, spec.format.width)
+        first, limb = timing.first_ns + choice, limb_of(self.model)
+        if ways > 1 and timing.stages > 0 and first <= self.budget_ns:
+            return Unit(timing.stages, first, 0.0, str(job), limb, shared=True)
+        if ways > 1 and self.sharing.is_limited(node, shapes):
+            last_ns = 0.0 if timing.stages else timing.first_ns
+            return Unit(
+                timing.stages + 1, choice, last_ns, str(job), limb, input_register=True,
+                shared=True,
+            )  # fmt: skip
+        return Unit(timing.stages, timing.first_ns, 0.0, str(spec), limb)
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A restoring divider: one subtraction and choice for each quotient bit."""

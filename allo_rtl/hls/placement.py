@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
 from allo_rtl.hls.conflicts import apart
-from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.node import Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Port, Problem, timed
 
 _MAX_ROUNDS = 64
@@ -119,20 +119,21 @@ class _Placement:
         cycle, before = self.arrival(node, floor)
         if self.problem.needs_register(node, before):
             cycle, before = cycle + 1, 0.0
-        if node.kind in (Kind.READ, Kind.WRITE):
-            cycle, before = self._reserve(node, cycle, before)
+        if (port := self.problem.port(node)) is not None:
+            cycle, before = self._reserve(node, port, cycle, before)
         latency = self.problem.latency(node)
         self.start[node], self.ready[node] = cycle, cycle + latency
         self.offset[node] = (
             self.problem.exit_ns(node) if latency else before + self.problem.entry_ns(node)
         )
 
-    def _reserve(self, node: Node, cycle: int, offset: float) -> tuple[int, float]:
+    def _reserve(
+        self, node: Node, port: Port, cycle: int, offset: float
+    ) -> tuple[int, float]:
         """The first cycle from ``cycle`` on in which the node's port is free, or shared.
 
         Raises PortsTaken when there is none.
         """
-        port = self.problem.port(node)
         at, early = cycle, PortsTaken((), cycle)
         while self.ii is None or at - cycle < self.ii:
             slot = at % self.ii if self.ii else at

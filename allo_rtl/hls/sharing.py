@@ -24,9 +24,9 @@ from allo_rtl.hls.control import (
     Straight,
     Together,
 )
-from allo_rtl.hls.node import FloatSpec, Node
+from allo_rtl.hls.node import FloatSpec, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.operators import Job, Unit, job_of
+from allo_rtl.hls.operators import Job, Product, Sharing, Unit, job_of, product_of, unit_name
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import Shape
 
@@ -43,15 +43,16 @@ class SharedUnit:
     number: int
 
 
-def sharers(
-    pieces: Iterable[tuple[Sequence[Node], Mapping[Node, Shape], int | None]],
-    is_costly: Callable[[Job], bool],
-) -> Mapping[Job, int]:
-    """For each job that several operations can share a unit for: how many may share one.
+type Piece = tuple[Sequence[Node], Mapping[Node, Shape], int | None]
+"""Of a region its nodes, their shapes, and of a pipelined loop the initiation interval, in each
+cycle of which an operation may be needed; else None."""
+
+
+def worth_sharing(pieces: Iterable[Piece], is_costly: Callable[[Job], bool]) -> Sharing:
+    """The units that several operations can share at no cost but the choice of operands.
 
     Args:
-        pieces: of each region its nodes, their shapes, and of a pipelined loop the initiation
-            interval, in each cycle of which an operation may be needed; else None.
+        pieces: all regions of a function.
         is_costly: whether a job's unit is worth sharing.
     """
     operations, turns = Counter[Job](), Counter[Job]()
@@ -60,23 +61,81 @@ def sharers(
         here = Counter(job for job in jobs if job is not None and is_costly(job))
         operations += here
         turns += Counter({job: min(n, interval or n) for job, n in here.items()})
-    return {
+    return Sharing({
         job: min(n, _MOST_FLOATS) if isinstance(job, FloatSpec) else operations[job]
         for job, n in turns.items()
         if n > 1
-    }
+    })
+
+
+def limited(
+    pieces: Sequence[Piece], usual: Sharing, limits: Mapping[str, int], over: Iterable[str]
+) -> Sharing:
+    """The units of a function that keeps the user's limits.
+
+    Args:
+        pieces: all regions of a function.
+        usual: what is shared anyway.
+        limits: how many units there may be of each name.
+        over: the names of which there would be more: each is shared by as many operations as
+            need one.  Multipliers are all made wide enough for every product then.
+    """
+    names, product = set(over), None
+    if "mul" in names:
+        product = _any_product([
+            product_of(n, shapes) for nodes, shapes, _ in pieces for n in nodes
+            if n.kind is Kind.MUL
+        ])  # fmt: skip
+    sharing = Sharing(usual.most, {}, product)
+    jobs = (sharing.job(n, shapes) for nodes, shapes, _ in pieces for n in nodes)
+    users = Counter(job for job in jobs if job is not None and unit_name(job) in names)
+    most = {job: n for job, n in usual.most.items() if unit_name(job) not in names}
+    return Sharing({**most, **users}, {job: limits[unit_name(job)] for job in users}, product)
+
+
+def _any_product(products: Sequence[Product]) -> Product:
+    """A product of which all others are special cases."""
+    result = max(result for _, _, result in products)
+    sides = [a for a, _, _ in products], [b for _, b, _ in products]
+    left, right = (_joined(side, result) for side in sides)
+    return left, right, result
+
+
+def _joined(shapes: Sequence[Shape], bits: int) -> Shape:
+    """The narrowest shape for the numbers of all shapes, of which the low ``bits`` count."""
+    signed = any(s.signed for s in shapes)
+    width = max(s.width + (signed and not s.signed) for s in shapes)
+    return Shape(width, signed) if width < bits else Shape(bits, False)
+
+
+def units_by_name(
+    nodes: Iterable[Node], schedules: Iterable[OpSchedule], shared: Mapping[Node, SharedUnit]
+) -> Counter[str]:
+    """How many units a function has of what limits are about."""
+    all_shapes: dict[Node, Shape] = {}
+    for timed in schedules:
+        all_shapes |= timed.shapes
+    count = Counter(unit_name(unit.job) for unit in set(shared.values()))
+    for node in nodes:
+        if node in shared:
+            continue
+        if node.kind is Kind.MUL:
+            count["mul"] += 1
+        elif (job := job_of(node, all_shapes)) is not None:
+            count[unit_name(job)] += 1
+    return count
 
 
 def assign(
-    controls: Sequence[Control], schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]
+    controls: Sequence[Control], schedules: Mapping[Region, OpSchedule], sharing: Sharing
 ) -> Mapping[Node, SharedUnit]:
     """The unit of every operation that shares one.
 
     In each region an operation takes the first unit that no other one has in its cycle (modulo
-    the initiation interval), and that has not as many users yet as ``most`` says.  What runs at
+    the initiation interval), and that has not as many users yet as ``sharing`` says.  What runs at
     once has units of its own.
     """
-    assigner = _Assigner(schedules, most)
+    assigner = _Assigner(schedules, sharing)
     assigner.sequence(controls, Counter())
     return assigner.found
 
@@ -84,10 +143,10 @@ def assign(
 class _Assigner:
     """Walks a control tree; ``taken`` is how many units of each job may run at the same time."""
 
-    def __init__(self, schedules: Mapping[Region, OpSchedule], most: Mapping[Job, int]) -> None:
+    def __init__(self, schedules: Mapping[Region, OpSchedule], sharing: Sharing) -> None:
         self.found: dict[Node, SharedUnit] = {}
         self._schedules = schedules
-        self._most = most
+        self._sharing = sharing
         self._users = Counter[SharedUnit]()
 
     def sequence(self, controls: Iterable[Control], taken: Counter[Job]) -> Counter[Job]:
@@ -118,12 +177,12 @@ class _Assigner:
             if not unit.shared:
                 continue
             cycle = start % schedule.ii if schedule.ii else start
-            job = job_of(node, schedule.shapes)
+            job = self._sharing.job(node, schedule.shapes)
             assert job is not None
             choices = (SharedUnit(job, unit, number) for number in count(taken[job]))
             chosen = next(
                 c for c in choices
-                if (c, cycle) not in busy and self._users[c] < self._most[job]
+                if (c, cycle) not in busy and self._users[c] < self._sharing.most[job]
             )  # fmt: skip
             self.found[node] = chosen
             busy.add((chosen, cycle))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -13,7 +13,7 @@ from allo_rtl.hls.sharing import SharedUnit
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.trees import balanced
-from allo_rtl.rtl.units import Namer, multiply, shape_of
+from allo_rtl.rtl.units import Namer, multiply, registered, shape_of
 
 
 @dataclass
@@ -55,8 +55,22 @@ class SharedUnits:
             operands = [x[: node.float.format.width] for x in operands]
             if node.float.kind is FloatKind.SUB:
                 operands = [operands[0], self._negative(operands[1], node.float.format.width)]
+        else:
+            operands = self._widened(self._made[shared], operands)
         self._made[shared].requests.append((condition, operands))
         return self._made[shared].result
+
+    def _widened(self, made: _Made, operands: Sequence[Value]) -> list[Value]:
+        """Numbers in the shapes of the unit's, which may be made for wider ones."""
+        found: list[Value] = []
+        for given, like in zip(operands, made.operands, strict=True):
+            if given.shape() == like.shape():
+                found.append(given)
+                continue
+            wide = Signal(like.shape(), name=self._names("factor"))
+            self._m.d.comb += wide.eq(given)
+            found.append(wide)
+        return found
 
     def _negative(self, pattern: Value, width: int) -> Value:
         """The number of the other sign: a difference is the sum with it."""
@@ -66,11 +80,13 @@ class SharedUnits:
 
     def _make(self, shared: SharedUnit, node: Node) -> _Made:
         if isinstance(shared.job, FloatSpec):
-            width = shared.job.format.width
+            width, unit = shared.job.format.width, shared.unit
             operands = tuple(Signal(width, name=self._names("term")) for _ in node.operands)
-            made = float_unit(
-                self._m, shared.job, node.type, shared.unit, list(operands), self._names
-            )
+            given: list[Value] = list(operands)
+            if unit.input_register:
+                given = [registered(self._m, x, self._names("term")) for x in operands]
+                unit = replace(unit, latency=unit.latency - 1)
+            made = float_unit(self._m, shared.job, node.type, unit, given, self._names)
             return _Made(operands, made)
         left, right, width = shared.job
         a = Signal(shape_of(left), name=self._names("multiplicand"))

@@ -101,16 +101,16 @@ def multiply(m: Module, unit: Unit, a: Value, b: Value, width: int, name: Namer)
         a, b = a[:width], b[:width]
     left = unit.latency - 1
     if unit.input_register:
-        a, b = _register(m, a, name("factor")), _register(m, b, name("factor"))
+        a, b = registered(m, a, name("factor")), registered(m, b, name("factor"))
         left -= 1
     terms: list[_Term] = [
-        (_register(m, x * y, name("product")), at)
+        (registered(m, x * y, name("product")), at)
         for x, y, at in _limb_pairs(a, b, unit.limb, width)
     ]
     terms.sort(key=lambda term: -term[1])
     while left > 0:
         sums = [reduce(_sum, terms[k : k + 2]) for k in range(0, len(terms), 2)]
-        terms = [(_register(m, _cut(s, width - at), name("sum")), at) for s, at in sums]
+        terms = [(registered(m, _cut(s, width - at), name("sum")), at) for s, at in sums]
         left -= 1
     total, _ = reduce(_sum, terms)
     return total
@@ -136,7 +136,8 @@ def _sum(high: _Term, low: _Term) -> _Term:
     return (joined.as_signed() if total.shape().signed else joined), least
 
 
-def _register(m: Module, value: Value, name: str) -> Signal:
+def registered(m: Module, value: Value, name: str) -> Signal:
+    """A value a cycle later."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register
@@ -173,18 +174,18 @@ def divide(
     size = max(len(a), len(b))
     num: Value = _magnitude(m, a, size, name("dividend"))
     den: Value = _magnitude(m, b, size, name("divisor"))
-    flags: Value = _register(m, Cat(_sign(a), _sign(b), b == 0), name("signs"))
-    raw: Value = _register(m, a, name("raw"))
+    flags: Value = registered(m, Cat(_sign(a), _sign(b), b == 0), name("signs"))
+    raw: Value = registered(m, a, name("raw"))
     rest: Value = Const(0, size)
     done = 0
     while done < size:
         count = min(unit.steps, size - done)
         quotient, rest = _divide_steps(m, num, rest, den, count, name)
-        num, rest = _register(m, quotient, name("quotient")), _register(m, rest, name("rest"))
-        den, flags = _register(m, den, name("divisor")), _register(m, flags, name("signs"))
-        raw = _register(m, raw, name("raw"))
+        num, rest = registered(m, quotient, name("quotient")), registered(m, rest, name("rest"))
+        den, flags = registered(m, den, name("divisor")), registered(m, flags, name("signs"))
+        raw = registered(m, raw, name("raw"))
         done += count
-    return _register(m, _signed_result(node, num, rest, den, flags, raw), name("result"))
+    return registered(m, _signed_result(node, num, rest, den, flags, raw), name("result"))
 
 
 def _divide_in_turn(
@@ -207,7 +208,7 @@ def _divide_in_turn(
     with m.Else():
         m.d.sync += [num.eq(more), rest.eq(left)]
     result = _signed_result(node, num[:size], rest, den, flags, raw)
-    return _register(m, result, name("result"))
+    return registered(m, result, name("result"))
 
 
 def _sign(value: Value) -> Value:
