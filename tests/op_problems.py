@@ -51,7 +51,8 @@ def problems(draw, most=9, memories=True, back=True):
     clock = draw(st.sampled_from([25.0, 80.0, 160.0]))
     chip = draw(st.sampled_from(["ecp5-85", "ultrascale+"]))
     dual = draw(st.sampled_from([(), ARRAYS[:1], ARRAYS]))
-    return problem_of(nodes, edges, clock, chip, frozenset(dual), draw(st.sampled_from([0, 1, 2])))
+    multipliers = draw(st.sampled_from([0, 1, 2])) if memories else 0
+    return problem_of(nodes, edges, clock, chip, frozenset(dual), multipliers)
 
 
 @st.composite
@@ -129,7 +130,7 @@ def clashes(problem, found):
     for most in problem.limits.values():
         products = [found.start[n] for n in problem.nodes if n.kind is Kind.MUL]
         busy = Counter(at % found.ii if found.ii else at for at in products)
-        yield from (f"{n} products in cycle {at}" for at, n in busy.items() if n > most)
+        yield from (f"{n} products meet in cycle {at}" for at, n in busy.items() if n > most)
     accesses = [n for n in problem.nodes if n.kind in (Kind.READ, Kind.WRITE)]
     for three in combinations(accesses, 3):
         if len({n.bank for n in three}) == 1 and three[0].bank.array in problem.dual:

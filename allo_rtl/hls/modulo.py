@@ -2,7 +2,8 @@
 
 No schedule has a smaller interval than its busiest port asks for (:func:`port_bound`), its busiest
 units where their number is limited (:func:`unit_bound`), or its longest recurrence
-(:mod:`allo_rtl.hls.recurrence`).  From there on, greedy placement is tried first; where it fails, :mod:`allo_rtl.hls.exact` looks for a schedule or shows that there is none.
+(:mod:`allo_rtl.hls.recurrence`).  From there on, greedy placement is tried first; where it fails,
+:mod:`allo_rtl.hls.exact` looks for a schedule or shows that there is none.
 """
 
 from __future__ import annotations
