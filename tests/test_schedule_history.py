@@ -2,6 +2,7 @@
 
 import json
 import logging
+from importlib import import_module
 
 import pytest
 
@@ -193,3 +194,9 @@ def test_the_report_states_where_floating_point_sums_changed_their_order():
     s.undo()
     s.undo()
     assert len(s.build(target="rtl").report().steps) == 1
+
+
+@pytest.mark.parametrize("name", ["allo_rtl.autoscheduler", "allo_rtl.autoscheduler.passes"])
+def test_what_stands_for_an_autoscheduler_is_told(name):
+    with pytest.raises(ImportError, match=r"allo_rtl\.advise\(schedule\)"):
+        import_module(name)

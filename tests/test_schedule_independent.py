@@ -1,5 +1,7 @@
 """assume_independent: a promise that legality and hardware believe, and show."""
 
+from dataclasses import replace
+
 import agreement
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ import allo_rtl as allo
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.types import Partition, float32, int32
 from allo_rtl.ir.verify import verify_module
+from allo_rtl.schedule.loops import replace_loop
+from allo_rtl.schedule.promises import check_promises
 
 
 def add_at(at: int32[16], bins: int32[32]):
@@ -192,3 +196,45 @@ def test_it_moves_with_hierarchies():
     s.inline()
     verify_module(s.module)
     assert "for i in 0..16  assumed independent in" in s.show()
+
+
+def in_turn(A: int32[10], B: int32[10], C: int32[10]):
+    for i in range(8):
+        B[i] = A[i] + 1
+    for j in range(8):
+        if j > 0:
+            B[j - 1] = A[j] * 2
+        C[A[j] % 8] = j
+
+
+def test_loops_that_become_one_promise_nothing_of_what_both_touch():
+    """i=1 and j=2 store to one cell, of which neither promise said anything."""
+    s = assumed(in_turn, ("B", "i"), ("B", "j"), ("C", "j"))
+    s.compute_at("i", "j")
+    assert "for j in 0..8  assumed independent in C\n" in s.show() + "\n"
+    s.pipeline("j")
+    original = allo.customize(in_turn).module
+    rows = {"A": (0, 7)}
+    agreement.check(s, seeds=(0,), limits=rows, original=original, rtl=False)
+    s = assumed(in_turn, ("B", "i"), ("B", "j"))
+    s.compute_at("i", "j")
+    s.pipeline("j")
+    agreement.check(s, seeds=(0, 1), limits=rows, original=original, simulator="pysim")
+
+
+def test_what_is_assumed_is_looked_at_again_when_loops_change():
+    """A rewrite after which a promise is known to be false is refused, whatever it is."""
+    old = allo.customize(prefix).module
+    func, loop = old.top_func, old.top_func.body[-1]
+    module = replace_loop(old, func, loop, replace(loop, independent=func.args[:1]))
+    with pytest.raises(ScheduleError, match="iterations i=1 and i=2 both touch A") as caught:
+        check_promises(module, old, "rewrite()")
+    assert caught.value.message.startswith("rewrite() keeps assume_independent of 'A'")
+    check_promises(module, module, "rewrite()")
+
+
+def test_the_report_says_what_was_believed():
+    report = assumed(add_at, ("bins", "i")).build(target="rtl").report()
+    (note,) = (n for n in report.notes if "independent" in n)
+    assert "loop 'i' is assumed to be independent in bins, as the schedule says" in note
+    assert "assumed to be" in str(report)

@@ -117,22 +117,27 @@ def test_a_floating_point_sum_keeps_its_order_unless_that_is_free():
     with pytest.raises(IllegalScheduleError, match="rounds after each step") as refused:
         allo.customize(in_order).partial_sums("i")
     assert "reassociate=True" in refused.value.hint
+    assert [text for text, _ in refused.value.notes] == [
+        "iteration (i=0) writes t", "iteration (i=1) reads t"
+    ]  # fmt: skip
 
 
 BODIES = {
-    "another place in each iteration": "y[i] += x[i]",
-    "under a condition": "if x[i] > 0:\n            y[0] += x[i]",
-    "used in the loop": "y[0] += x[i]\n        z[i] = y[0]",
-    "no accumulation": "y[0] = x[i]",
+    "y[i] is another cell in each iteration": "y[i] += x[i]",
+    "y[0] is added to in a loop inside, or under a condition":
+        "if x[i] > 0:\n            y[0] += x[i]",
+    "y[0] is used in the loop in another way too": "y[0] += x[i]\n        z[i] = y[0]",
+    "y[0] gets a value that is no sum with what it had": "y[0] = x[i]",
 }
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_what_is_no_sum_in_one_place_is_refused(body):
+@pytest.mark.parametrize(("why", "body"), BODIES.items(), ids=list(BODIES))
+def test_what_is_no_sum_in_one_place_is_refused(why, body):
     head = "def kernel(x: int32[6], y: int32[6], z: int32[6]):\n    for i in range(6):\n        "
     s = allo.customize(head + body)
-    with pytest.raises(ScheduleError, match="does not sum up in one place"):
+    with pytest.raises(ScheduleError, match="does not sum up in one place") as refused:
         s.partial_sums("i")
+    assert refused.value.notes[0][0] == why
 
 
 def test_counts_and_loops_that_do_not_fit_are_refused():

@@ -29,7 +29,7 @@ from allo_rtl.ir.rewrite import map_block, replace_func, substitute, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.ir.types import ArrayType, bool_, index
 from allo_rtl.schedule.buffers import aliases
-from allo_rtl.schedule.independent import of_all
+from allo_rtl.schedule.independent import of_two_in_turn
 from allo_rtl.schedule.legality import (
     Violation,
     collision,
@@ -52,7 +52,7 @@ def check_compute_at(module: Module, producer: Place, consumer: Place, primitive
     """
     _check_shape(producer, consumer, primitive)
     _check_between(module, producer, consumer, primitive)
-    fused = _fused(producer, consumer)
+    fused = _fused(module, producer, consumer)
     _check_order(module, producer, consumer, fused, primitive)
 
 
@@ -246,7 +246,7 @@ class _End(Constant):
     """Stands between the producer's and the consumer's statements until both are checked."""
 
 
-def _fused(producer: Place, consumer: Place) -> For:
+def _fused(module: Module, producer: Place, consumer: Place) -> For:
     """The consumer's band with the producer's statements first in its loop."""
     body = producer.loop.body
     names = {loop.name for loop in all_loops((consumer.nest[0],))}
@@ -261,8 +261,9 @@ def _fused(producer: Place, consumer: Place) -> For:
         body = _guarded(iv, end, body)
     end_mark = _End(result=Value(index), value=0)
     inside: Block = (*body, end_mark, *consumer.loop.body)
+    assumed = of_two_in_turn(module, producer.func, producer.nest[0], consumer.nest[0])
     for mine, loop in reversed(list(zip(producer.nest, consumer.nest, strict=True))):
-        inside = (replace(loop, body=inside, independent=of_all([mine, loop])),)
+        inside = (replace(loop, body=inside, independent=assumed(mine, loop)),)
     new = inside[0]
     assert isinstance(new, For)
     return new
@@ -289,7 +290,7 @@ def _guarded(iv: Value, end: int, body: Block) -> Block:
 def apply_compute_at(module: Module, producer: Place, consumer: Place) -> Module:
     """The module with the producer in the consumer; an array that only passed the values on is
     gone."""
-    fused = _fused(producer, consumer)
+    fused = _fused(module, producer, consumer)
     (clean,) = map_block((fused,), lambda op: () if isinstance(op, _End) else None)
 
     def visit(op: Op) -> Op | Block | None:

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, before, conflict
-from allo_rtl.ir.ops import For, If, Module, Op, Value, While
+from allo_rtl.ir.ops import For, Func, If, Module, Op, Value, While
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.loops import Place, check_made_outside, replace_loop
+
+
+def of_two_in_turn(
+    module: Module, func: Func, one: For, other: For
+) -> Callable[[For, For], tuple[Value, ...]]:
+    """What holds of a loop that does in each iteration what two loops did.
+
+    Nobody has said anything of an iteration of the one and another iteration of the other, so
+    only what is assumed of arrays that one of them alone touches goes on.
+
+    Args:
+        module, func: where they are.
+        one, other: the outermost loops of two bands.
+
+    Returns:
+        A function of a loop of the one band and a loop of the other.
+    """
+    root = aliases(module, func).root
+    first, second = ({root(a.array) for a in accesses((p,), module)} for p in (one, other))
+
+    def assumed(a: For, b: For) -> tuple[Value, ...]:
+        kept = [v for v in a.independent if root(v) not in second]
+        kept += [v for v in b.independent if root(v) not in first]
+        return tuple(dict.fromkeys(kept))
+
+    return assumed
 
 
 def of_all(loops: Sequence[For]) -> tuple[Value, ...]:
@@ -55,12 +81,27 @@ def check_independent(module: Module, place: Place, array: Value, primitive: str
             loc=place.loop.loc,
             allowed="an array that the loop loads from and stores to",
         )
-    for source in found:
-        for sink in found:
-            if (source.is_store or sink.is_store) and _certain(source) and _certain(sink):
+    _check_possible(place, found, primitive)
+
+
+def _check_possible(place: Place, found: Sequence[Access], primitive: str) -> None:
+    """Raise ScheduleError when two iterations touch one cell whatever the data."""
+    certain = [a for a in found if _certain(a)]
+    for source in certain:
+        for sink in certain:
+            if source.is_store or sink.is_store:
                 hit = conflict(source, sink, [place.loop], before)
                 if hit is not None:
                     raise _known_false(primitive, place, source, sink, hit)
+
+
+def check_still_possible(module: Module, place: Place, primitive: str) -> None:
+    """Raise ScheduleError when what is assumed of a loop is known to be false now."""
+    known = aliases(module, place.func)
+    inside = [known.access(a) for a in accesses((place.nest[0],), module)]
+    for array in place.loop.independent:
+        found = [a for a in inside if a.array is known.root(array) and place.loop in a.loops]
+        _check_possible(place, found, f"{primitive} keeps assume_independent of {array.name!r}")
 
 
 def _visible(place: Place) -> set[Value]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.dependence import Access, accesses, before, conflict
 from allo_rtl.ir.ops import (
     Alloc,
     Binary,
@@ -28,6 +29,7 @@ from allo_rtl.ir.reductions import INEXACT, reductions
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
 from allo_rtl.ir.types import ArrayType, ScalarType
 from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.legality import Note, collision, numbers_outside
 from allo_rtl.schedule.loop_transforms import apply_split, is_count
 from allo_rtl.schedule.loops import Place, find_loop, fresh_array_name
 
@@ -86,17 +88,19 @@ def check_partial_sums(
             hint="call partial_sums before",
         )  # fmt: skip
     found = _accumulations(module, place)
-    _check_found(place, found, count not in (0, trips), reassociate, primitive)
+    _check_found(module, place, found, count not in (0, trips), reassociate, primitive)
     return found
 
 
 def _check_found(
-    place: Place, found: Sequence[Accumulation], rounds: bool, reassociate: bool, primitive: str
-) -> None:
+    module: Module, place: Place, found: Sequence[Accumulation], rounds: bool, reassociate: bool,
+    primitive: str,
+) -> None:  # fmt: skip
     loop = place.loop
     if not found:
         raise ScheduleError(
             f"{primitive}: loop {loop.name!r} does not sum up in one place", loc=loop.loc,
+            notes=_what_it_does(module, place),
             allowed="accumulations (A[x] += e) that stand in the loop itself, with no condition, "
             "x the same in all of its iterations, and A used nowhere else in it",
         )  # fmt: skip
@@ -111,9 +115,40 @@ def _check_found(
                 f"{primitive} would change what the kernel computes: it is a {sum_.kind}, which "
                 "rounds after each step",
                 loc=sum_.binary.loc,
+                notes=_two_steps(module, place, sum_),
                 hint="declare the loop with allo.reduction, or say reassociate=True, if another "
                 "order is as good",
             )
+
+
+def _two_steps(module: Module, place: Place, sum_: Accumulation) -> list[Note]:
+    """Two iterations that add to one cell, one after the other."""
+    numbers = numbers_outside(place.func.body, place.nest[0])
+    found: dict[Op, Access] = {a.op: a for a in accesses((place.nest[0],), module, numbers)}
+    store, load = found[sum_.ops[-1]], found[sum_.ops[0]]
+    hit = conflict(store, load, [place.loop], before)
+    return [] if hit is None else collision(store, load, hit, [place.loop], [place.loop])
+
+
+def _what_it_does(module: Module, place: Place) -> list[Note]:
+    """Why each store in a loop is no sum of it."""
+    known = aliases(module, place.func)
+    kinds = reductions(replace(place.func, body=(place.nest[0],)), known.root, known.apart)
+    body = place.loop.body
+    inside = {v for op in walk(body) for v in op.results()} | {place.loop.iv}
+    notes: list[Note] = []
+    for op in (op for op in walk(body) if isinstance(op, Store)):
+        cell = f"{op.array.name}[{', '.join(map(str, op.index))}]" if op.index else op.array.name
+        if op not in kinds:
+            why = f"{cell} gets a value that is no sum with what it had"
+        elif op not in body:
+            why = f"{cell} is added to in a loop inside, or under a condition"
+        elif any(v in inside for e in op.index for v in e.values):
+            why = f"{cell} is another cell in each iteration"
+        else:
+            why = f"{cell} is used in the loop in another way too"
+        notes.append((why, op.loc))
+    return notes
 
 
 def reordered(

@@ -1,4 +1,5 @@
-"""Whether later primitives leave true what ``overlap`` and ``parallel`` have promised."""
+"""Whether later primitives leave true what ``overlap``, ``parallel`` and ``assume_independent``
+have promised."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Print, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.independent import check_still_possible
 from allo_rtl.schedule.legality import find_violation, illegal
 from allo_rtl.schedule.loops import Place, nests_in
 from allo_rtl.schedule.overlap import ALONE, BETWEEN, check_apart, check_no_turn
@@ -31,6 +33,7 @@ def check_promises(module: Module, old: Module, said: str) -> None:
         was = known.get(func.name)
         if func is not was:
             _check_chains(module, func, was, said)
+            _check_independent(module, func, was, said)
             if was is not None:
                 _check_parallel(module, func, was, set(known), said)
 
@@ -109,6 +112,27 @@ def _chains(block: Block) -> list[_Chain]:
 def _chains_inside(op: Op) -> tuple[_Chain, ...]:
     """Most primitives leave most operations as they are."""
     return tuple(chain for region in op.regions() for chain in _chains(region))
+
+
+# --- assume_independent --------------------------------------------------------------------
+
+
+def _check_independent(module: Module, func: Func, was: Func | None, said: str) -> None:
+    """Look again at what is assumed of loops that changed: it must not be known to be false.
+
+    What depends on data nobody can check before it is there.
+    """
+    same = {*was.body} & {*func.body} if was else set()
+    for part in func.body:
+        if part not in same:
+            for nest in _assumed(part):
+                check_still_possible(module, Place(func, nest), said)
+
+
+@lru_cache(maxsize=1 << 12)
+def _assumed(part: Op) -> tuple[tuple[For, ...], ...]:
+    """The loops in one operation of which something is assumed, each with those around it."""
+    return tuple(nest for nest in nests_in(part).get(None, ()) if nest[-1].independent)
 
 
 # --- parallel ------------------------------------------------------------------------------
