@@ -2,9 +2,11 @@
 
 A block fenced as ``python`` is run with the names of the blocks before it on that page.  A
 ``text`` block right after it is what it must print.  A block fenced as ``python no-run`` (it needs
-a board, or minutes) must at least be Python.
+a board, or minutes) must at least be Python.  A picture of a page is what the page's code writes to
+a file of that name; with UPDATE_PICTURES in the environment it is put beside the page.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -17,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PICTURE = re.compile(r"^!\[[^]]*\]\((pictures/[^)]*\.svg)\)$", re.MULTILINE)
 
 
 @dataclass
@@ -68,6 +71,11 @@ def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
                 exec(code, names)
         if block.output is not None:
             assert printed.getvalue() == block.output, f"{path.name}:{block.line}"
+    for name in PICTURE.findall(path.read_text()):
+        kept, made = path.parent / name, (tmp_path / Path(name).name).read_text()
+        if "UPDATE_PICTURES" in os.environ:
+            kept.write_text(made)
+        assert kept.read_text() == made, f"{name} is not what {path.name} draws"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

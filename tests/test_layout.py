@@ -38,7 +38,7 @@ ALSO = {
     "frontend/dataflow_dsl.py": {"dataflow"},
 }
 # Modules of allo_rtl itself that every package may use: they import none of the packages but ir.
-COMMON = {"errors", "target", "utils"}
+COMMON = {"errors", "svg", "target", "utils"}
 
 
 def sources(folder: Path) -> Iterator[Path]:

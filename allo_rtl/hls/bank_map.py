@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from allo_rtl.hls.report import BankAccess, LoopReport
-from allo_rtl.hls.svg import CHAR, MARGIN, label, num, rect, with_title
+from allo_rtl.svg import CHAR, MARGIN, label, num, rect, with_title
 
 MAX_ROWS = 40
 MAX_COLUMNS = 32

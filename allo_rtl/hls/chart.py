@@ -16,7 +16,7 @@ from html import escape
 
 from allo_rtl.hls.bank_map import draw_bank_map
 from allo_rtl.hls.report import ChartRow, KernelReport, LoopReport
-from allo_rtl.hls.svg import CHAR, MARGIN, label, num, rect
+from allo_rtl.svg import CHAR, MARGIN, label, num, rect
 
 ITERATIONS = 3
 MAX_ROWS = 60

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Store, Value, While
+from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Op, Store, Value, While
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Partition, StreamType
 
@@ -16,16 +16,30 @@ def show_module(module: Module) -> str:
     return "\n\n".join(show_func(f) for f in module.funcs)
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the text of a schedule: how deep it stands, and what it is about."""
+
+    depth: int
+    text: str
+    about: Op | Func
+
+
 def show_func(func: Func) -> str:
     """One function, a loop or a statement a line."""
+    return "\n".join("  " * row.depth + row.text for row in rows(func))
+
+
+def rows(func: Func) -> Iterator[Row]:
+    """The lines of one function, its head first."""
     ways = [" as a stream" if n in func.streams else "" for n in range(_ends(func))]
     args = ", ".join(f"{a.name}: {show_type(a)}{w}" for a, w in zip(func.args, ways, strict=False))
     results = ", ".join(
         f"{t}{w}" for t, w in zip(func.results, ways[len(func.args) :], strict=True)
     )
     head = f"{func.name}({args})" + (f" -> {results}" if results else "")
-    head += "  dataflow" if func.tasks else ""
-    return "\n".join([head, *_block(func.body, "  ")])
+    yield Row(0, head + ("  dataflow" if func.tasks else ""), func)
+    yield from _block(func.body, 1)
 
 
 def show_change(before: Module, after: Module) -> tuple[str, str]:
@@ -43,8 +57,7 @@ def _only_in(mine: dict[str, Func], others: dict[str, Func]) -> str:
 def _different(func: Func, other: Func | None) -> str:
     """The head of a function and the operations that another form of it has not."""
     known = set(other.body) if other else set()
-    lines = show_func(replace(func, body=())).splitlines()
-    return "\n".join([*lines, *_block(tuple(op for op in func.body if op not in known), "  ")])
+    return show_func(replace(func, body=tuple(op for op in func.body if op not in known)))
 
 
 def _ends(func: Func) -> int:
@@ -66,40 +79,48 @@ def show_type(value: Value) -> str:
     return f"{type_} banked [{', '.join(parts)}]"
 
 
-def _block(block: Block, indent: str) -> Iterator[str]:
+def _block(block: Block, depth: int) -> Iterator[Row]:
     for op in block:
         match op:
             case For():
-                yield indent + _loop(op)
-                yield from _block(op.body, indent + "  ")
+                yield Row(depth, _loop(op), op)
+                yield from _block(op.body, depth + 1)
             case If():
-                yield f"{indent}if ..."
-                yield from _block(op.then, indent + "  ")
+                yield Row(depth, "if ...", op)
+                yield from _block(op.then, depth + 1)
                 if op.orelse:
-                    yield f"{indent}else"
-                    yield from _block(op.orelse, indent + "  ")
+                    yield Row(depth, "else", op)
+                    yield from _block(op.orelse, depth + 1)
             case While():
-                yield f"{indent}while ..."
-                yield from _block((*op.before, *op.body), indent + "  ")
-            case Store():
-                subscripts = ", ".join(map(str, op.index))
-                place = f"{op.array.name}[{subscripts}]" if op.index else op.array.name
-                yield f"{indent}{place} = ..."
-            case Call():
-                outs = ", ".join(v.name for v in op.outs)
-                args = ", ".join(v.name or "..." for v in op.args)
-                fifos = zip(op.outs, op.fifos, strict=False)
-                marks = "".join(f"  {v.name} in a FIFO of {n}" for v, n in fifos if n)
-                yield f"{indent}{outs + ' = ' if outs else ''}{op.callee}({args}){marks}"
-            case Alloc() if op.result.array.rank:
-                mark = f"  in a FIFO of {op.fifo}" if op.fifo else ""
-                yield f"{indent}{op.result.name}: {show_type(op.result)}{mark}"
-            case MakeStream(result=result, undeclared=undeclared):
-                assert isinstance(result.type, StreamType)
-                shown = f"Stream[{result.type.element}]" if undeclared else result.type
-                yield f"{indent}{result.name}: {shown}"
-            case Put() | Get() | TryPut() | TryGet() | Poll():
-                yield f"{indent}{_stream(op)}"
+                yield Row(depth, "while ...", op)
+                yield from _block((*op.before, *op.body), depth + 1)
+            case _:
+                if text := _statement(op):
+                    yield Row(depth, text, op)
+
+
+def _statement(op: Op) -> str:
+    """What an operation does that the text has a line for, "" for others."""
+    match op:
+        case Store():
+            subscripts = ", ".join(map(str, op.index))
+            return f"{op.array.name}[{subscripts}] = ..." if op.index else f"{op.array.name} = ..."
+        case Call():
+            outs = ", ".join(v.name for v in op.outs)
+            args = ", ".join(v.name or "..." for v in op.args)
+            fifos = zip(op.outs, op.fifos, strict=False)
+            marks = "".join(f"  {v.name} in a FIFO of {n}" for v, n in fifos if n)
+            return f"{outs + ' = ' if outs else ''}{op.callee}({args}){marks}"
+        case Alloc() if op.result.array.rank:
+            mark = f"  in a FIFO of {op.fifo}" if op.fifo else ""
+            return f"{op.result.name}: {show_type(op.result)}{mark}"
+        case MakeStream(result=result, undeclared=undeclared):
+            assert isinstance(result.type, StreamType)
+            shown = f"Stream[{result.type.element}]" if undeclared else result.type
+            return f"{result.name}: {shown}"
+        case Put() | Get() | TryPut() | TryGet() | Poll():
+            return _stream(op)
+    return ""
 
 
 def _stream(op: StreamOp) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from allo_rtl.errors import ScheduleError
@@ -26,6 +27,7 @@ from allo_rtl.schedule.loops import (
     get_bands,
     with_unique_names,
 )
+from allo_rtl.schedule.picture import draw
 from allo_rtl.schedule.show import show_change, show_module
 from allo_rtl.schedule.streams import check_tasks
 
@@ -132,6 +134,29 @@ class ScheduleState:
         text = str(self)
         print(text)
         return text
+
+    def picture(self, path: str | Path | None = None, since: int = 0) -> str:
+        """Draw the schedule: before some primitives, and as it is.
+
+        Loops are boxes in each other: blue pipelined, orange unrolled, green at once, violet
+        tasks.  Elements of partitioned arrays have the colour of their bank; of large arrays the
+        first rows and columns are shown.
+
+        Args:
+            path: where to write the SVG, if anywhere.
+            since: number of primitives, oldest first, after which the left part is; without
+                primitives since then there is one part.
+
+        Returns:
+            The SVG.
+        """
+        steps = self._steps[since:]
+        after = [str(step) for step in steps]
+        before = [(["before"], steps[0].before)] if steps else []
+        picture = draw([*before, (after, self.module)])
+        if path is not None:
+            Path(path).write_text(picture)
+        return picture
 
     # --- history ---------------------------------------------------------------------------
 

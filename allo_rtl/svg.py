@@ -1,4 +1,4 @@
-"""The few elements that the pictures of a report are made of; sizes in pixels."""
+"""The few elements that pictures are made of; sizes in pixels."""
 
 from __future__ import annotations
 
