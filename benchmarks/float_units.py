@@ -26,7 +26,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockDomain, Elaboratable, Module, Signal, Value, signed, unsigned
 from rich.console import Console
 
-from allo_rtl.boards.toolchain import read_report, run_commands
+from allo_rtl.boards.toolchain import read_fmax, read_usage, run_commands
 from allo_rtl.hls import delay
 from allo_rtl.hls.float_timing import DATA, INTEGERS, ways
 from allo_rtl.ir.arithmetic import format_of
@@ -204,7 +204,7 @@ def measure(unit: Unit, stages: int) -> Result:
         run_commands(
             [["yosys", "-q", "-p", script], place], Path(folder), what=str(unit), family="ecp5"
         )
-        usage, mhz = read_report(Path(folder), "ecp5")
+        usage, mhz = read_usage(Path(folder), "ecp5"), read_fmax(Path(folder))
     return Result(
         unit.operation, unit.format, unit.other, stages, usage["LUT"].used - bench.folded,
         usage["FF"].used - bench.around, usage["DSP"].used, round(mhz, 1),

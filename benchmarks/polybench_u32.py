@@ -2,7 +2,8 @@
 
 Run as ``python -m benchmarks.polybench_u32 [kernel ...]``; without names all kernels are measured
 and the table in docs/benchmarks.md is written.  Every run is simulated, its results are compared
-with numpy's, and its cycles with the prediction.
+with numpy's, and its cycles with the prediction.  With ``--ecp5`` the kernels are placed and routed
+instead, see :mod:`benchmarks.polybench_u32_ecp5`.
 """
 
 from __future__ import annotations
@@ -220,10 +221,14 @@ def copies(function: FunctionDesign) -> int:
 
 
 def measure(case: Case) -> Measured:
-    """Simulate a kernel and compare it with its reference; AssertionError when it differs."""
-    s = schedule(case)
-    rtl = s.build(target="rtl", device=DEVICE, clock_mhz=1000 / PERIOD_NS)
+    """Build a kernel for the table and simulate it; AssertionError when its results differ."""
+    rtl = schedule(case).build(target="rtl", device=DEVICE, clock_mhz=1000 / PERIOD_NS)
     assert isinstance(rtl, RtlModule)
+    return simulate(case, rtl)
+
+
+def simulate(case: Case, rtl: RtlModule) -> Measured:
+    """Simulate a kernel and compare it with its reference; AssertionError when it differs."""
     cycles: list[int] = []
 
     def simulated(raw: list[Raw]) -> list[Raw]:
@@ -231,7 +236,7 @@ def measure(case: Case) -> Measured:
         cycles.append(taken)
         return results
 
-    signature = Signature.of(s.module.top_func)
+    signature = Signature.of(rtl.design.module.top_func)
     given = arguments(signature, case.seed)
     expected = deepcopy(given)
     result = call_with_numpy(signature, given, simulated)
@@ -278,6 +283,12 @@ def write_page(results: Sequence[Measured]) -> None:
 
 def main(names: Sequence[str]) -> None:
     """Measure the kernels named, or all of them; then the page is written."""
+    if "--ecp5" in names:
+        from benchmarks import polybench_u32_ecp5
+
+        chosen = {name for name in names if name != "--ecp5"}
+        polybench_u32_ecp5.run(CASES, lambda case: not chosen or case.name in chosen)
+        return
     console = Console()
     table = Table(*COLUMNS)
     results = []

@@ -17,20 +17,25 @@ from amaranth.lib import io, wiring
 
 from allo_rtl.boards.catalog import Board
 from allo_rtl.boards.catalog import board as find_board
-from allo_rtl.boards.closure import ROUNDS, CriticalPath, close, read_path
+from allo_rtl.boards.closure import ROUNDS, close
+from allo_rtl.boards.critical import CriticalPath, read_timing
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.pll import Pll, find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
 from allo_rtl.boards.scripts import after_read, without_folders
-from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_report, run_commands
+from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_usage, run_commands
 from allo_rtl.boards.top import Top
 from allo_rtl.boards.uart import divisor
 from allo_rtl.errors import ToolError
+from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.design import Design
 from allo_rtl.rtl.interface import KernelInterface
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.tools import find_tool, run_tool
 from allo_rtl.target import device as find_device
+
+_NETLIST = "top.syn.json"
+"""Where Amaranth's flow for Gowin has the netlist, of which its timing needs names."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class Bitstream:
         interface: of the kernel.
         critical: the longest path, by lines of the kernel, where place and route tells of it.
         changes: what was changed in the schedule to reach the clock, and what was not reached.
+        tried_mhz: the highest clock of each build that this took, in their order.
+        cycles: of a run as scheduled for this bitstream; None where they depend on data, or the
+            kernel was not scheduled here.
     """
 
     board: str
@@ -60,6 +68,8 @@ class Bitstream:
     interface: KernelInterface
     critical: CriticalPath | None = None
     changes: tuple[str, ...] = ()
+    tried_mhz: tuple[float, ...] = ()
+    cycles: int | None = None
 
     @property
     def meets_clock(self) -> bool:
@@ -128,13 +138,16 @@ def build_bitstream(
         plan.files["top.il"] = without_folders(plan.files["top.il"])
         _write_plan(plan.files, work)
         run_commands(commands, work, what=board, family=target.family, progress=progress)
-        usage, fmax = read_report(work, target.family, target.database)
-        critical = None if target.database else read_path(work)
+        usage = read_usage(work, target.family)
+        timing = read_timing(work, target.database, _NETLIST)
         (work / SDF).unlink(missing_ok=True)
         name = f"{interface.name}.{target.suffix}"
         (work / f"top.{target.suffix}").rename(work / name)
     final = folder / board
-    return Bitstream(board, final / name, usage, fmax, clock, final / LOG, interface, critical)
+    return Bitstream(
+        board, final / name, usage, timing.fmax_mhz, clock, final / LOG, interface,
+        timing.critical,
+    )  # fmt: skip
 
 
 def build_closed(
@@ -164,18 +177,22 @@ def build_closed(
     try:
         chip = find_device(target.device)
         closed = close(design, chip, clock, build, rounds=rounds, progress=progress)
-        return _keep(closed.attempt, closed.changes, folder / board)
+        kept = replace(
+            closed.attempt, changes=closed.changes, tried_mhz=closed.tried_mhz,
+            cycles=run_cycles(closed.design),
+        )  # fmt: skip
+        return _keep(kept, folder / board)
     finally:
         shutil.rmtree(again, ignore_errors=True)
 
 
-def _keep(built: Bitstream, changes: tuple[str, ...], final: Path) -> Bitstream:
+def _keep(built: Bitstream, final: Path) -> Bitstream:
     """The bitstream in its final place, with what was changed for it at the end of its log."""
     if built.path.parent != final:
         _replace(built.path.parent, final)
-    built = replace(built, path=final / built.path.name, log=final / LOG, changes=changes)
+    built = replace(built, path=final / built.path.name, log=final / LOG)
     with built.log.open("a") as log:
-        log.writelines(f"timing: {change}\n" for change in changes)
+        log.writelines(f"timing: {change}\n" for change in built.changes)
     return built
 
 

@@ -7,13 +7,11 @@ as slow as they were found, the kernel is scheduled again, and built again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from allo_rtl.boards.toolchain import REPORT
+from allo_rtl.boards.critical import CriticalPath
 from allo_rtl.errors import ToolError
 from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, build_design
@@ -27,61 +25,6 @@ _MARGIN = 1.06
 """Delays are taken to be a little longer than found: the next placement is another one."""
 _MOST = 4.0
 """Operations are never taken to be slower than the model by more than this factor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A piece of a path: the ns of a cell or of a wire, the wire's name and its kernel lines."""
-
-    ns: float
-    net: str = ""
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class CriticalPath:
-    """The longest path of a placed and routed design, from register to register."""
-
-    steps: tuple[Step, ...]
-
-    @property
-    def ns(self) -> float:
-        """Its length."""
-        return sum(s.ns for s in self.steps)
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The lines of the kernel on it, as ``file.py:line``, in its order."""
-        return tuple(dict.fromkeys(line for s in self.steps for line in s.lines))
-
-    def __str__(self) -> str:
-        """Its length, and how much of it lies at which line (wires count to their source)."""
-        where: dict[str, float] = {}
-        line = "its first register"
-        for step in self.steps:
-            line = step.lines[0] if step.lines else line
-            where[line] = where.get(line, 0.0) + step.ns
-        return f"{self.ns:.1f} ns: " + ", ".join(f"{ns:.1f} at {at}" for at, ns in where.items())
-
-
-def read_path(folder: Path) -> CriticalPath | None:
-    """The longest path inside one clock of nextpnr's report; None where it tells of none."""
-    report = json.loads((folder / REPORT).read_text())
-    paths = [
-        CriticalPath(tuple(
-            Step(float(s["delay"]), s.get("net", ""), tuple(map(_line, s.get("sources", ()))))
-            for s in path["path"]
-        ))
-        for path in report.get("critical_paths", ())
-        if path["from"] == path["to"]
-    ]  # fmt: skip
-    return max(paths, key=lambda path: path.ns, default=None)
-
-
-def _line(source: str) -> str:
-    """``file.py:12`` of a source attribute, whose columns do not matter."""
-    file, _, place = source.rpartition(":")
-    return f"{file}:{place.split('.')[0].split('-')[0]}"
 
 
 class Attempt(Protocol):
@@ -98,12 +41,20 @@ class Attempt(Protocol):
 
 @dataclass(frozen=True)
 class Closed[A: Attempt]:
-    """The outcome: the last attempt, its design, and what was done in between, in words."""
+    """The outcome.
+
+    Attributes:
+        attempt, design: the one that is kept.
+        changes: what was done in between, in words.
+        met: whether the clock is reached.
+        tried_mhz: the clock that each attempt reached, in their order.
+    """
 
     attempt: A
     design: Design
     changes: tuple[str, ...]
     met: bool
+    tried_mhz: tuple[float, ...]
 
 
 def close[A: Attempt](
@@ -130,6 +81,7 @@ def close[A: Attempt](
     """
     stretch, changes = design.stretch, list[str]()
     best = attempt, made = build(design), design
+    tried = [attempt.fmax_mhz]
     for _ in range(rounds):
         if best[0].fmax_mhz >= clock_mhz or design.depths:
             break
@@ -145,11 +97,12 @@ def close[A: Attempt](
         except ToolError as error:  # more registers may not fit
             changes.append(f"that failed: {error.message.splitlines()[0]}")
             break
+        tried.append(attempt.fmax_mhz)
         best = max(best, (attempt, made), key=lambda pair: pair[0].fmax_mhz)
     met = best[0].fmax_mhz >= clock_mhz
     if not met:
         changes.append(_limit(best[0], clock_mhz, bool(design.depths)))
-    return Closed(best[0], best[1], tuple(changes), met)
+    return Closed(best[0], best[1], tuple(changes), met, tuple(tried))
 
 
 def _slower(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import resources
+from itertools import pairwise
 
 from apycula.chipdb import load_chipdb
 
@@ -86,11 +87,33 @@ _WIRE = re.compile(r"\(INTERCONNECT (\S+)/(\S+) (\S+)/(\S+) \(\S*?:(\d+)\)")
 _PATH = re.compile(r"\(IOPATH (\S+) (\S+) \(\S*?:(\d+)\)")
 
 
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A piece of a path: the ns from the pin before it to a pin of a cell, or into a register.
+
+    ``drives`` tells an output of the cell.
+    """
+
+    ns: float
+    cell: str
+    pin: str
+    drives: bool
+
+
 def longest_path(sdf: str, known: Cells) -> float:
     """ns of the longest path in the design of the text ``sdf``, clock to set-up."""
+    return sum(hop.ns for hop in longest_hops(sdf, known))
+
+
+def longest_hops(sdf: str, known: Cells) -> tuple[Hop, ...]:
+    """The pieces of the longest path, from a clock to a set-up; none where there is no path.
+
+    Cells have the names of the netlist that was placed, or of what nextpnr made of them.
+    """
+    sdf = sdf.replace("\\", "")
     kinds = {name: kind for kind, name, _ in _CELL.findall(sdf)}
     pins: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
-    edges: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    edges: dict[_Pin, dict[_Pin, float]] = defaultdict(dict)
     for source, output, sink, pin, ps in _WIRE.findall(sdf):
         edges[sink, pin][source, output] = int(ps) / 1000
         pins[source][1].add(output)
@@ -103,24 +126,37 @@ def longest_path(sdf: str, known: Cells) -> float:
         for pin, output in ((i, o) for i in inputs for o in outputs):
             if (ns := known.arc(kinds[name], pin, output)) is not None:
                 edges[name, output][name, pin] = ns
-    return _longest(edges, kinds, known)
+    return tuple(
+        Hop(ns, cell, pin, pin in pins[cell][1]) for ns, cell, pin in _longest(edges, kinds, known)
+    )
+
+
+type _Pin = tuple[str, str]
 
 
 def _longest(
-    edges: dict[tuple[str, str], dict[tuple[str, str], float]],
-    kinds: dict[str, str],
-    known: Cells,
-) -> float:
+    edges: dict[_Pin, dict[_Pin, float]], kinds: dict[str, str], known: Cells
+) -> list[tuple[float, str, str]]:
     """Longest way along ``edges`` (of each pin: the pins before it) between registers."""
-    arrival: dict[tuple[str, str], float] = {}
-    worst = 0.0
-    for name, pin in TopologicalSorter(edges).static_order():
+    arrival: dict[_Pin, float] = {}
+    before: dict[_Pin, _Pin] = {}
+    worst, last = 0.0, None
+    for at in TopologicalSorter(edges).static_order():
+        name, pin = at
         if (start := known.launch(kinds[name], pin)) is not None:
-            arrival[name, pin] = start
-        before = edges.get((name, pin), {})
-        reached = [arrival[p] + ns for p, ns in before.items() if p in arrival]
+            arrival[at] = start
+        reached = {p: arrival[p] + ns for p, ns in edges.get(at, {}).items() if p in arrival}
         if reached:
-            arrival[name, pin] = max(reached)
-            if (end := known.setup(kinds[name], pin)) is not None:
-                worst = max(worst, arrival[name, pin] + end)
-    return worst
+            before[at] = max(reached, key=reached.__getitem__)
+            arrival[at] = reached[before[at]]
+            end = known.setup(kinds[name], pin)
+            if end is not None and arrival[at] + end > worst:
+                worst, last = arrival[at] + end, at
+    if last is None:
+        return []
+    way = [last]
+    while way[-1] in before:
+        way.append(before[way[-1]])
+    times = [0.0, *(arrival[at] for at in reversed(way))]
+    hops = [(b - a, *at) for (a, b), at in zip(pairwise(times), reversed(way), strict=True)]
+    return [*hops, (worst - arrival[last], *last)]

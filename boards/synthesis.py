@@ -19,10 +19,10 @@ from amaranth.hdl import Value as HdlValue
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from allo_rtl.boards.closure import CriticalPath, read_path
+from allo_rtl.boards.critical import CriticalPath, Timing, read_timing
 from allo_rtl.boards.pll import Family
 from allo_rtl.boards.scripts import after_read, without_folders
-from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax, run_commands
+from allo_rtl.boards.toolchain import REPORT, SDF, run_commands
 from allo_rtl.boards.top import Bank
 from allo_rtl.errors import BuildError
 from allo_rtl.rtl.interface import ArrayPort, ArrayStream, BankPort, KernelInterface
@@ -148,8 +148,10 @@ def synthesise(
         (folder / "top.il").write_text(without_folders(top))
         counts = _map(flow, folder)
         placed = [_place(flow, folder, clock_mhz, seed) for seed in range(1, max(1, seeds) + 1)]
-    fmax, critical = max(placed, key=lambda found: found[0])
-    return Synthesis(*counts, fmax, tuple(mhz for mhz, _ in placed), critical)
+    best = max(placed, key=lambda timing: timing.fmax_mhz)
+    return Synthesis(
+        *counts, best.fmax_mhz, tuple(timing.fmax_mhz for timing in placed), best.critical
+    )
 
 
 def _flow(device: str) -> _Flow:
@@ -190,15 +192,13 @@ def _count(netlist: dict[str, int], family: Family) -> tuple[int, int, int, int]
     return lut, ff, bram, dsp
 
 
-def _place(
-    flow: _Flow, folder: Path, clock_mhz: float, seed: int
-) -> tuple[float, CriticalPath | None]:
-    """Highest clock in MHz of one placement, and the path that limits it."""
+def _place(flow: _Flow, folder: Path, clock_mhz: float, seed: int) -> Timing:
+    """The timing of one placement."""
     tool, *options = flow.place
     options += ["--json", "net.json", "--report", REPORT, "--timing-allow-fail",
                 "--freq", str(clock_mhz), "--seed", str(seed)]
     run_commands([[tool, *options]], folder, what="the kernel", family=flow.family)
-    return read_fmax(folder, flow.database), None if flow.database else read_path(folder)
+    return read_timing(folder, flow.database, "net.json")
 
 
 class _Bench(wiring.Component):

@@ -20,7 +20,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from allo_rtl.boards.gowin_timing import cells, longest_path
 from allo_rtl.boards.pll import Family
 from allo_rtl.errors import ToolError
 
@@ -153,31 +152,19 @@ def overflow(text: str, family: Family) -> str:
     return ", ".join(f"{used} {name} of {available}" for name, used, available in over)
 
 
-def read_report(
-    folder: Path, family: Family, database: tuple[str, str] | None = None
-) -> tuple[dict[str, Usage], float]:
-    """(use of LUT, FF, BRAM and DSP, highest clock in MHz) after place and route.
-
-    ``database`` is as for :func:`read_fmax`.
-    """
+def read_usage(folder: Path, family: Family) -> dict[str, Usage]:
+    """Use of LUT, FF, BRAM and DSP after place and route."""
     report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
     counts = {k: (v["used"], v["available"]) for k, v in report["utilization"].items()}
     if family == "ice40":
         # Flip-flops are part of logic cells here, and only the log tells how many are used.
         found = re.findall(r"(\d+) LCs used as (?:LUT4 and )?DFF", (folder / LOG).read_text())
         counts["DFF"] = (sum(map(int, found)), counts["ICESTORM_LC"][1])
-    usage = {kind: _sum(counts, weights) for kind, weights in _CELLS[family].items()}
-    return usage, read_fmax(folder, database)
+    return {kind: _sum(counts, weights) for kind, weights in _CELLS[family].items()}
 
 
-def read_fmax(folder: Path, database: tuple[str, str] | None = None) -> float:
-    """Highest clock in MHz, of the slowest domain.
-
-    With a ``database`` (chip and grade) it is that of the routed paths in ``SDF``, timed by
-    :mod:`allo_rtl.boards.gowin_timing`; else place and route's own report is right.
-    """
-    if database:
-        return 1000 / longest_path((folder / SDF).read_text(), cells(*database))
+def read_fmax(folder: Path) -> float:
+    """Highest clock in MHz, of the slowest domain, by place and route's own report."""
     report: Mapping[str, Any] = json.loads((folder / REPORT).read_text())
     return min(float(clock["achieved"]) for clock in report["fmax"].values())
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import allo_rtl as allo
-from allo_rtl.boards.closure import CriticalPath, Step, close, kernel_lines, read_path
+from allo_rtl.boards.closure import close, kernel_lines
+from allo_rtl.boards.critical import CriticalPath, Lines, Step, read_path
 from allo_rtl.boards.synthesis import synthesise
 from allo_rtl.errors import ToolError
 from allo_rtl.hls.design import build_design
@@ -147,6 +148,26 @@ def test_report_of_place_and_route(tmp_path):
     assert path.lines == ("k.py:7",)
     (tmp_path / "report.json").write_text("{}")
     assert read_path(tmp_path) is None
+
+
+def test_lines_of_cells_that_mapping_has_renamed():
+    """Yosys names them after a net nearby; lines of its own files do not count."""
+
+    def thing(src=""):
+        return {"attributes": {"src": src} if src else {}}
+
+    own = "/share/gowin/cells_map.v:13.6-13.47"
+    top = {
+        "attributes": {"top": "1"},
+        "netnames": {"k.sum": thing("k.py:7.3-7.9"), "k.sum_q": thing("k.py:8"), "k": thing()},
+        "cells": {"k.sum_q_DFF_Q_1": thing(f"k.py:9|{own}"), "k.sum_LUT4_F": thing(own)},
+    }
+    lines = Lines({"modules": {"top": top, "LUT4": {"attributes": {}}}})
+    assert lines.of("k.sum_q_DFF_Q_1") == ("k.py:9",)
+    assert lines.of("k.sum_q_DFF_Q_1_passthrough_lut$") == ("k.py:9",)
+    assert lines.of("k.sum_q_DFF_Q_2_D_ALU_SUM") == ("k.py:8",)
+    assert lines.of("k.sum_LUT4_F") == ("k.py:7",)
+    assert lines.of("k.other_LUT4_F") == ()
 
 
 @pytest.mark.long
