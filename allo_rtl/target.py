@@ -26,6 +26,7 @@ class Device:
         dsps: multiplier blocks, each of ``dsp_operand_bits``.
         dsp_operand_bits: widths of the two signed operands of one block; (0, 0) without blocks.
         lut_ram: whether look-up tables can be used as memory.
+        dsp_smaller_bits: width of the operands of half a block, which is faster; 0 for none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Device:
     dsps: int
     dsp_operand_bits: tuple[int, int]
     lut_ram: bool
+    dsp_smaller_bits: int = 0
 
     @property
     def dual_port_ram(self) -> bool:
@@ -52,8 +54,8 @@ _DEVICES = (
     Device("ecp5-25", "ecp5", 24288, 24288, 56, 18432, 28, (18, 18), True),
     Device("ecp5-45", "ecp5", 43848, 43848, 108, 18432, 72, (18, 18), True),
     Device("ecp5-85", "ecp5", 83640, 83640, 208, 18432, 156, (18, 18), True),
-    Device("gw1n-9", "gw1n", 8640, 6480, 26, 18432, 20, (18, 18), True),
-    Device("gw2a-18", "gw2a", 20736, 15552, 46, 18432, 48, (18, 18), True),
+    Device("gw1n-9", "gw1n", 8640, 6480, 26, 18432, 20, (18, 18), True, 9),
+    Device("gw2a-18", "gw2a", 20736, 15552, 46, 18432, 48, (18, 18), True, 9),
     Device("ultrascale+", "ultrascale+", 1303680, 2607360, 2016, 36864, 9024, (27, 18), True),
 )
 DEVICES = {d.name: d for d in _DEVICES}

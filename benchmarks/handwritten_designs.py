@@ -154,10 +154,11 @@ class Sobel(Handwritten):
         begin = self.port("start") & self.port("ready")
         sweep = Sweep(m, begin, 10)
         x, y = sweep.at[:5], sweep.at[5:]
-        below = self.read(m, "image", sweep.at)
-        behind, valid = delayed(m, x, 1), delayed(m, sweep.valid, 1)
-        middle = self._line(m, "near", x, behind, below, valid)
-        above = self._line(m, "far", x, behind, middle, valid)
+        # A block memory of an ECP5 takes most of a cycle: its word goes into a register first.
+        below = delayed(m, self.read(m, "image", sweep.at), 1)
+        column, behind, valid = delayed(m, x, 1), delayed(m, x, 2), delayed(m, sweep.valid, 2)
+        middle = self._line(m, "near", column, behind, below, valid)
+        above = self._line(m, "far", column, behind, middle, valid)
         smooth = delayed(m, above + (middle << 1) + below, 1)
         change = delayed(m, (below - above)[:9].as_signed(), 1)
         smooth_2, change_1 = delayed(m, smooth, 2), delayed(m, change, 1)
@@ -165,7 +166,7 @@ class Sobel(Handwritten):
         across = delayed(m, (smooth - smooth_2)[:11].as_signed(), 1)
         down = delayed(m, (change + (change_1 << 1) + change_2)[:11].as_signed(), 1)
         edge = delayed(m, abs(across) + abs(down), 1)
-        stages = 4
+        stages = 5
         m.d.comb += last.eq(delayed(m, sweep.final, stages))
         enable = delayed(m, sweep.valid & (x >= 2) & (y >= 2), stages)
         where = Signal(10)

@@ -39,14 +39,14 @@ type Row = dict[str, int | float | bool]
 class Attempt:
     """A design placed and routed by itself."""
 
-    def __init__(self, design: Design) -> None:
-        self._design = design
+    def __init__(self, design: Design, seed: int) -> None:
+        self._design, self._seed = design, seed
 
     @cached_property
     def area(self) -> Synthesis:
         """What place and route found."""
         kernel = KernelComponent(self._design)
-        return synthesise(kernel, DEVICE, clock_mhz=CLOCK_MHZ)
+        return synthesise(kernel, DEVICE, clock_mhz=CLOCK_MHZ, first_seed=self._seed)
 
     @property
     def fmax_mhz(self) -> float:

@@ -99,6 +99,7 @@ def build_bitstream(
     clock_mhz: float | None = None,
     progress: Callable[[str], None] | None = None,
     extra_sources: Mapping[str, str] | None = None,
+    seed: int = 1,
 ) -> Bitstream:
     """Build the bitstream of a kernel with its memories and the serial link.
 
@@ -114,6 +115,7 @@ def build_bitstream(
             made by the PLL, as near below as it can.
         progress: called with one line at the start of each step.
         extra_sources: Verilog that the kernel instantiates: file name -> text.
+        seed: of the placement; another one is another placement.
 
     Raises:
         BuildError: an unknown board, or a clock that cannot be made.
@@ -130,7 +132,7 @@ def build_bitstream(
         platform.add_file(name, text)
     if progress:
         progress(f"{board}: elaboration")
-    plan = _plan(platform, target, _Chip(top), clock)
+    plan = _plan(platform, target, _Chip(top), clock, seed)
     with _appearing(folder, board) as work:
         commands = json.loads(plan.files["build_top.json"])["commands"]
         for script in ("build_top.json", "build_top.sh", "build_top.bat", "top.debug.v"):
@@ -167,11 +169,11 @@ def build_closed(
     target, number, again = find_board(board), count(), folder.absolute() / f".{board}-again"
     _, clock = _clock(target, clock_mhz)
 
-    def build(made: Design) -> Bitstream:
+    def build(made: Design, seed: int) -> Bitstream:
         kernel, n = KernelComponent(made), next(number)
         return build_bitstream(
             kernel, kernel.interface, board, folder=again / str(n) if n else folder,
-            clock_mhz=clock_mhz, progress=progress,
+            clock_mhz=clock_mhz, progress=progress, seed=seed,
         )  # fmt: skip
 
     try:
@@ -221,14 +223,21 @@ class _Chip(Elaboratable):
         return m
 
 
-def _plan(platform: Any, board: Board, chip: _Chip, clock_mhz: float) -> Any:  # noqa: ANN401
+def _plan(
+    platform: Any,  # noqa: ANN401
+    board: Board,
+    chip: _Chip,
+    clock_mhz: float,
+    seed: int,
+) -> Any:  # noqa: ANN401
     """Amaranth's build plan: files and commands.
 
     nextpnr would exit with an error when the clock is missed; that is for ``meets_clock`` to say.
     """
     paths = f" --sdf {SDF}" if board.database else ""
+    place = f"--report {REPORT} --timing-allow-fail --freq {clock_mhz} --seed {seed}{paths}"
     options = {
-        "nextpnr_opts": f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}{paths}",
+        "nextpnr_opts": place,
         "script_after_read": after_read(board.family),
     }
     return platform.prepare(chip, "top", **options, **dict(board.options))

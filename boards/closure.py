@@ -2,20 +2,21 @@
 
 The delay model is right on average; single paths are longer, by where the placer put them.  When a
 design misses its clock, the operations of the kernel's lines on its longest path are taken to be
-as slow as they were found, the kernel is scheduled again, and built again.
+as slow as they were found, the kernel is scheduled again, and built again.  Where that changes
+nothing, because there is a register behind each of them already, it is placed another way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from allo_rtl.boards.critical import CriticalPath
 from allo_rtl.errors import ToolError
 from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, build_design
-from allo_rtl.hls.operators import Stretch
+from allo_rtl.hls.operators import Stretch, Unit
 from allo_rtl.target import Device
 
 ROUNDS = 3
@@ -61,7 +62,7 @@ def close[A: Attempt](
     design: Design,
     device: Device,
     clock_mhz: float,
-    build: Callable[[Design], A],
+    build: Callable[[Design, int], A],
     *,
     rounds: int = ROUNDS,
     progress: Callable[[str], None] | None = None,
@@ -72,28 +73,33 @@ def close[A: Attempt](
         design: the first to be built, as it is.
         device: what later ones are scheduled for.
         clock_mhz: the clock to be reached.
-        build: places and routes a design.
+        build: places and routes a design, with a seed for the placement.
         rounds: builds after the first one, at most.
         progress: called with a line about each change.
 
     Returns:
         The first attempt that reaches the clock, else the fastest one, and why it is not faster.
     """
-    stretch, changes = design.stretch, list[str]()
-    best = attempt, made = build(design), design
+    stretch, changes, seed = design.stretch, list[str](), 1
+    best = attempt, made = build(design, seed), design
     tried = [attempt.fmax_mhz]
     for _ in range(rounds):
-        if best[0].fmax_mhz >= clock_mhz or design.depths:
+        if best[0].fmax_mhz >= clock_mhz:
             break
-        stretch, change = _slower(made, attempt, stretch, clock_mhz)
+        before = made
+        if not design.depths:
+            stretch, change = _slower(made, attempt, stretch, clock_mhz)
+            made = build_design(
+                design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits
+            )
+        if design.depths or _same_hardware(before, made):
+            seed += 1
+            change = f"{_found(attempt, clock_mhz)}; placed another way"
         changes.append(change)
         if progress:
             progress(change)
-        made = build_design(
-            design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits
-        )
         try:
-            attempt = build(made)
+            attempt = build(made, seed)
         except ToolError as error:  # more registers may not fit
             changes.append(f"that failed: {error.message.splitlines()[0]}")
             break
@@ -105,12 +111,33 @@ def close[A: Attempt](
     return Closed(best[0], best[1], tuple(changes), met, tuple(tried))
 
 
+def _found(attempt: Attempt, clock_mhz: float) -> str:
+    return f"{attempt.fmax_mhz:.1f} MHz instead of {clock_mhz:.1f}"
+
+
+def _same_hardware(a: Design, b: Design) -> bool:
+    """Whether two schedules of a kernel have all operations on the same units and cycles."""
+    return _timing(a) == _timing(b)
+
+
+def _timing(design: Design) -> list[tuple[list[int], list[Unit]]]:
+    """Cycles and units of a design, as far as hardware is made of them."""
+    return [
+        (
+            list(timed.start.values()),
+            [replace(unit, first_ns=0.0, last_ns=0.0) for unit in timed.units.values()],
+        )
+        for function in design.functions
+        for timed in function.schedules.values()
+    ]
+
+
 def _slower(
     design: Design, attempt: Attempt, stretch: Stretch, clock_mhz: float
 ) -> tuple[Stretch, str]:
     """The delays to schedule with next, and a sentence about them."""
     factor = _MARGIN * clock_mhz / attempt.fmax_mhz
-    found = f"{attempt.fmax_mhz:.1f} MHz instead of {clock_mhz:.1f}"
+    found = _found(attempt, clock_mhz)
     known = kernel_lines(design)
     lines = [x for x in (attempt.critical.lines if attempt.critical else ()) if x in known]
     if not lines or all(stretch.of(x) >= _MOST for x in lines):

@@ -125,7 +125,7 @@ _COUNTS: dict[Family, dict[str, tuple[str, float]]] = {
 
 
 def synthesise(
-    component: Ported, device: str, *, clock_mhz: float, seeds: int = 1
+    component: Ported, device: str, *, clock_mhz: float, seeds: int = 1, first_seed: int = 1
 ) -> Synthesis:
     """Place and route a kernel by itself.
 
@@ -134,6 +134,7 @@ def synthesise(
         device: name of the chip, see :data:`allo_rtl.target.DEVICES`.
         clock_mhz: the clock that the placer works towards.
         seeds: how many placements are tried, at least 1.
+        first_seed: of the first one; the others have the numbers behind it.
 
     Raises:
         BuildError: an unknown device, or one that has no open place and route.
@@ -147,7 +148,8 @@ def synthesise(
         top = rtlil.convert(bench, name="top", ports=ports)
         (folder / "top.il").write_text(without_folders(top))
         counts = _map(flow, folder)
-        placed = [_place(flow, folder, clock_mhz, seed) for seed in range(1, max(1, seeds) + 1)]
+        numbers = range(first_seed, first_seed + max(1, seeds))
+        placed = [_place(flow, folder, clock_mhz, seed) for seed in numbers]
     best = max(placed, key=lambda timing: timing.fmax_mhz)
     return Synthesis(
         *counts, best.fmax_mhz, tuple(timing.fmax_mhz for timing in placed), best.critical

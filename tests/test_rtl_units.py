@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from allo_rtl.hls.fold import apply
 from allo_rtl.hls.graph import Graph, signed_digits
 from allo_rtl.hls.node import DIVISIONS, Kind, Node
-from allo_rtl.hls.operators import Operators, Unit
+from allo_rtl.hls.operators import Operators, Stretch, Unit
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.hls.widths import Shape, range_shape
 from allo_rtl.ir.arithmetic import eval_binary, eval_compare
@@ -239,3 +239,16 @@ def value_of(node, env):
     if node.is_const:
         return node.value
     return apply(node.kind, node.type, [value_of(o, env) for o in node.operands])
+
+
+def test_products_that_a_block_is_too_slow_for_are_cut_for_smaller_ones():
+    """On GW1N a block of 18 bits and its wires take 15.2 ns, half a block 12.9 ns."""
+    type = Int(32)
+    a, b = source(type), source(type)
+    node = Node(Kind.MUL, type, (a, b), (type.min, type.max))
+    shapes = {n: range_shape(n.range) for n in (a, b, node)}
+    limbs = [Operators(device("gw1n-9"), clock).unit(node, shapes).limb for clock in (60, 75)]
+    assert limbs == [18, 8]
+    slow = Operators(device("gw1n-9"), 60, stretch=Stretch({}, 1.2))
+    assert slow.unit(node, shapes).limb == 8
+    assert Operators(device("ecp5-85"), 200).unit(node, shapes).limb == 18

@@ -202,7 +202,8 @@ class Operators:
         """The shallowest pipelining whose every stage fits the clock.
 
         Open tools do not move registers into multiplier blocks, so wide products are cut into
-        limbs whose partial products are registered and added in a (registered) tree.
+        limbs whose partial products are registered and added in a (registered) tree.  Where even
+        such a product takes longer than a cycle, it is cut for the smaller blocks that there are.
         """
         left, right, result = self.sharing.product or product_of(node, shapes)
         w1, w2, name = left.width, right.width, f"mul {left.width}x{right.width}"
@@ -214,8 +215,12 @@ class Operators:
         # Of a product no wider than its operands all pieces are unsigned, and may fill a block.
         fills = result <= min(w1, w2) and self.device.dsps and not self.model.dsp_signed
         limb = self._limb + bool(fills) if max(w1, w2) > self._limb + 1 else 0
+        block = self.model.mul_stage_ns(w1, w2)
+        smaller = self.device.dsp_smaller_bits
+        if block > self.budget_ns and smaller and max(w1, w2) > smaller:
+            limb, block = smaller - 1, self.model.delay("mul", smaller)
         levels = ceil(log2(_partial_products(w1, w2, result, limb))) if limb else 0
-        stage, add = self.model.mul_stage_ns(w1, w2) + choice, self.model.delay("add", result)
+        stage, add = block + choice, self.model.delay("add", result)
         shared = ways > 1
         if stage <= self.budget_ns and levels * add <= self.budget_ns:
             return Unit(1, stage, levels * add, name, limb, shared=shared)
