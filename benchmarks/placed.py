@@ -10,12 +10,14 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
 
-_NOT_HARDWARE = re.compile(r"//.*$|/\*.*?\*/|\(\*.*?\*\)|\s+", re.MULTILINE | re.DOTALL)
+_NOT_HARDWARE = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*[^)]*?\*\)|\s+", re.DOTALL)
+_LINE = re.compile(r"_line\d+")
 
 
 def hash_of(verilog: str) -> str:
     """What tells designs apart: their Verilog without comments, source lines and blanks."""
-    return sha256(_NOT_HARDWARE.sub(" ", verilog).encode()).hexdigest()[:16]
+    words = _NOT_HARDWARE.sub(" ", verilog).split()
+    return sha256(_LINE.sub("", " ".join(words)).encode()).hexdigest()[:16]
 
 
 class Placed:
@@ -26,18 +28,22 @@ class Placed:
 
     def __init__(self, name: str, folder: Path = FOLDER) -> None:
         self._path = folder / f"{name}.json"
-        self._found: dict[str, dict[str, Any]] = {}
-        if self._path.exists():
-            self._found = json.loads(self._path.read_text(encoding="utf-8"))
+
+    def _found(self) -> dict[str, dict[str, Any]]:
+        """All results, also those of other processes."""
+        if not self._path.exists():
+            return {}
+        found: dict[str, dict[str, Any]] = json.loads(self._path.read_text(encoding="utf-8"))
+        return found
 
     def get(self, key: str, design: str | None = None) -> dict[str, Any] | None:
         """The result under a key; None when there is none, or it is of another design."""
-        found = self._found.get(key)
+        found = self._found().get(key)
         return found if found and design in (None, found["design"]) else None
 
     def put(self, key: str, design: str, result: dict[str, Any]) -> None:
         """Keep a result of the design with this hash."""
-        self._found[key] = {"design": design, **result}
-        text = json.dumps(dict(sorted(self._found.items())), indent=1)
+        found = self._found() | {key: {"design": design, **result}}
+        text = json.dumps(dict(sorted(found.items())), indent=1)
         self._path.parent.mkdir(exist_ok=True)
         self._path.write_text(text + "\n", encoding="utf-8")

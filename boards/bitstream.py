@@ -99,7 +99,7 @@ def build_bitstream(
     clock_mhz: float | None = None,
     progress: Callable[[str], None] | None = None,
     extra_sources: Mapping[str, str] | None = None,
-    seed: int = 1,
+    seed: int = 0,
 ) -> Bitstream:
     """Build the bitstream of a kernel with its memories and the serial link.
 
@@ -115,7 +115,7 @@ def build_bitstream(
             made by the PLL, as near below as it can.
         progress: called with one line at the start of each step.
         extra_sources: Verilog that the kernel instantiates: file name -> text.
-        seed: of the placement; another one is another placement.
+        seed: of the placement; another one is another placement, 0 is nextpnr's own.
 
     Raises:
         BuildError: an unknown board, or a clock that cannot be made.
@@ -235,9 +235,9 @@ def _plan(
     nextpnr would exit with an error when the clock is missed; that is for ``meets_clock`` to say.
     """
     paths = f" --sdf {SDF}" if board.database else ""
-    place = f"--report {REPORT} --timing-allow-fail --freq {clock_mhz} --seed {seed}{paths}"
+    place = f"--report {REPORT} --timing-allow-fail --freq {clock_mhz}{paths}"
     options = {
-        "nextpnr_opts": place,
+        "nextpnr_opts": f"{place} --seed {seed}" if seed else place,
         "script_after_read": after_read(board.family),
     }
     return platform.prepare(chip, "top", **options, **dict(board.options))

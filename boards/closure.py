@@ -73,14 +73,14 @@ def close[A: Attempt](
         design: the first to be built, as it is.
         device: what later ones are scheduled for.
         clock_mhz: the clock to be reached.
-        build: places and routes a design, with a seed for the placement.
+        build: places and routes a design, with a seed for the placement (first 0, then 1 ...).
         rounds: builds after the first one, at most.
         progress: called with a line about each change.
 
     Returns:
         The first attempt that reaches the clock, else the fastest one, and why it is not faster.
     """
-    stretch, changes, seed = design.stretch, list[str](), 1
+    stretch, changes, seed = design.stretch, list[str](), 0
     best = attempt, made = build(design, seed), design
     tried = [attempt.fmax_mhz]
     for _ in range(rounds):

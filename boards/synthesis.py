@@ -134,7 +134,8 @@ def synthesise(
         device: name of the chip, see :data:`allo_rtl.target.DEVICES`.
         clock_mhz: the clock that the placer works towards.
         seeds: how many placements are tried, at least 1.
-        first_seed: of the first one; the others have the numbers behind it.
+        first_seed: of the first one; the others have the numbers behind it.  Seed 0 is
+            nextpnr's own choice.
 
     Raises:
         BuildError: an unknown device, or one that has no open place and route.
@@ -198,7 +199,8 @@ def _place(flow: _Flow, folder: Path, clock_mhz: float, seed: int) -> Timing:
     """The timing of one placement."""
     tool, *options = flow.place
     options += ["--json", "net.json", "--report", REPORT, "--timing-allow-fail",
-                "--freq", str(clock_mhz), "--seed", str(seed)]
+                "--freq", str(clock_mhz)]
+    options += ["--seed", str(seed)] if seed else []
     run_commands([[tool, *options]], folder, what="the kernel", family=flow.family)
     return read_timing(folder, flow.database, "net.json")
 
