@@ -44,8 +44,8 @@ from allo_rtl.ir.types import (
 )  # fmt: skip
 from allo_rtl.rtl import float_arithmetic as arithmetic
 from allo_rtl.rtl import float_conversions as conversions
-from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.float_pipeline import Pipeline, build, step_delays
+from allo_rtl.rtl.names import Names
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "build" / "float_units.json"

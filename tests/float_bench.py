@@ -24,7 +24,7 @@ from allo_rtl.ir.floats import (
 from allo_rtl.ir.ops import Predicate
 from allo_rtl.ir.types import Int, UInt
 from allo_rtl.rtl import float_units
-from allo_rtl.rtl.datapath import Names
+from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.verilog import to_verilog
 from allo_rtl.sim.verilator import compile_library
 

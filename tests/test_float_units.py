@@ -24,8 +24,8 @@ from allo_rtl.ir import floats
 from allo_rtl.ir.floats import FLOAT8_E4M3, FLOAT8_E5M2, FLOAT16, FLOAT32, FLOAT64, FloatFormat
 from allo_rtl.ir.types import Int, UInt
 from allo_rtl.rtl import float_units
-from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.float_pipeline import Kept, Pipeline, build
+from allo_rtl.rtl.names import Names
 
 STAGES = {
     "float8_e5m2": 0, "float8_e4m3": 1, "float16": 2, "bfloat16": 3, "float32": 5, "float64": 8,

@@ -1,12 +1,14 @@
 """Arithmetic units in Amaranth's simulator: every operator, width, sign and pipelining."""
 
 import random
+import re
 from itertools import pairwise
 
 import pytest
 from amaranth.hdl import ClockDomain, Const, Module, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
+import allo_rtl as allo
 from allo_rtl.hls.fold import apply
 from allo_rtl.hls.graph import Graph, signed_digits
 from allo_rtl.hls.node import DIVISIONS, Kind, Node
@@ -16,7 +18,7 @@ from allo_rtl.hls.widths import Shape, range_shape
 from allo_rtl.ir.arithmetic import eval_binary, eval_compare
 from allo_rtl.ir.ops import BinaryKind, Predicate
 from allo_rtl.ir.types import Index, Int, UInt
-from allo_rtl.rtl.datapath import Names
+from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.units import combinational, divide, multiply
 from allo_rtl.target import device
 
@@ -252,3 +254,22 @@ def test_products_that_a_block_is_too_slow_for_are_cut_for_smaller_ones():
     slow = Operators(device("gw1n-9"), 60, stretch=Stretch({}, 1.2))
     assert slow.unit(node, shapes).limb == 8
     assert Operators(device("ecp5-85"), 200).unit(node, shapes).limb == 18
+
+
+def cube(x: Int(32)[4], d: Int(16)[4], y: Int(32)[4], q: Int(16)[4]):
+    for i in range(4):
+        y[i] = x[i] * x[i] * x[i]
+        q[i] = d[i] / (d[i] + 1)
+
+
+@pytest.mark.parametrize("base", ["product", "sum", "dividend", "rest"])
+def test_registers_inside_of_units_tell_the_line(base):
+    """Place and route says by them where a path is."""
+    s = allo.customize(cube)
+    s.pipeline("i")
+    text = s.build(target="rtl", device="ecp5-85", clock_mhz=180).verilog
+    first = cube.__code__.co_firstlineno
+    line = first + 2 if base in ("product", "sum") else first + 3
+    found = re.findall(rf'\(\* src = "(.*?)" \*\)\n +reg (?:\[.*?\] )?{base}(?:_\d+)? ', text)
+    assert found
+    assert set(found) == {f"test_rtl_units.py:{line}"}

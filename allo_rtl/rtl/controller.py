@@ -36,9 +36,10 @@ from allo_rtl.hls.widths import range_shape
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call
 from allo_rtl.ir.ops import Value as IrValue
-from allo_rtl.rtl.datapath import Datapath, Names, located
+from allo_rtl.rtl.datapath import Datapath
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.names import Names, located
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import shape_of

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from amaranth.hdl import Const, Module, Signal, Value
 
-from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.node import DIVISIONS, EVENTS, STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
@@ -21,32 +20,10 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
+from allo_rtl.rtl.names import Names, located
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
-
-
-class Names:
-    """Signal names that are unique in a module and tell the source line."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}
-
-    def __call__(self, base: str) -> str:
-        name = base
-        while name in self._taken:  # a base may itself end like a counted name
-            self._counts[base] = self._counts.get(base, 0) + 1
-            name = f"{base}_{self._counts[base]}"
-        self._taken.add(name)
-        return name
-
-
-def located(signal: Signal, loc: SourceLoc | None) -> Signal:
-    """The signal, carrying the kernel's line into the Verilog's ``src`` attribute."""
-    if loc is not None:
-        signal.src_loc = (loc.file.rsplit("/", 1)[-1], loc.line)
-    return signal
 
 
 class Datapath:
@@ -210,20 +187,21 @@ class Datapath:
 
     def _compute(self, node: Node, operands: list[Value]) -> Value:
         shape, unit = self._schedule.shapes[node], self._schedule.units[node]
+        names = self._names.at(node.loc)
         if node.kind is Kind.CAST and (same := _resized(operands[0], shape)) is not None:
             return same
         if node in self._shared:
             begin = self._active[self._schedule.start[node]]
             value = self._shared.result(node, begin, operands)
         elif node.kind is Kind.MUL:
-            value = multiply(self._m, unit, operands[0], operands[1], shape.width, self._names)
+            value = multiply(self._m, unit, operands[0], operands[1], shape.width, names)
         elif node.kind is Kind.FLOAT:
             assert node.float is not None
-            value = float_unit(self._m, node.float, node.type, unit, operands, self._names)
+            value = float_unit(self._m, node.float, node.type, unit, operands, names)
         elif node.kind in DIVISIONS:
             begin = self._active[self._schedule.start[node]]
             a, b = operands
-            value = divide(self._m, node, unit, a, b, begin, self._names)
+            value = divide(self._m, node, unit, a, b, begin, names)
         else:
             value = combinational(node, operands, shape.width)
         return self._signal(node, value)

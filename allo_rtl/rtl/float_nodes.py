@@ -63,6 +63,6 @@ def float_unit(
 
 def _pattern(m: Module, value: Value, width: int, name: Namer) -> Signal:
     """A bit pattern in its full width; leading zeros may be missing from ``value``."""
-    wire = Signal(width, name=name("pattern"))
+    wire = name.signal(width, "pattern")
     m.d.comb += wire.eq(value)
     return wire

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, ShapeLike, Signal, Value
 
 from allo_rtl.hls.float_timing import balance
 from allo_rtl.rtl.units import Namer
@@ -23,7 +23,7 @@ class Pipeline:
 
     Args:
         m: takes the logic and the registers; None to find out the steps only.
-        name: makes signal names.
+        name: makes signals.
         registered: numbers of the steps that end in a register, from 0.
     """
 
@@ -46,7 +46,7 @@ class Pipeline:
 
     def signal(self, value: Value, name: str) -> Signal:
         """``value`` as a signal, for use within this step only."""
-        signal = Signal(value.shape(), name=self._name(name))
+        signal = self._name.signal(value.shape(), name)
         if self._m is not None:
             self._m.d.comb += signal.eq(value)
         return signal
@@ -57,7 +57,7 @@ class Pipeline:
 
     def register(self, value: Value, name: str) -> Signal:
         """``value`` one cycle later."""
-        register = Signal(value.shape(), name=self._name(name), reset_less=True)
+        register = self._name.signal(value.shape(), name, reset_less=True)
         if self._m is not None:
             self._m.d.sync += register.eq(value)
         return register
@@ -108,6 +108,13 @@ def build(m: Module, recipe: Recipe, *, stages: int, name: Namer) -> Value:
 
 def step_delays(recipe: Recipe) -> list[float]:
     """How long each step of a unit takes; as many stages can be put to use."""
-    trial = Pipeline(None, lambda base: base)
+    trial = Pipeline(None, _Trial())
     recipe(trial)
     return trial.delays
+
+
+class _Trial:
+    """Makes signals that no hardware is made of."""
+
+    def signal(self, shape: ShapeLike, base: str, *, reset_less: bool = False) -> Signal:
+        return Signal(shape, name=base, reset_less=reset_less)

@@ -47,7 +47,6 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
 from allo_rtl.rtl.array_streams import connect_port
 from allo_rtl.rtl.controller import Controller
-from allo_rtl.rtl.datapath import Names
 from allo_rtl.rtl.events import Event, Events
 from allo_rtl.rtl.fifo import Fifo, fifo_ports
 from allo_rtl.rtl.header import verilog_header
@@ -63,6 +62,7 @@ from allo_rtl.rtl.interface import (
     is_signed,
 )
 from allo_rtl.rtl.memory import BankSignals, Claim, Memories
+from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
 from allo_rtl.rtl.taps import Part, TapKind, Taps

@@ -12,8 +12,9 @@ from allo_rtl.hls.node import FloatSpec, Node
 from allo_rtl.hls.sharing import SharedUnit
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.rtl.float_nodes import float_unit
+from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.trees import balanced
-from allo_rtl.rtl.units import Namer, multiply, registered, shape_of
+from allo_rtl.rtl.units import multiply, registered, shape_of
 
 
 @dataclass
@@ -33,7 +34,7 @@ class SharedUnits:
         assigned: the unit of each operation that shares one.
     """
 
-    def __init__(self, m: Module, assigned: Mapping[Node, SharedUnit], names: Namer) -> None:
+    def __init__(self, m: Module, assigned: Mapping[Node, SharedUnit], names: Names) -> None:
         self._m = m
         self._assigned = assigned
         self._names = names
@@ -67,31 +68,32 @@ class SharedUnits:
             if given.shape() == like.shape():
                 found.append(given)
                 continue
-            wide = Signal(like.shape(), name=self._names("factor"))
+            wide = self._names.signal(like.shape(), "factor")
             self._m.d.comb += wide.eq(given)
             found.append(wide)
         return found
 
     def _negative(self, pattern: Value, width: int) -> Value:
         """The number of the other sign: a difference is the sum with it."""
-        whole = Signal(width, name=self._names("subtrahend"))
+        whole = self._names.signal(width, "subtrahend")
         self._m.d.comb += whole.eq(pattern)
         return Cat(whole[:-1], ~whole[-1])
 
     def _make(self, shared: SharedUnit, node: Node) -> _Made:
+        names = self._names.at(node.loc)
         if isinstance(shared.job, FloatSpec):
             width, unit = shared.job.format.width, shared.unit
-            operands = tuple(Signal(width, name=self._names("term")) for _ in node.operands)
+            operands = tuple(names.signal(width, "term") for _ in node.operands)
             given: list[Value] = list(operands)
             if unit.input_register:
-                given = [registered(self._m, x, self._names("term")) for x in operands]
+                given = [registered(self._m, x, names, "term") for x in operands]
                 unit = replace(unit, latency=unit.latency - 1)
-            made = float_unit(self._m, shared.job, node.type, unit, given, self._names)
+            made = float_unit(self._m, shared.job, node.type, unit, given, names)
             return _Made(operands, made)
         left, right, width = shared.job
-        a = Signal(shape_of(left), name=self._names("multiplicand"))
-        b = Signal(shape_of(right), name=self._names("multiplier"))
-        return _Made((a, b), multiply(self._m, shared.unit, a, b, width, self._names))
+        a = names.signal(shape_of(left), "multiplicand")
+        b = names.signal(shape_of(right), "multiplier")
+        return _Made((a, b), multiply(self._m, shared.unit, a, b, width, names))
 
     def build(self) -> None:
         """Connect every request made so far."""

@@ -6,19 +6,24 @@ take operands every cycle; they have no enable and no reset.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import reduce
+from typing import Protocol
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, signed, unsigned
 
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.operators import Unit, limb_offsets
 from allo_rtl.hls.widths import Shape
 
-type Namer = Callable[[str], str]
+
+class Namer(Protocol):
+    """Makes the signals of a unit."""
+
+    def signal(self, shape: ShapeLike, base: str, *, reset_less: bool = False) -> Signal:
+        """A signal whose name begins with ``base``, at the line of what is built."""
 
 
-def shape_of(shape: Shape) -> object:
+def shape_of(shape: Shape) -> ShapeLike:
     """The Amaranth shape."""
     return signed(shape.width) if shape.signed else unsigned(shape.width)
 
@@ -101,16 +106,16 @@ def multiply(m: Module, unit: Unit, a: Value, b: Value, width: int, name: Namer)
         a, b = a[:width], b[:width]
     left = unit.latency - 1
     if unit.input_register:
-        a, b = registered(m, a, name("factor")), registered(m, b, name("factor"))
+        a, b = registered(m, a, name, "factor"), registered(m, b, name, "factor")
         left -= 1
     terms: list[_Term] = [
-        (registered(m, x * y, name("product")), at)
+        (registered(m, x * y, name, "product"), at)
         for x, y, at in _limb_pairs(a, b, unit.limb, width)
     ]
     terms.sort(key=lambda term: -term[1])
     while left > 0:
         sums = [reduce(_sum, terms[k : k + 2]) for k in range(0, len(terms), 2)]
-        terms = [(registered(m, _cut(s, width - at), name("sum")), at) for s, at in sums]
+        terms = [(registered(m, _cut(s, width - at), name, "sum"), at) for s, at in sums]
         left -= 1
     total, _ = reduce(_sum, terms)
     return total
@@ -136,9 +141,9 @@ def _sum(high: _Term, low: _Term) -> _Term:
     return (joined.as_signed() if total.shape().signed else joined), least
 
 
-def registered(m: Module, value: Value, name: str) -> Signal:
+def registered(m: Module, value: Value, name: Namer, base: str) -> Signal:
     """A value a cycle later."""
-    register = Signal(value.shape(), name=name, reset_less=True)
+    register = name.signal(value.shape(), base, reset_less=True)
     m.d.sync += register.eq(value)
     return register
 
@@ -172,20 +177,20 @@ def divide(
     if unit.iterative:
         return _divide_in_turn(m, node, unit, a, b, begin, name)
     size = max(len(a), len(b))
-    num: Value = _magnitude(m, a, size, name("dividend"))
-    den: Value = _magnitude(m, b, size, name("divisor"))
-    flags: Value = registered(m, Cat(_sign(a), _sign(b), b == 0), name("signs"))
-    raw: Value = registered(m, a, name("raw"))
+    num: Value = _magnitude(m, a, size, name, "dividend")
+    den: Value = _magnitude(m, b, size, name, "divisor")
+    flags: Value = registered(m, Cat(_sign(a), _sign(b), b == 0), name, "signs")
+    raw: Value = registered(m, a, name, "raw")
     rest: Value = Const(0, size)
     done = 0
     while done < size:
         count = min(unit.steps, size - done)
         quotient, rest = _divide_steps(m, num, rest, den, count, name)
-        num, rest = registered(m, quotient, name("quotient")), registered(m, rest, name("rest"))
-        den, flags = registered(m, den, name("divisor")), registered(m, flags, name("signs"))
-        raw = registered(m, raw, name("raw"))
+        num, rest = registered(m, quotient, name, "quotient"), registered(m, rest, name, "rest")
+        den, flags = registered(m, den, name, "divisor"), registered(m, flags, name, "signs")
+        raw = registered(m, raw, name, "raw")
         done += count
-    return registered(m, _signed_result(node, num, rest, den, flags, raw), name("result"))
+    return registered(m, _signed_result(node, num, rest, den, flags, raw), name, "result")
 
 
 def _divide_in_turn(
@@ -193,8 +198,8 @@ def _divide_in_turn(
 ) -> Value:
     size, stages = max(len(a), len(b)), unit.latency - 2
 
-    def register(shape: object, base: str) -> Signal:
-        return Signal(shape, name=name(base), reset_less=True)
+    def register(shape: ShapeLike, base: str) -> Signal:
+        return name.signal(shape, base, reset_less=True)
 
     # Leading zeros make the dividend a whole number of stages long.
     num, rest = register(stages * unit.steps, "quotient"), register(size, "rest")
@@ -208,7 +213,7 @@ def _divide_in_turn(
     with m.Else():
         m.d.sync += [num.eq(more), rest.eq(left)]
     result = _signed_result(node, num[:size], rest, den, flags, raw)
-    return registered(m, result, name("result"))
+    return registered(m, result, name, "result")
 
 
 def _sign(value: Value) -> Value:
@@ -219,8 +224,8 @@ def _absolute(value: Value) -> Value:
     return Mux(value[-1], -value, value) if value.shape().signed else value
 
 
-def _magnitude(m: Module, value: Value, size: int, name: str) -> Signal:
-    register = Signal(size, name=name, reset_less=True)
+def _magnitude(m: Module, value: Value, size: int, name: Namer, base: str) -> Signal:
+    register = name.signal(size, base, reset_less=True)
     m.d.sync += register.eq(_absolute(value))
     return register
 
@@ -232,11 +237,11 @@ def _divide_steps(
     size = len(rest)
     for _ in range(count):
         # Signals, not expressions: each is used twice, and would double with every step.
-        shifted = Signal(size + 1, name=name("shifted"))
-        difference = Signal(size + 2, name=name("difference"))
-        kept = Signal(size, name=name("kept"))
+        shifted = name.signal(size + 1, "shifted")
+        difference = name.signal(size + 2, "difference")
+        kept = name.signal(size, "kept")
         m.d.comb += [shifted.eq(Cat(num[-1], rest)), difference.eq(shifted - den)]
-        used = Signal(len(num), name=name("used"))
+        used = name.signal(len(num), "used")
         enough = ~difference[-1]
         m.d.comb += [kept.eq(Mux(enough, difference, shifted)), used.eq(Cat(enough, num[:-1]))]
         num, rest = used, kept
