@@ -25,6 +25,7 @@ from rich.progress import Progress
 import allo_rtl as allo
 from allo_rtl.advice import advise
 from allo_rtl.errors import AlloError
+from allo_rtl.frontend.dataflow_dsl import plain
 from allo_rtl.fuzz import findings_table
 from allo_rtl.fuzz import fuzz as fuzz_schedules
 from allo_rtl.hls.chart import render_svg_report
@@ -231,9 +232,11 @@ def load(spec: str) -> allo.Schedule:
         has = [n for n, value in vars(module).items() if _is_own(value, module)]
         raise typer.BadParameter(f"{file} has no {name!r}; it has {', '.join(has) or 'nothing'}")
     found = getattr(module, name)
-    if inspect.isfunction(found):
+    if inspect.isfunction(plain(found)):
         with running(Path(file)):
-            found = found() if _makes_schedule(found) else allo.customize(found)
+            is_region = plain(found) is not found
+            makes = not is_region and _makes_schedule(found)
+            found = found() if makes else allo.customize(found)
     if not isinstance(found, allo.Schedule):
         what = type(found).__name__
         raise typer.BadParameter(f"{spec} is of type {what}, not a kernel or a Schedule")
@@ -265,7 +268,7 @@ def _is_own(value: object, module: ModuleType) -> bool:
     """Whether the user's file itself made this function or Schedule."""
     if isinstance(value, allo.Schedule):
         return True
-    return inspect.isfunction(value) and value.__module__ == module.__name__
+    return inspect.isfunction(plain(value)) and value.__module__ == module.__name__
 
 
 def _makes_schedule(function: Callable[..., object]) -> bool:

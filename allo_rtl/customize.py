@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from allo_rtl.errors import LanguageError
+from allo_rtl.frontend.dataflow_dsl import Region
 from allo_rtl.frontend.lower import lower
 from allo_rtl.ir.mlir_kernel import is_mlir, read_kernel
 from allo_rtl.ir.ops import Module
@@ -66,6 +67,8 @@ def customize(
         ParseError: the MLIR is not such that a kernel can be made of it; with its line.
         IRError: the module is ill-formed.
     """
+    if isinstance(fn, Region) and fn.params and instantiate is None:
+        instantiate = fn.params
     module = _module(fn, top)
     if module is not None:
         verify_module(module)

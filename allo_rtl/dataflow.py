@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from allo_rtl import pipeline
 from allo_rtl.customize import customize as customize_kernel
 from allo_rtl.errors import BuildError, LanguageError
 from allo_rtl.frontend.dataflow_dsl import gather, get_pid, kernel, region, scatter
@@ -27,7 +26,6 @@ from allo_rtl.ir.ops import Module
 from allo_rtl.ir.types import Stream
 from allo_rtl.passes import df_pipeline
 from allo_rtl.schedule.schedule import Schedule
-from allo_rtl.sim.reference import ReferenceModule
 
 __all__ = [
     "Stream",
@@ -38,7 +36,6 @@ __all__ = [
     "kernel",
     "region",
     "scatter",
-    "simulator",
 ]
 
 TARGETS = ("simulator", "evaluator", "rtl")
@@ -57,7 +54,7 @@ def customize(
         func: the region.
         enable_tensor: accepted for Allo's sake, without effect.
         opt_default: pipeline every innermost loop.
-        instantiate: the region's parameters, those in square brackets.
+        instantiate: the region's parameters; ``region[8, int32]`` has them already.
 
     Raises:
         LanguageError: it is not in the language, is no region, or its streams connect no two
@@ -110,8 +107,3 @@ def build(
         func = customize_kernel(func)
     schedule = func if isinstance(func, Schedule) else customize(func, instantiate=instantiate)
     return schedule.build(target=target, **options)
-
-
-def simulator(func: Callable[..., Any]) -> ReferenceModule:
-    """The region on the evaluator, which needs no compiler: what calling it runs."""
-    return pipeline.build_evaluator(customize(func).module)

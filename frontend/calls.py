@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import dsl, overlaps
+from allo_rtl.frontend import dataflow_dsl, dsl, overlaps
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.capture import Kernel
@@ -64,7 +64,7 @@ def _parameters(cx: Context, node: ast.Subscript) -> tuple[Any, ...]:
 
 def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
     """The Python function that an expression stands for."""
-    thing, text, loc = cx.outside(node), ast.unparse(node), cx.loc(node)
+    thing, text, loc = dataflow_dsl.plain(cx.outside(node)), ast.unparse(node), cx.loc(node)
     if cx.missing(node):
         if text == cx.kernel.name:
             raise recursive(text, loc)
@@ -73,10 +73,14 @@ def _outer_function(cx: Context, node: ast.expr) -> FunctionType:
         owner = node.value if isinstance(node, ast.Attribute) else None
         if isinstance(owner, ast.Name) and isinstance(cx.scopes.find_outer(owner.id), Streams):
             raise cx.unknown(owner)
-        kernels = [n for n, v in cx.kernel.names.items() if inspect.isfunction(v)]
-        known = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
-        raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, known))
+        known = {n: dataflow_dsl.plain(v) for n, v in cx.kernel.names.items()}
+        kernels = [n for n, v in known.items() if inspect.isfunction(v)]
+        possible = [*kernels, *BUILTINS, *(f"allo.{n}" for n in _OPERATIONS)]
+        raise LanguageError(f"unknown kernel '{text}'", loc=loc, hint=similar(text, possible))
     if not inspect.isfunction(thing) or _is_ours(thing):
+        if thing is dataflow_dsl.get_pid:
+            hint = f"give the index a name first: i = {text}()"
+            raise LanguageError(f"'{text}' stands in an expression", loc=loc, hint=hint)
         what = f"'{text}' cannot be called in a kernel"
         raise LanguageError(what, loc=loc, allowed=CALLABLE, hint=_instead(thing, text))
     return thing
@@ -189,7 +193,7 @@ def may_be_kernel(cx: Context, node: ast.expr) -> bool:
     if isinstance(node, ast.Name) and (found := cx.find(node.id)) is not None:
         return isinstance(found, LocalKernel)
     thing = cx.outside(node)
-    return inspect.isfunction(thing) and not _is_ours(thing)
+    return inspect.isfunction(dataflow_dsl.plain(thing)) and not _is_ours(thing)
 
 
 def _is_ours(thing: object) -> bool:

@@ -27,7 +27,49 @@ from typing import Any, NoReturn
 from allo_rtl.errors import LanguageError
 
 
-def region(*nothing: object) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+class Region:
+    """A region as Python sees it; ``region[8, int32]`` is one with values for its parameters.
+
+    Calling it with numpy arrays runs it on the simulator.
+
+    Attributes:
+        params: the values of its parameters, where they were given.
+    """
+
+    def __init__(self, function: Callable[..., Any], params: tuple[Any, ...] = ()) -> None:
+        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
+        self.params = params
+        self._built: tuple[str, Any] | None = None
+
+    def __getitem__(self, params: Any) -> Region:  # noqa: ANN401 - types, numbers
+        return Region(self.__wrapped__, params if isinstance(params, tuple) else (params,))
+
+    def __call__(self, *args: Any) -> Any:  # noqa: ANN401 - the region's own signature
+        """Run it on the simulator, which is compiled when the region or what it uses is new.
+
+        Raises what :func:`allo_rtl.dataflow.build` does, and the call of what that makes.
+        """
+        from allo_rtl import dataflow
+
+        module = dataflow.customize(self).module
+        text = str(module)
+        if self._built is None or self._built[0] != text:
+            self._built = text, dataflow.build(module)
+        run = self._built[1]
+        run.reset()
+        return run(*args)
+
+    def __repr__(self) -> str:
+        return f"<region {self.__wrapped__.__qualname__}>"
+
+
+def plain(thing: object) -> object:
+    """The function that a region was made of; anything else as it is."""
+    return thing.__wrapped__ if isinstance(thing, Region) else thing
+
+
+def region(*nothing: object) -> Callable[[Callable[..., Any]], Region]:
     """``@df.region()``: a function whose kernels all run at once.
 
     Its body declares streams and kernels.  It gives no result, for its kernels store to the
@@ -40,18 +82,11 @@ def region(*nothing: object) -> Callable[[Callable[..., Any]], Callable[..., Any
     if nothing:
         raise LanguageError("'@df.region' without parentheses", hint="write @df.region()")
 
-    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+    def mark(function: Callable[..., Any]) -> Region:
         if not inspect.isfunction(function):
             what = f"a region is a function, not a {type(function).__name__}"
             raise LanguageError(what, hint="write @df.region() above 'def'")
-
-        @functools.wraps(function)
-        def run(*args: Any) -> Any:  # noqa: ANN401 - the region's own signature
-            from allo_rtl import dataflow
-
-            return dataflow.simulator(run)(*args)
-
-        return run
+        return Region(function)
 
     return mark
 
@@ -69,13 +104,22 @@ def kernel(
     return lambda function: function
 
 
+def outside(name: str, written: str) -> LanguageError:
+    """What to say of a call that Python makes, instead of the compiler reading it."""
+    return LanguageError(
+        f"df.{name}() has a meaning only in a kernel of a region",
+        allowed=f"in a function under @df.kernel, as a statement of its own: {written}",
+        hint="build or call the region; its kernels are read, not run by Python",
+    )
+
+
 def get_pid() -> NoReturn:
     """``i, j = df.get_pid()``: which of the kernels of its mapping this is, as Python ints.
 
     Raises:
-        NotImplementedError: outside a captured kernel.
+        LanguageError: outside a captured kernel.
     """
-    raise NotImplementedError("get_pid() has a meaning only in a kernel of a region")
+    raise outside("get_pid", "i = df.get_pid(), or i, j = df.get_pid()")
 
 
 def gather(streams: Sequence[Any]) -> NoReturn:
@@ -84,15 +128,15 @@ def gather(streams: Sequence[Any]) -> NoReturn:
     The result is an array whose first extent is the number of streams.
 
     Raises:
-        NotImplementedError: outside a captured kernel.
+        LanguageError: outside a captured kernel.
     """
-    raise NotImplementedError("gather() has a meaning only in a kernel of a region")
+    raise outside("gather", "x = df.gather(s[:, 0])")
 
 
 def scatter(buffer: Any, streams: Sequence[Any]) -> NoReturn:  # noqa: ANN401 - an array
     """``df.scatter(buffer, [s0, s1])``: ``buffer[n]`` is put to the n-th stream, in order.
 
     Raises:
-        NotImplementedError: outside a captured kernel.
+        LanguageError: outside a captured kernel.
     """
-    raise NotImplementedError("scatter() has a meaning only in a kernel of a region")
+    raise outside("scatter", "df.scatter(x, s[:, 0])")

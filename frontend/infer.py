@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from allo_rtl.errors import KernelTypeError, LanguageError
+from allo_rtl.frontend import dataflow_dsl
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.constexpr import Evaluator, raw_of
 from allo_rtl.frontend.typing_rules import literal_type
@@ -109,7 +110,11 @@ def constant(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Pytho
             raise LanguageError(f"unknown name '{name.id}'", loc=kernel.source.loc(name), hint=hint)
         return found
 
-    return Evaluator(lookup, kernel.source.loc).value(node)
+    known = {}
+    if kernel.pe is not None:
+        index = kernel.pe.index
+        known[dataflow_dsl.get_pid] = index[0] if len(index) == 1 else index
+    return Evaluator(lookup, kernel.source.loc, known).value(node)
 
 
 def constant_int(kernel: Kernel, node: ast.expr) -> int:

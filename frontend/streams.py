@@ -23,7 +23,7 @@ from allo_rtl.frontend.scope import Streams
 from allo_rtl.frontend.tensors import ArrayValue, Tensor
 from allo_rtl.frontend.views import At
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Op, Value
+from allo_rtl.ir.ops import Alloc, Op, Value
 from allo_rtl.ir.stream_ops import Get, Poll, PollKind, Put, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Stream, bool_
 
@@ -278,9 +278,15 @@ def _take(cx: Context, source: Channel, name: str, node: ast.Call) -> Value | Op
     """What comes next from a stream; a block in a fresh array."""
     if not source.type.block:
         return _get(cx, source, node)
-    loc = cx.loc(node)
-    made = cx.builder.alloc(ArrayType(source.type.scalar, source.type.block), name, loc)
+    made = _all_stored(cx, ArrayType(source.type.scalar, source.type.block), name or "block", node)
     _get_block(cx, source, made, (), node)
+    return made
+
+
+def _all_stored(cx: Context, type_: ArrayType, name: str, node: ast.AST) -> Value:
+    """A fresh array, all of whose elements are stored next: it need not be zeroed before."""
+    made = Value(type_, name)
+    cx.builder.emit(Alloc(result=made, zeroed=False, loc=cx.loc(node)))
     return made
 
 
@@ -408,7 +414,8 @@ def _gather(cx: Context, node: ast.Call, name: str) -> Tensor:
     _arguments(cx, node, 1)
     sources, loc = _each(cx, node.args[0]), cx.loc(node)
     one = sources[0].type
-    made = cx.builder.alloc(ArrayType(one.scalar, (len(sources), *one.block)), name, loc)
+    shape = (len(sources), *one.block)
+    made = _all_stored(cx, ArrayType(one.scalar, shape), name or "gathered", node)
     for n, source in enumerate(sources):
         first = (AffineExpr.constant(n),)
         if one.block:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from allo_rtl.errors import LanguageError, RaceWarning, SourceLoc
 from allo_rtl.ir.ops import Call, Func, Module
 from allo_rtl.ir.races import Race, races
-from allo_rtl.ir.stream_ops import MakeStream, StreamOp, ends
+from allo_rtl.ir.stream_ops import MakeStream, StreamOp, ends, hands_over
 
 type Funcs = Mapping[str, Func]
 
 
 type Ends = Sequence[tuple[Call, StreamOp]]
-"""The processes at an end of a stream, and what each first does there."""
+"""The processes at an end of a stream, and what each does there: to hand over values, or first."""
 
 
 def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
@@ -28,6 +28,7 @@ def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
         writers, readers = connected.get(op.result, ([], []))
         wrong = _several(op, writers, "writes to it", "writers")
         wrong += _several(op, readers, "reads it", "readers")
+        wrong = wrong or _alone(op, writers, readers) or _idle(op, writers, readers)
         found += wrong or _loose(op, writers, readers)
         if wrong or bool(writers) != bool(readers):
             told.add(op.loc)  # The other streams of an array are likely wrong alike.
@@ -82,6 +83,41 @@ def _several(op: MakeStream, found: Ends, does: str, what: str) -> list[Language
             hint="declare a stream for each: s: Stream[int32, 4][2]",
         )
     ]
+
+
+def _alone(op: MakeStream, writers: Ends, readers: Ends) -> list[LanguageError]:
+    """A stream whose writer is its reader."""
+    if not writers or not readers or writers[0][0] is not readers[0][0]:
+        return []
+    (call, put), (_, get) = writers[0], readers[0]
+    return [
+        LanguageError(
+            f"'{call.callee}' both writes to the stream '{op.result.name}' and reads it",
+            loc=op.loc,
+            notes=[("it writes here", put.loc), ("it reads here", get.loc)],
+            allowed="one process that writes and another that reads",
+            hint="keep what a process passes to itself in an array of its own",
+        )
+    ]
+
+
+def _idle(op: MakeStream, writers: Ends, readers: Ends) -> list[LanguageError]:
+    """A stream of which a process only asks whether it is full (empty), or what comes next."""
+    for found, never, allowed in (
+        (writers, "puts anything to it", "put(x) or try_put(x) besides full()"),
+        (readers, "takes anything from it", "get() or try_get() besides empty() and peek()"),
+    ):
+        if found and not hands_over(found[0][1]):
+            call, use = found[0]
+            return [
+                LanguageError(
+                    f"nobody {never}: '{call.callee}' only looks at the stream '{op.result.name}'",
+                    loc=op.loc,
+                    notes=[(f"'{call.callee}' looks at it here", use.loc)],
+                    allowed=allowed,
+                )
+            ]
+    return []
 
 
 def _loose(op: MakeStream, writers: Ends, readers: Ends) -> list[LanguageError]:

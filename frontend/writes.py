@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from allo_rtl.errors import LanguageError
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context
+from allo_rtl.frontend.dataflow_dsl import plain
 from allo_rtl.frontend.infer import resolve
 from allo_rtl.frontend.scope import LocalKernel
 
@@ -31,7 +32,7 @@ def _bare(node: ast.expr) -> ast.expr:
 
 
 def _outer(kernel: Kernel, func: ast.expr) -> Kernel | None:
-    thing = resolve(kernel, func)
+    thing = plain(resolve(kernel, func))
     try:
         return capture(thing) if inspect.isfunction(thing) else None
     except LanguageError:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from llvmlite import ir
 
 from allo_rtl.ir.ops import Call, Func, Module, Value
+from allo_rtl.ir.processes import LOOKS_A_TURN
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, StreamType
@@ -23,6 +24,9 @@ from allo_rtl.sim.llvm_unit import STATUS, Unit
 
 PROGRESS = "streams.progress"
 """Name of a counter of all that was put and taken."""
+
+LOOKED = "streams.looked"
+"""Name of a counter of looks that were not in vain, up to a turn's."""
 
 
 class Word(IntEnum):
@@ -40,7 +44,7 @@ IMPORTS = {
     "streams.make": ir.FunctionType(PTR, [STATUS]),
     "streams.wait": ir.FunctionType(STATUS, [PTR, STATUS, STATUS]),
     "streams.changed": ir.FunctionType(STATUS, [PTR]),
-    "streams.aside": ir.FunctionType(STATUS, []),
+    "streams.aside": ir.FunctionType(STATUS, [STATUS, STATUS]),
     "processes.start": ir.FunctionType(STATUS, [STATUS, PTR]),
     "processes.join": ir.FunctionType(STATUS, [STATUS]),
 }
@@ -64,9 +68,8 @@ class StreamUnit:
             name: ir.Function(unit.out, type_, name) for name, type_ in IMPORTS.items()
         } if self.regions else {}
         if self.regions:
-            self.progress = ir.GlobalVariable(unit.out, I64, PROGRESS)
-            self.progress.initializer = ir.Constant(I64, 0)
-            self.progress.type = PTR  # llvmlite still gives it a typed pointer
+            self.progress = _counter(unit, PROGRESS)
+            self.looked = _counter(unit, LOOKED)
 
     def site(self, op: MakeStream | Call | StreamOp | Func) -> LLValue:
         """The number of an operation."""
@@ -87,6 +90,13 @@ class StreamUnit:
                 b.load(address, typ=PTR) if by_pointer else Slot.of(value.type).load(b, address)
             )
         b.ret(b.call(callee, args))
+
+
+def _counter(unit: Unit, name: str) -> ir.GlobalVariable:
+    made = ir.GlobalVariable(unit.out, I64, name)
+    made.initializer = ir.Constant(I64, 0)
+    made.type = PTR  # llvmlite still gives it a typed pointer
+    return made
 
 
 def _with_regions(module: Module) -> set[str]:
@@ -146,14 +156,14 @@ class StreamWriter:
             case TryPut(done=done, stream=stream, value=value):
                 room = self._b.not_(self._is_full(stream))
                 self._env[done] = room
-                self._either(room, lambda: self._put(stream, self._env[value]))
+                self._either(op, room, lambda: self._put(stream, self._env[value]))
             case TryGet():
                 self._try_get(op)
             case Poll(kind=kind, result=result, stream=stream):
                 full = kind is PollKind.FULL
                 answer = self._is_full(stream) if full else self._is_empty(stream)
                 self._env[result] = answer
-                self._either(self._b.not_(answer), lambda: None)
+                self._either(op, self._b.not_(answer), lambda: self._found_some(op))
 
     def start(self, call: Call, block: LLValue) -> None:
         """Start a process with its arguments in a block of memory."""
@@ -247,13 +257,26 @@ class StreamWriter:
         with b.if_then(waited, likely=False):
             b.call(self._unit.imports["streams.changed"], [self._env[stream]])
 
-    def _either(self, done: LLValue, act: Callable[[], None]) -> None:
+    def _either(self, op: StreamOp, done: LLValue, act: Callable[[], None]) -> None:
         """Do something, or let the others run first."""
         with self._b.if_else(done) as (then, orelse):
             with then:
                 act()
             with orelse:
-                self._call("streams.aside")
+                self._aside(op, 1)
+
+    def _aside(self, op: StreamOp, looks: int) -> None:
+        site = self._unit.site(op)
+        self._call("streams.aside", site, constant(STATUS, looks))
+
+    def _found_some(self, op: StreamOp) -> None:
+        """After a look that was not in vain: let the others run now and then."""
+        b, counter = self._b, self._unit.looked
+        looked = b.add(b.load(counter, typ=I64, align=8), constant(I64, 1))
+        turn = b.icmp_unsigned("==", looked, constant(I64, LOOKS_A_TURN))
+        b.store(b.select(turn, constant(I64, 0), looked), counter, align=8)
+        with b.if_then(turn, likely=False):
+            self._aside(op, LOOKS_A_TURN)
 
     def _try_get(self, op: TryGet) -> None:
         b, stream = self._b, op.stream
@@ -264,9 +287,11 @@ class StreamWriter:
             with then:
                 peeked = _slot(stream).load(b, self._cell(stream))
                 word = peeked if op.peek else self._take(stream)
+                if op.peek:
+                    self._found_some(op)
                 taken = b.block
             with orelse:
-                self._call("streams.aside")
+                self._aside(op, 1)
                 missed = b.block
         result = b.phi(element)
         result.add_incoming(word, taken)

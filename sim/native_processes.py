@@ -14,8 +14,9 @@ from typing import Any
 import greenlet
 import numpy as np
 
+from allo_rtl.ir.looks import LOOKS, endless
 from allo_rtl.ir.ops import Call, Func, Module, Value
-from allo_rtl.ir.processes import Fifo, Process, Processes, Wait
+from allo_rtl.ir.processes import Depths, Fifo, Process, Processes, Wait
 from allo_rtl.ir.stream_ops import MakeStream, StreamOp, used
 from allo_rtl.ir.types import StreamType
 from allo_rtl.sim.llvm_memory import storage_bits
@@ -28,7 +29,7 @@ _SIGNATURES: Mapping[str, tuple[Any, ...]] = {
     "streams.make": (ctypes.c_void_p, ctypes.c_int32),
     "streams.wait": (ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32),
     "streams.changed": (ctypes.c_int32, ctypes.c_void_p),
-    "streams.aside": (ctypes.c_int32,),
+    "streams.aside": (ctypes.c_int32, ctypes.c_int32, ctypes.c_int32),
     "processes.start": (ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p),
     "processes.join": (ctypes.c_int32, ctypes.c_int32),
 }
@@ -79,21 +80,21 @@ class NativeProcesses(Processes):
         starts: for each call of a process, the compiled function that runs it.
         progress: reads how much was put and taken so far.
         check: raises what the status of a process stands for.
-        unlimited: names of streams whose FIFOs hold any number of values.
+        depths: those of streams that are not as declared, by name.
     """
 
     def __init__(
         self, module: Module, sites: Sequence[MakeStream | Call | StreamOp | Func],
         starts: Mapping[int, Callable[[int], int]], progress: Callable[[], int],
-        check: Callable[[int], None], unlimited: frozenset[str] = frozenset(),
+        check: Callable[[int], None], depths: Depths,
     ) -> None:
-        super().__init__()
+        super().__init__(lambda: endless(module))
         self._module = module
         self._sites = sites
         self._starts = starts
         self._progress = progress
         self._check = check
-        self._unlimited = unlimited
+        self._depths = depths
         self._seen = 0
         self.fifos: list[NativeFifo] = []
         self._at: dict[int, NativeFifo] = {}
@@ -107,7 +108,7 @@ class NativeProcesses(Processes):
         assert isinstance(op, MakeStream)
         assert isinstance(op.result.type, StreamType)
         name, declared = op.result.name or "a stream", op.result.type.depth
-        depth = None if name in self._unlimited else declared
+        depth = self._depths.get(name, declared)
         cell = storage_bits(op.result.type.element) // 8
         fifo = NativeFifo(name, depth, declared, cell, op.undeclared)
         self.fifos.append(fifo)
@@ -135,12 +136,13 @@ class NativeProcesses(Processes):
         fifo.words[Word.WAITED] = len(fifo.waiting)
         return 0
 
-    def aside(self) -> int:
-        """After looking at a stream in vain: let the others run first."""
-        progress = self._progress()
+    def aside(self, site: int, looks: int) -> int:
+        """After looking at a stream, so often, in vain: let the others run first."""
+        progress, op = self._progress(), self._sites[site]
+        assert isinstance(op, LOOKS)
         if progress != self._seen:
             self._seen, self._idle = progress, 0
-        self.step_aside()
+        self.step_aside(op, looks)
         return 0
 
     def start(self, site: int, block: int) -> int:

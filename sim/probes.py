@@ -15,7 +15,7 @@ from amaranth.hdl import Const
 from amaranth.hdl import Value as Signals
 
 from allo_rtl.errors import AlloError, Deadlock, SourceLoc
-from allo_rtl.hls.depths import freeing_depths
+from allo_rtl.hls.depths import ending_depths, with_numbers
 from allo_rtl.hls.depths_trace import NotStaticError
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.streams import End
@@ -239,13 +239,13 @@ def explain(watched: Watched, read: Callable[[Probe], bool]) -> Deadlock:
         if read(found.busy):
             alive.append(process)
             process.wait = _wait(found, read, fifo)
-    looking = [
-        f.name for f, p in processes.items()
-        if p in alive and p.wait is None
-        and any(q.tap.kind is TapKind.LOOK for q in f.all_probes())
-    ]
-    also = f"{looking[0]} looks at streams in vain" if looking else ""
-    return deadlock_of(alive, also)
+    looking = []
+    for found, process in processes.items():
+        looks = [q.tap.op for q in found.all_probes() if q.tap.kind is TapKind.LOOK]
+        if process in alive and process.wait is None and looks:
+            process.looked = looks[0]
+            looking.append(process)
+    return deadlock_of(alive, looking)
 
 
 def _wait(
@@ -265,8 +265,8 @@ def with_depths(deadlock: Deadlock, design: Design, args: Sequence[Raw]) -> Dead
         args: the raw arguments of the run.
     """
     try:
-        deeper = freeing_depths(design)
-        names = ", ".join(f"{s.name or 'a stream'} {depth}" for s, depth in deeper.items())
+        deeper = ending_depths(design)
+        names = with_numbers(deeper)
         hint = f"with these depths it would not wait: {names}" if names else None
     except NotStaticError:
         hint = _found_by_running(design, args) if deadlock.full else None

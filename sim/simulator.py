@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from allo_rtl.errors import Deadlock
+from allo_rtl.errors import BuildError, Deadlock
 from allo_rtl.ir.ops import Call, Module
-from allo_rtl.ir.processes import enough
+from allo_rtl.ir.processes import Depths, Run, enough
 from allo_rtl.sim.cpu import CpuModule
-from allo_rtl.sim.llvm_streams import PROGRESS
+from allo_rtl.sim.llvm_streams import LOOKED, PROGRESS
 from allo_rtl.sim.marshal import Raw
-from allo_rtl.sim.native_processes import FAILED, SIGNATURES, NativeFifo, NativeProcesses
+from allo_rtl.sim.native_processes import FAILED, SIGNATURES, NativeProcesses
 from allo_rtl.sim.reference import Output, to_stdout
 
 
@@ -31,6 +31,7 @@ class SimulatorModule(CpuModule):
         super().__init__(module, output=output)
         engine = self.execution_engine
         self._progress = ctypes.c_int64.from_address(engine.get_global_value_address(PROGRESS))
+        self._looked = ctypes.c_int64.from_address(engine.get_global_value_address(LOOKED))
         start = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
         self._starts = {
             n: start(engine.get_function_address(f"process.{n}"))
@@ -49,18 +50,26 @@ class SimulatorModule(CpuModule):
 
         return super()._hooks() | {name: t(hook(name)) for name, t in SIGNATURES.items()}
 
+    def profile(self, *args: object, **options: object) -> NoReturn:
+        """What a run spends its cycles on is known of hardware only: raises BuildError."""
+        raise BuildError(
+            "the simulator knows no clock cycles, so there is none to profile",
+            hint='df.build(region, target="rtl").profile(...) simulates the hardware',
+        )
+
     def run_raw(self, raw: list[Raw]) -> list[Raw]:
         """Run on raw arguments, arrays changed in place (see :mod:`allo_rtl.sim.marshal`)."""
         before = _copies(raw)
         try:
-            return self._once(raw, frozenset())
+            return self._once(raw, {})
         except Deadlock as deadlock:
             raise self._explained(deadlock, before) from None
 
-    def _once(self, raw: list[Raw], unlimited: frozenset[str]) -> list[Raw]:
+    def _once(self, raw: list[Raw], depths: Depths) -> list[Raw]:
+        self._looked.value = 0
         self._run = NativeProcesses(
             self.intermediate_module, self._code.sites, self._starts,
-            lambda: self._progress.value, self._ended, unlimited,
+            lambda: self._progress.value, self._ended, depths,
         )  # fmt: skip
         try:
             return super().run_raw(raw)
@@ -84,7 +93,7 @@ class SimulatorModule(CpuModule):
         if not self._stateful:  # else a run again is another one
             output, self.output = self.output, lambda line: None
             try:
-                depths = enough(lambda names: self._fifos(before, names), deadlock.full)
+                depths = enough(lambda depths: self._again(before, depths), deadlock.full)
             finally:
                 self.output = output
             text = ", ".join(f"{name} {depth}" for name, depth in depths.items())
@@ -94,11 +103,12 @@ class SimulatorModule(CpuModule):
             full=deadlock.full, hint=hint,
         )  # fmt: skip
 
-    def _fifos(self, before: list[Raw], unlimited: frozenset[str]) -> list[NativeFifo]:
-        """The FIFOs after a run in which some of them hold any number of values."""
-        self._once(_copies(before), unlimited)
+    def _again(self, before: list[Raw], depths: Depths) -> Run:
+        """A run in which some FIFOs have other depths."""
+        steps = self._progress.value
+        self._once(_copies(before), depths)
         assert self._run is not None
-        return self._run.fifos
+        return Run(self._run.fifos, self._progress.value - steps)
 
 
 def _copies(raw: list[Raw]) -> list[Raw]:

@@ -229,13 +229,21 @@ def test_a_region_in_a_loop_with_streams_that_grow():
     @df.region()
     def reorder(A: int32[64], B: int32[64]):
         s: Stream[int32]
+        total: Stream[int32]
 
-        @df.kernel(mapping=[1], args=[A, B])
-        def both(a: int32[64], b: int32[64]):
+        @df.kernel(mapping=[1], args=[A])
+        def give(a: int32[64]):
+            t: int32 = 0
             for i in range(64):
                 s.put(a[i])
+                t += a[i]
+            total.put(t)
+
+        @df.kernel(mapping=[1], args=[B])
+        def take(b: int32[64]):
+            t: int32 = total.get()
             for i in range(64):
-                b[i] = s.get()
+                b[i] = s.get() + (t - t)
 
     def kernel(A: int32[64], B: int32[64]):
         for _ in range(3):

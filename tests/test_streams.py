@@ -90,7 +90,7 @@ def test_a_writer_that_waits_for_ever_gets_the_depth_that_would_free_it():
     assert str(caught.value) == (
         "deadlock: producer waits for room in link, which is full (depth 3), "
         "and consumer has ended\n"
-        "  hint: with these depths it would not wait: link 8"
+        "  hint: with these depths it would not wait: link 4"
     )
     assert caught.value.full == ("link",)
 

@@ -152,11 +152,18 @@ class _Model:
 
 
 class _Search:
-    """Looks for the least depths; ``floor`` has the streams that are free and their least."""
+    """Looks for the least depths.
+
+    Args:
+        floor: the streams that are free, and their least.
+        only_ends: that a run ends is enough; it need not be as short as can be.
+    """
 
     def __init__(
-        self, model: _Model, fixed: Mapping[Value, int], floor: Mapping[Value, int]
+        self, model: _Model, fixed: Mapping[Value, int], floor: Mapping[Value, int],
+        only_ends: bool = False,
     ) -> None:
+        self._only_ends = only_ends
         self._model = model
         self._fixed = fixed
         self._floor = floor
@@ -191,7 +198,15 @@ class _Search:
         """Whether no deeper FIFO makes a run shorter."""
         best = self.ideal.cycles
         assert best is not None
-        return found.cycles is not None and (found.cycles <= best or not self._late(found))
+        if found.cycles is None or self._only_ends:
+            return found.cycles is not None
+        return found.cycles <= best or not self._late(found)
+
+    def _reaches(self, cycles: int | None, goal: int | None) -> bool:
+        """Whether a run is as good as another one."""
+        if cycles is None or goal is None or self._only_ends:
+            return cycles is not None
+        return cycles <= goal
 
     def _late(self, found: Outcome) -> list[Value]:
         """The FIFOs that are free and that a run waits for."""
@@ -249,7 +264,7 @@ class _Search:
 
             goal = cycles(most)
             self._needed[stream] = _least(
-                self._floor[stream], most, lambda depth: _reaches(cycles(depth), goal)
+                self._floor[stream], most, lambda depth: self._reaches(cycles(depth), goal)
             )
         return self._needed[stream]
 
@@ -259,7 +274,7 @@ class _Search:
         for stream in self._floor:
             while depths[stream] > self._floor[stream]:
                 less = {**depths, stream: depths[stream] - 1}
-                if not _reaches(self.run(less).cycles, goal):
+                if not self._reaches(self.run(less).cycles, goal):
                     break
                 depths = less
                 goal = self.run(depths).cycles
@@ -270,7 +285,7 @@ class _Search:
         if depths[stream] == 1:
             return None
         full, less = self.run(depths), self.run({**depths, stream: depths[stream] - 1})
-        if _reaches(less.cycles, full.cycles):
+        if self._reaches(less.cycles, full.cycles):
             return None
         before, after = full.puts[stream], less.puts[stream]
         token = next(
@@ -280,10 +295,6 @@ class _Search:
             return Proof(depths[stream] - 1, less.cycles)
         later = after[token] if token < len(after) else None
         return Proof(depths[stream] - 1, less.cycles, token, before[token], later)
-
-
-def _reaches(cycles: int | None, goal: int | None) -> bool:
-    return cycles is not None and goal is not None and cycles <= goal
 
 
 def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
@@ -332,6 +343,21 @@ def freeing_depths(design: Design) -> dict[Value, int]:
     return _improvement(design)[2]
 
 
+def ending_depths(design: Design) -> dict[Value, int]:
+    """The least deeper FIFOs with which a design that deadlocks does not: those and their depths.
+
+    Empty when there are none.
+
+    Raises:
+        NotStaticError: see :func:`least_depths`.
+    """
+    depths = {s: design.depth(s) for s in streams_of(design)}
+    plan = _Search(_Model(design, _WORK // 4), depths, depths, only_ends=True).plan()
+    if plan.cycles is None:
+        return {}
+    return {s: d for s, d in plan.depths.items() if d > depths[s]}
+
+
 def _names(streams: Sequence[Value]) -> str:
     shown = [s.name or "a stream" for s in streams[:3]]
     rest = len(streams) - len(shown)
@@ -375,9 +401,15 @@ def lost_cycles(design: Design) -> str:
         return ""
     if best is None:
         return "the processes wait for each other at whatever depths"
-    names = ", ".join(f"{s.name or 'a stream'} {depth}" for s, depth in deeper.items())
     if now is None:
+        names = with_numbers(ending_depths(design))
         return f"the processes wait for each other; they would not with these depths: {names}"
     if now == best:
         return ""
+    names = with_numbers(deeper)
     return f"{now - best:,} cycles are lost to full FIFOs; none are with these depths: {names}"
+
+
+def with_numbers(depths: Mapping[Value, int]) -> str:
+    """Streams and their depths as text: ``s 4, t 8``."""
+    return ", ".join(f"{s.name or 'a stream'} {depth}" for s, depth in depths.items())

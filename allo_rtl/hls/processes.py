@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from allo_rtl.errors import BuildError
+from allo_rtl.errors import BuildError, SourceLoc
 from allo_rtl.hls.control import (
     Clear,
     Control,
@@ -319,7 +319,8 @@ def check_sharing(functions: Sequence[FunctionControl]) -> None:
                 ]
                 _check_streams(part.calls, [streams for _, streams in parts])
                 if not control.func.tasks:  # these are in order where they share
-                    _check_banks(part.calls, [banks for banks, _ in parts])
+                    uses = _Where(funcs, views)
+                    _check_banks(part.calls, [banks for banks, _ in parts], uses)
 
 
 def _check_ends(func: Func, uses: Uses) -> None:
@@ -342,7 +343,41 @@ def _check_streams(calls: Sequence[Call], used: Sequence[Mapping[Value, set[End]
             first[key] = call
 
 
-def _check_banks(calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]]) -> None:
+_DOES = {End.READ: "reads", End.WRITE: "writes"}
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where processes use an array of their region."""
+
+    funcs: Mapping[str, Func]
+    views: Parts
+
+    def __call__(self, call: Call, array: Value, end: End) -> SourceLoc | None:
+        """The first load (store) of a call of a region."""
+        for outer, param in _array_pairs(call, self.funcs[call.callee]):
+            if root(outer, self.views) is array:
+                found = self._inside(self.funcs[call.callee], param, end)
+                if found is not None:
+                    return found
+        return None
+
+    def _inside(self, func: Func, array: Value, end: End) -> SourceLoc | None:
+        views = {op.result: op for op in walk(func.body) if isinstance(op, SubView)}
+        kind = Load if end is End.READ else Store
+        for op in walk(func.body):
+            if isinstance(op, kind) and root(op.array, views) is array:
+                return op.loc
+            if isinstance(op, Call):
+                found = _Where(self.funcs, views)(op, array, end)
+                if found is not None:
+                    return found
+        return None
+
+
+def _check_banks(
+    calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]], where: _Where
+) -> None:
     """Refuse a bank that one process writes and another reads: nothing orders the two."""
     first: dict[tuple[Bank, End], Call] = {}
     for call, banks in zip(calls, used, strict=True):
@@ -350,7 +385,11 @@ def _check_banks(calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]])
             other = End.WRITE if end is End.READ else End.READ
             before = first.get((bank, other))
             if before is not None and before is not call:
-                raise _shared(_bank_name(bank), end, before, call, other)
+                notes = [
+                    (f"{process_name(c)} {_DOES[e]} it here", where(c, bank.array, e))
+                    for c, e in ((before, other), (call, end))
+                ]
+                raise _shared(_bank_name(bank), end, before, call, other, notes)
             first.setdefault((bank, end), call)
 
 
@@ -360,7 +399,8 @@ def _bank_name(bank: Bank) -> str:
 
 
 def _shared(
-    what: str, end: End, first: Call, second: Call, other: End | None = None
+    what: str, end: End, first: Call, second: Call, other: End | None = None,
+    notes: Sequence[tuple[str, SourceLoc | None]] = (),
 ) -> BuildError:
     if other in (None, end):
         users = f"{process_name(first)} and {process_name(second)}"
@@ -369,7 +409,7 @@ def _shared(
     is_stream = other is None
     return BuildError(
         f"{what} is {end.value} by {users}; they run at once",
-        loc=second.loc,
+        loc=second.loc, notes=[(text, loc) for text, loc in notes if loc is not None],
         allowed="one process at each end of a stream" if is_stream
         else "one process for each bank of an array",
         hint=None if is_stream else "partition the array so that each process has banks of its "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -29,6 +29,7 @@ from allo_rtl.ir.arithmetic import (
     signed,
     wrap,
 )
+from allo_rtl.ir.looks import endless
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -58,7 +59,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.processes import Fifo, Processes, enough
+from allo_rtl.ir.processes import Depths, Fifo, Processes, Run, enough
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut, used
 from allo_rtl.ir.types import DYNAMIC, ArrayType, StreamType, Type
 
@@ -135,7 +136,7 @@ def _run(
             else new
             for old, new in zip(before, inputs, strict=True)
         ]
-        depths = enough(lambda names: _fifos(module, func, again, past, names), deadlock.full)
+        depths = enough(lambda depths: _again(module, func, again, past, depths), deadlock.full)
         text = ", ".join(f"{name} {depth}" for name, depth in depths.items())
         hint = f"with these depths it would not wait: {text}" if depths else None
         raise Deadlock(
@@ -144,16 +145,15 @@ def _run(
         ) from None  # fmt: skip
 
 
-def _fifos(
-    module: Module, func: Func, inputs: Sequence[int | _Array], state: State,
-    unlimited: frozenset[str],
-) -> list[Fifo]:
-    """The FIFOs after a run in which some of them hold any number of values."""
+def _again(
+    module: Module, func: Func, inputs: Sequence[int | _Array], state: State, depths: Depths
+) -> Run:
+    """A run in which some FIFOs have other depths."""
     copies = [i.copy() if isinstance(i, _Array) else i for i in inputs]
     past = {name: list(cells) for name, cells in state.items()}
-    context = Context(module, past, _nowhere, unlimited=unlimited)
+    context = Context(module, past, _nowhere, depths)
     Frame(context, func, copies).run()
-    return context.fifos
+    return Run(context.fifos, context.processes.steps)
 
 
 def _nowhere(line: str) -> None:
@@ -176,23 +176,26 @@ class _Array:
         return _Array.whole([self.cells[n] for n in self.at], self.shape)
 
 
-@dataclass(frozen=True, eq=False)
 class Context:
-    """What all functions of one run share."""
+    """What all functions of one run share; ``depths`` are those that are not as declared."""
 
-    module: Module
-    state: State
-    output: Callable[[str], None]
-    unlimited: frozenset[str] = frozenset()
-    processes: Processes = field(default_factory=Processes)
-    fifos: list[Fifo] = field(default_factory=list)
+    def __init__(
+        self, module: Module, state: State, output: Callable[[str], None],
+        depths: Depths | None = None,
+    ) -> None:
+        self.module = module
+        self.state = state
+        self.output = output
+        self.depths = depths or {}
+        self.processes = Processes(lambda: endless(module))
+        self.fifos: list[Fifo] = []
 
     def fifo(self, op: MakeStream) -> Fifo:
         """A fresh stream."""
         assert isinstance(op.result.type, StreamType)
         name = op.result.name or "a stream"
         declared = op.result.type.depth
-        depth = None if name in self.unlimited else declared
+        depth = self.depths.get(name, declared)
         made = Fifo(name, depth, declared, grows=op.undeclared)
         self.fifos.append(made)
         return made
@@ -374,20 +377,24 @@ class Frame:
                 if s[done]:
                     processes.put(self.streams[stream], s[value], op.loc)
                 else:
-                    processes.step_aside()
+                    processes.step_aside(op)
             case TryGet(result=result, done=done, stream=stream, peek=peek):
                 fifo = self.streams[stream]
                 s[done] = int(bool(fifo.values))
                 s[result] = fifo.values[0] if fifo.values else 0
                 if not fifo.values:
-                    processes.step_aside()
-                elif not peek:
+                    processes.step_aside(op)
+                elif peek:
+                    processes.found_some(op)
+                else:
                     processes.get(fifo, op.loc)
             case Poll(kind=kind, result=result, stream=stream):
                 fifo = self.streams[stream]
                 s[result] = int(fifo.full if kind is PollKind.FULL else not fifo.values)
                 if s[result]:
-                    processes.step_aside()
+                    processes.step_aside(op)
+                else:
+                    processes.found_some(op)
 
     def offset(self, array: Value, index: Sequence[AffineExpr], loc: SourceLoc | None) -> int:
         subscripts = [self.number(e) for e in index]

@@ -7,16 +7,27 @@ longest goes on.  The order is always the same, so that a run can be repeated ex
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import greenlet
 
-from allo_rtl.errors import AlloError, Deadlock, SourceLoc
+from allo_rtl.errors import AlloError, Deadlock, SimulationError, SourceLoc
+from allo_rtl.ir.stream_ops import StreamOp
 
 _PATIENCE = 100_000
 """Looks at streams, one after the other, before that is called a deadlock."""
+
+_LONG = 5_000_000
+"""Looks before a run is ended in which the loops that look may end by themselves."""
+
+LOOKS_A_TURN = 4096
+"""Looks that were not in vain, after which a process lets the others run all the same."""
+
+_TRIALS = 300_000
+"""Values that are put and taken in all runs that look for least depths, about."""
 
 _MANY = 50_000
 """Values that a FIFO of any depth holds at most."""
@@ -85,7 +96,10 @@ class Wait:
 
 @dataclass(eq=False)
 class Process:
-    """One process; ``wait`` is what it waits for now, ``queued`` whether it is to go on."""
+    """One process; ``wait`` is what it waits for now, ``queued`` whether it is to go on.
+
+    ``looked``: how it last looked at a stream.
+    """
 
     name: str
     loc: SourceLoc | None
@@ -94,12 +108,23 @@ class Process:
     wait: Wait | None = None
     children: int = 0
     queued: bool = False
+    looked: StreamOp | None = None
 
 
 class Processes:
-    """All processes of one run."""
+    """All processes of one run.
 
-    def __init__(self) -> None:
+    Args:
+        endless: the looks in loops that only streams can end (see :mod:`allo_rtl.ir.looks`).
+
+    Attributes:
+        steps: how many values were put and taken.
+    """
+
+    def __init__(self, endless: Callable[[], AbstractSet[StreamOp]]) -> None:
+        self._endless = endless
+        self._seen_some = 0
+        self.steps = 0
         self._ready: deque[Process] = deque()
         self._alive: list[Process] = []
         self._current: Process | None = None
@@ -187,15 +212,32 @@ class Processes:
                 still.append(process)
         fifo.waiting = still
 
-    def step_aside(self) -> None:
-        """After looking at a stream in vain: let the others run first."""
+    def step_aside(self, op: StreamOp, looks: int = 1) -> None:
+        """After looking at a stream in vain: let the others run first.
+
+        Args:
+            op: how it looked.
+            looks: how often.
+        """
         process = self._current
         assert process is not None, "only processes look at streams"
-        self._idle += 1
-        if self._idle > _PATIENCE and not self._grow():
-            raise deadlock_of(self._alive, f"{process.name} looks at streams in vain")
+        process.looked = op
+        before, self._idle = self._idle, self._idle + looks
+        if before // _PATIENCE < self._idle // _PATIENCE and not self._grow():
+            looking = [p for p in self._alive if p.wait is None]
+            if {p.looked for p in looking} <= self._endless():
+                raise deadlock_of(self._alive, looking)
+        if self._idle > _LONG:
+            raise _long_wait(process)
         self._wake(process)
         self._root.switch()
+
+    def found_some(self, op: StreamOp) -> None:
+        """After a look at a stream that was not in vain."""
+        self._seen_some += 1
+        if self._seen_some == LOOKS_A_TURN:
+            self._seen_some = 0
+            self.step_aside(op, LOOKS_A_TURN)
 
     def put(self, fifo: Fifo, value: int, loc: SourceLoc | None) -> None:
         """Append a value, once there is room."""
@@ -203,6 +245,7 @@ class Processes:
             self._block(Wait(fifo, True, loc))
         self._idle = 0
         self._limit(fifo)
+        self.steps += 1
         fifo.values.append(value)
         fifo.most = max(fifo.most, len(fifo.values))
         self._changed(fifo)
@@ -210,55 +253,108 @@ class Processes:
     def _limit(self, fifo: Fifo) -> None:
         """Give up on a FIFO of any depth that holds too many values."""
         if fifo.depth is None and fifo.count >= _MANY:
-            raise deadlock_of(self._alive, f"{fifo.name} is never emptied")
+            raise deadlock_of(self._alive, also=f"{fifo.name} is never emptied")
 
     def get(self, fifo: Fifo, loc: SourceLoc | None) -> int:
         """Take the oldest value, once there is one."""
         while not fifo.values:
             self._block(Wait(fifo, False, loc))
         self._idle = 0
+        self.steps += 1
         value = fifo.values.popleft()
         self._changed(fifo)
         return value
 
 
-def enough(
-    run: Callable[[frozenset[str]], Sequence[Fifo]], full: Sequence[str]
-) -> dict[str, int]:
-    """Depths of some streams with which a run ends, tried out; none when there are none.
+type Depths = Mapping[str, int | None]
+"""Depths of streams, by name, that are not the declared ones; None for any number of values."""
+
+type Trial = Callable[[Depths], Run]
+"""A run with other depths.  Raises what a run raises."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run that ended was like: its FIFOs, and how many values were put and taken."""
+
+    fifos: Sequence[Fifo]
+    steps: int
+
+
+def enough(run: Trial, full: Sequence[str]) -> dict[str, int]:
+    """The least depths of some streams with which a run ends, tried out; none when there are none.
 
     What these streams hold without a limit is enough for them; others that are in the way then
-    are added to them.
+    are added to them.  One after the other they are then made less deep, as long as the run ends;
+    where runs are long, only as far as there is time.
 
     Args:
-        run: a run in which FIFOs of these names hold any number of values; it answers all FIFOs.
         full: the streams whose writers wait for room.
     """
-    names = frozenset(full)
+    names = dict.fromkeys(full)
     while names:
         try:
-            fifos = run(names)
+            found = run(names)
         except Deadlock as deadlock:
-            if names.issuperset(deadlock.full):
+            if names.keys() >= set(deadlock.full):
                 return {}
-            names = names.union(deadlock.full)
+            names |= dict.fromkeys(deadlock.full)
         except AlloError:
             return {}
         else:
-            found: dict[str, int] = {}
-            for fifo in fifos:
-                if fifo.name in names and fifo.most > fifo.declared:
-                    found[fifo.name] = max(fifo.most, found.get(fifo.name, 1))
-            return found
+            return _least(run, found, set(names))
     return {}
 
 
-def deadlock_of(alive: Sequence[Process], also: str = "") -> Deadlock:
+def _least(run: Trial, ended: Run, names: set[str]) -> dict[str, int]:
+    """Depths that are no greater than needed, after a run without limits that ended."""
+    most: dict[str, int] = {}
+    least: dict[str, int] = {}
+    for fifo in ended.fifos:
+        if fifo.name in names and fifo.most > fifo.declared:
+            most[fifo.name] = max(fifo.most, most.get(fifo.name, 1))
+            least[fifo.name] = max(fifo.declared, least.get(fifo.name, 1))
+    left = _TRIALS
+    for name, low in least.items():
+        while low < most[name] and left >= ended.steps:
+            left -= ended.steps
+            middle = (low + most[name]) // 2
+            if _ends(run, {**most, name: middle}):
+                most[name] = middle
+            else:
+                low = middle + 1
+    return {name: depth for name, depth in most.items() if depth > least[name]}
+
+
+def _ends(run: Trial, depths: Depths) -> bool:
+    try:
+        run(depths)
+    except AlloError:
+        return False
+    return True
+
+
+def _long_wait(process: Process) -> SimulationError:
+    assert process.looked is not None
+    return SimulationError(
+        f"{process.name} has looked at a stream, and since {_LONG:,} such looks of all processes "
+        "nothing was put or taken; whether it goes on by itself is not known",
+        loc=process.looked.loc,
+        hint="wait with get() or put(), or end the loop after fewer looks",
+    )
+
+
+def deadlock_of(
+    alive: Sequence[Process], looking: Sequence[Process] = (), also: str = ""
+) -> Deadlock:
     """What to say when the processes that are left all wait.
 
     Args:
+        looking: those that look at streams again and again.
         also: something to add.
     """
+    vain = [p for p in looking if p.looked is not None][:1]
+    also = f"{vain[0].name} looks at streams in vain" if vain else also
     blocked = [p for p in alive if p.wait is not None and p.wait.fifo is not None]
     shown = _circle(blocked)
     texts = [f"{p.name} {p.wait}{_why(p, alive)}" for p in shown]
@@ -268,7 +364,10 @@ def deadlock_of(alive: Sequence[Process], also: str = "") -> Deadlock:
     full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
     return Deadlock(
         "; ".join([*texts, *([also] if also else [])]),
-        notes=[(f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc],
+        notes=[
+            *((f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc),
+            *((f"{p.name} looks here", p.looked.loc) for p in vain if p.looked is not None),
+        ],
         full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
     )
 

@@ -135,14 +135,23 @@ def passed(call: Call, callee: Callable[[str], Func]) -> dict[Value, Sides[Strea
 def ends(
     region: Func, callee: Callable[[str], Func]
 ) -> dict[Value, Sides[tuple[Call, StreamOp]]]:
-    """The processes at the two ends of each stream of a region, with the first they do there."""
+    """The processes at the two ends of each stream of a region, with what they do there.
+
+    That is the first operation by which a value is handed over; the first where they only look.
+    """
     found: dict[Value, Sides[tuple[Call, StreamOp]]] = {}
     for call in region.body:
         if isinstance(call, Call):
             for stream, sides in passed(call, callee).items():
                 for side, ops in zip(found.setdefault(stream, ([], [])), sides, strict=True):
-                    side.extend((call, op) for op in ops[:1])
+                    first = sorted(ops, key=lambda op: not hands_over(op))[:1]
+                    side.extend((call, op) for op in first)
     return found
+
+
+def hands_over(op: StreamOp) -> bool:
+    """Whether a value may go in or out by this; not so where a process only looks."""
+    return isinstance(op, Put | TryPut | Get) or (isinstance(op, TryGet) and not op.peek)
 
 
 def writes(op: StreamOp) -> bool:

@@ -42,6 +42,7 @@ from allo_rtl.hls.processes import (
 )
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.looks import endless_in
 from allo_rtl.ir.ops import Call, Func
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
@@ -243,7 +244,9 @@ class KernelComponent(wiring.Component):
         names = _reserved_names(self.interface)
         fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
         streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
-        island = Island(m, streams, names, self.taps, self._shares()) if self._is_island() else None
+        island = None
+        if self._is_island():
+            island = Island(m, streams, names, self.taps, endless_in(func), self._shares())
         advance = Const(1, 1) if island is None else island.advance
         holds = () if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)

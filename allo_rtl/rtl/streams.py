@@ -6,6 +6,7 @@ How a schedule and the stall go together is told in :mod:`allo_rtl.hls.streams`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import and_, or_
@@ -15,6 +16,7 @@ from amaranth.hdl import Const, Module, Mux, Signal, Value
 from allo_rtl.hls.node import Node
 from allo_rtl.hls.streams import End, end_of
 from allo_rtl.ir.ops import Value as IrValue
+from allo_rtl.ir.stream_ops import StreamOp
 from allo_rtl.rtl.taps import Tap, TapKind, Taps
 
 FREE = "free"
@@ -97,6 +99,7 @@ class Island:
 
     Attributes:
         settled: 1 when the stream operations of this cycle are done.
+        endless: the looks at streams in loops that only streams can end.
         shares: whether it also holds until it is granted memory ports that others share.
         taps: where what it waits for is noted.
     """
@@ -105,6 +108,7 @@ class Island:
     streams: Streams
     names: Callable[[str], str]
     taps: Taps
+    endless: AbstractSet[StreamOp] = frozenset()
     shares: bool = False
     advance: Signal = field(default_factory=lambda: Signal(name="advance"))
     settled: Signal = field(default_factory=lambda: Signal(name="settled"))
@@ -166,11 +170,14 @@ class Island:
     def _tap(self, kind: TapKind, node: Node, *literals: tuple[Signal, bool]) -> None:
         assert node.stream is not None
         end = end_of(node.stream)
-        self.taps.own.append(Tap(kind, literals, _stream(node), end, node.loc))
+        self.taps.own.append(
+            Tap(kind, literals, _stream(node), end, node.loc, node.stream)
+        )
 
     def look(self, node: Node) -> None:
-        """Note that the function asks about a stream."""
-        self._tap(TapKind.LOOK, node)
+        """Note that the function asks about a stream, in a loop that only streams can end."""
+        if node.stream in self.endless:
+            self._tap(TapKind.LOOK, node)
 
     def _held(self, node: Node) -> Signal:
         width = len(self.streams.source(_stream(node)).data)

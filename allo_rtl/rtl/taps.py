@@ -15,6 +15,7 @@ from amaranth.hdl import Signal
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.ops import Value
+from allo_rtl.ir.stream_ops import StreamOp
 
 
 class TapKind(Enum):
@@ -26,7 +27,7 @@ class TapKind(Enum):
     LACK = "lack"  # a loop has not yet got a word that its next iteration starts with
     MISS = "miss"  # a loop could start an iteration, and lacks words for it
     TAKE = "take"  # it takes a word
-    LOOK = "look"  # it asks whether a stream is empty (full); always true
+    LOOK = "look"  # it asks about streams, in a loop that only they can end; always true
 
 
 type Literal = tuple[Signal, bool]
@@ -40,7 +41,7 @@ class Tap:
     Attributes:
         literals: what has to hold.
         stream: what it waits for or takes from, at which ``end``.
-        loc: the operation in the kernel.
+        loc: the operation in the kernel, ``op``.
     """
 
     kind: TapKind
@@ -48,6 +49,7 @@ class Tap:
     stream: Value | None = None
     end: End | None = None
     loc: SourceLoc | None = None
+    op: StreamOp | None = None
 
 
 @dataclass(frozen=True, eq=False)
