@@ -9,6 +9,7 @@ import copy
 import numpy as np
 import pytest
 from dataflow_designs import DESIGNS
+from systolic_designs import M, N, output_stationary, weight_stationary
 
 import allo_rtl.dataflow as df
 from allo_rtl.errors import Deadlock
@@ -53,6 +54,19 @@ def test_on_the_simulator(design):
     call = df.build(design.region)
     for seed in SEEDS:
         compare(design, call, seed)
+
+
+@pytest.mark.parametrize("design", DESIGNS, ids=str)
+def test_called(design):
+    compare(design, design.region, 4)
+
+
+def test_functions_of_a_region():
+    """One for each process, and the region; a stream that no process uses is left out."""
+    assert len(df.customize(output_stationary).module.funcs) == M + N + M * N + 1
+    shown = df.customize(weight_stationary).show()
+    assert "partial_1_0" in shown
+    assert "partial_0_0" not in shown
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
