@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from allo_rtl.ir.ops import (
     Binary,
@@ -27,7 +26,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.reductions import reductions
-from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.rewrite import walk, with_regions
 from allo_rtl.ir.stream_ops import STREAM_OPS
 
 _WALLS = (For, While, Call, *STREAM_OPS)
@@ -78,8 +77,7 @@ def _repeated(block: Block) -> bool:
 def _block(block: Block, kinds: dict[Op, str]) -> Block:
     out: list[Op] = []
     for op in block:
-        parts: dict[str, Any] = {n: _block(getattr(op, n), kinds) for n in op.REGIONS}
-        out.append(replace(op, **parts) if parts else op)
+        out.append(with_regions(op, lambda part: _block(part, kinds)))
     define = {v: op for op in block for v in op.results()}
     sums = [_sum(op, define) for op in block if isinstance(op, Store) and op in kinds]
     if len(sums) < 2:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from allo_rtl.errors import BuildError
 from allo_rtl.ir.argument_streams import PutElement, TakeElement
 from allo_rtl.ir.ops import Binary, BinaryKind, Block, Cast, Constant, Func, Op, Value
-from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.rewrite import walk, with_regions
 from allo_rtl.ir.stream_ops import Get, Put
 from allo_rtl.ir.types import Index, IntegerType, StreamType, UInt
 
@@ -45,7 +45,7 @@ def _block(block: Block) -> Block:
             continue
         if op.REGIONS:
             _check_whole([g for s, g in pending.items() if _uses(op, s)])
-            op = replace(op, **{n: _block(getattr(op, n)) for n in op.REGIONS})  # type: ignore[arg-type]
+            op = with_regions(op, _block)
         out.append(op)
     _check_whole(list(pending.values()))
     return tuple(out)

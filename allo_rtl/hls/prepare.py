@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.aliases import merge_aliases
@@ -38,7 +37,7 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
-from allo_rtl.ir.rewrite import map_block, retype, walk
+from allo_rtl.ir.rewrite import map_block, retype, walk, with_regions
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition
 
 
@@ -102,8 +101,7 @@ class _Unroller:
             if isinstance(op, For):
                 out.extend(self._loop(op))
             else:
-                parts: dict[str, Any] = {n: self.block(getattr(op, n)) for n in op.REGIONS}
-                out.append(replace(op, **parts) if parts else op)
+                out.append(with_regions(op, self.block))
         return tuple(out)
 
     def _loop(self, loop: For) -> Block:

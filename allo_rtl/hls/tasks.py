@@ -17,7 +17,7 @@ from allo_rtl.hls.task_depths import check_depths
 from allo_rtl.hls.task_region import TaskRegion, build_region
 from allo_rtl.ir.inline import inline_calls
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, Module, Op, Value, While
-from allo_rtl.ir.rewrite import loops, map_block, walk
+from allo_rtl.ir.rewrite import loops, map_block, walk, with_regions
 from allo_rtl.ir.tasks import Plan, plan
 
 
@@ -118,8 +118,7 @@ class _Splitter:
                 out.append(self._call(found))
                 continue
             if op.REGIONS and not (isinstance(op, For) and op.attrs.pipeline_ii is not None):
-                parts = {name: self._block(func, getattr(op, name)) for name in op.REGIONS}
-                op = replace(op, **parts)  # type: ignore[arg-type]
+                op = with_regions(op, lambda part: self._block(func, part))
             out.append(op)
         return tuple(out)
 

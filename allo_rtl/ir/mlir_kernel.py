@@ -23,7 +23,7 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import rename, substitute, walk
+from allo_rtl.ir.rewrite import rename, substitute, walk, with_fields
 from allo_rtl.ir.verify import verify_module
 
 _MLIR = re.compile(
@@ -163,6 +163,6 @@ def _with_loop_names(block: Block, depth: int) -> Block:
             iv = Value(op.iv.type, name)
             body = substitute(changes["body"], {op.iv: iv})
             changes |= {"name": name, "iv": iv, "body": body}
-        return replace(op, **changes) if changes else op
+        return with_fields(op, changes)
 
     return tuple(map(inner, block))

@@ -36,7 +36,7 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import map_block, walk
+from allo_rtl.ir.rewrite import map_block, walk, with_fields
 from allo_rtl.ir.types import Index, IntegerType, index
 
 type Exprs = tuple[AffineExpr, ...]
@@ -73,7 +73,7 @@ class _Raiser:
             changes |= {n: tuple(map(self.folded, getattr(op, n))) for n in op.AFFINE}
         for name in op.REGIONS:
             changes[name] = self.block(getattr(op, name))
-        new = replace(op, **changes) if changes else op
+        new = with_fields(op, changes)
         self.learn(new)
         return new
 

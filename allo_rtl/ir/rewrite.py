@@ -32,6 +32,17 @@ def loops(block: Block) -> Iterator[For]:
     return (op for op in walk(block) if isinstance(op, For))
 
 
+def with_fields[T: Op](op: T, changes: Mapping[str, object]) -> T:
+    """The operation with other values in some of its fields; itself when there are none."""
+    fields: dict[str, Any] = dict(changes)
+    return replace(op, **fields) if fields else op
+
+
+def with_regions[T: Op](op: T, of: Callable[[Block], Block]) -> T:
+    """The operation with each of its blocks replaced."""
+    return with_fields(op, {name: of(getattr(op, name)) for name in op.REGIONS})
+
+
 def users_of(block: Block) -> dict[Value, list[Op]]:
     """The operations of a block itself that use each value."""
     found: dict[Value, list[Op]] = {}
@@ -50,12 +61,12 @@ def map_block(block: Block, visit: Callable[[Op], Op | Block | None]) -> Block:
     out: list[Op] = []
     changed = False
     for op in block:
-        new_regions: dict[str, Any] = {
+        new_regions = {
             name: map_block(old, visit)
             for name, old in zip(op.REGIONS, op.regions(), strict=True)
         }
         same = all(new_regions[n] is getattr(op, n) for n in new_regions)
-        current = op if same else replace(op, **new_regions)
+        current = op if same else with_fields(op, new_regions)
         answer = visit(current)
         result = current if answer is None else answer
         out.extend(result if isinstance(result, tuple) else (result,))
@@ -76,7 +87,7 @@ def _as_expr(new: Value | AffineExpr | None) -> AffineExpr | None:
 
 def substitute_op(op: Op, mapping: Substitution) -> Op:
     """The operation with its own operands replaced (regions untouched)."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
 
     def swap(value: Value) -> Value:
         return _as_value(mapping[value]) if value in mapping else value
@@ -94,7 +105,7 @@ def substitute_op(op: Op, mapping: Substitution) -> Op:
         changes["expr" if isinstance(op, Apply) else name] = (
             rebuilt[0] if isinstance(op, Apply) else rebuilt
         )
-    return replace(op, **changes) if changes else op
+    return with_fields(op, changes)
 
 
 def substitute(block: Block, mapping: Substitution) -> Block:
@@ -122,7 +133,7 @@ def _clone(
     out: list[Op] = []
     for op in block:
         new = substitute_op(op, env)
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         if isinstance(op, For):
             iv = Value(op.iv.type, name_of(op.iv))
             env[op.iv] = iv
@@ -135,7 +146,7 @@ def _clone(
             fresh = tuple(Value(v.type, name_of(v)) for v in olds)
             env.update(zip(olds, fresh, strict=True))
             changes[name] = fresh if isinstance(old, tuple) else fresh[0]
-        out.append(replace(new, **changes) if changes else new)
+        out.append(with_fields(new, changes))
     return tuple(out)
 
 
@@ -158,7 +169,7 @@ def fold_applied(func: Func) -> Func:
         }
         if isinstance(op, Apply):
             return replace(op, expr=changes["exprs"][0]) if changes else op
-        return replace(op, **changes) if changes else op  # type: ignore[arg-type]
+        return with_fields(op, changes)
 
     body = map_block(func.body, fold)
     used = {v for op in walk(body) for v in op.operands()}
@@ -190,14 +201,14 @@ def _with_values(func: Func, mapping: Mapping[Value, Value]) -> Func:
 
     def visit(op: Op) -> Op:
         new = substitute_op(op, mapping)
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         for name in op.RESULTS:
             old = getattr(op, name)
             olds = old if isinstance(old, tuple) else (old,)
             if any(v in mapping for v in olds):
                 news = tuple(map(new_of, olds))
                 changes[name] = news if isinstance(old, tuple) else news[0]
-        return replace(new, **changes) if changes else new
+        return with_fields(new, changes)
 
     args = tuple(map(new_of, func.args))
     body = map_block(func.body, visit)
@@ -213,11 +224,11 @@ def bind(block: Block, iv: Value, expr: AffineExpr) -> Block:
 
     def visit(op: Op) -> Op:
         operands = {name: getattr(op, name) for name in op.OPERANDS}
-        changes: dict[str, Any] = {
+        changes: dict[str, object] = {
             name: tuple(number if v is iv else v for v in part)
             if isinstance(part, tuple) else (number if part is iv else part)
             for name, part in operands.items()
         }
-        return substitute_op(replace(op, **changes) if changes != operands else op, {iv: expr})
+        return substitute_op(with_fields(op, changes) if changes != operands else op, {iv: expr})
 
     return (Apply(result=number, expr=expr), *map_block(block, visit))

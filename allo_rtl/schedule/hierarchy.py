@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr
@@ -22,7 +22,14 @@ from allo_rtl.ir.ops import (
     Op,
     Value,
 )
-from allo_rtl.ir.rewrite import clone, map_block, replace_func, substitute_op, walk
+from allo_rtl.ir.rewrite import (
+    clone,
+    map_block,
+    replace_func,
+    substitute_op,
+    walk,
+    with_regions,
+)
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.types import ArrayType, StreamType
 from allo_rtl.schedule.buffers import buffers
@@ -115,8 +122,7 @@ class _Inliner:
             if isinstance(op, Call) and op.callee in self.wanted:
                 out += self.call(op, names)
                 continue
-            parts: dict[str, Any] = {n: self.block(getattr(op, n), inside) for n in op.REGIONS}
-            out.append(replace(op, **parts) if parts else op)
+            out.append(with_regions(op, partial(self.block, names=inside)))
         return tuple(out)
 
     def call(self, call: Call, names: set[str] | None) -> Block:

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
 from allo_rtl.ir.rewrite import loops as all_loops
-from allo_rtl.ir.rewrite import map_block, replace_func, walk
+from allo_rtl.ir.rewrite import map_block, replace_func, walk, with_fields
 from allo_rtl.ir.transform import LoopWrapper as LoopWrapper
 from allo_rtl.ir.types import index
 
@@ -391,8 +390,7 @@ def _with_loop(block: Block, old: For, new: For) -> Block | None:
             continue
         for name in op.REGIONS:
             if (inside := _with_loop(getattr(op, name), old, new)) is not None:
-                part: dict[str, Any] = {name: inside}
-                return (*block[:k], replace(op, **part), *block[k + 1 :])
+                return (*block[:k], with_fields(op, {name: inside}), *block[k + 1 :])
     return None
 
 
@@ -416,7 +414,7 @@ def _put_inside(body: Block, op: Op) -> Block:
 
 
 def _replace_in(op: Op, iv: Value, value: Value, expr: AffineExpr) -> Op:
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for name in op.OPERANDS:
         old = getattr(op, name)
         if isinstance(old, tuple):
@@ -431,4 +429,4 @@ def _replace_in(op: Op, iv: Value, value: Value, expr: AffineExpr) -> Op:
             exprs[0] if isinstance(op, Apply) else exprs
         )
     changed = any(new != getattr(op, name) for name, new in changes.items())
-    return replace(op, **changes) if changed else op
+    return with_fields(op, changes) if changed else op

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
-from typing import Any
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import Block, For, Func, GetGlobal, Load, Module, Store, SubView, Value
-from allo_rtl.ir.rewrite import retype, walk
+from allo_rtl.ir.rewrite import retype, walk, with_regions
 from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.buffers import equal_arrays
 from allo_rtl.schedule.loop_transforms import is_count
@@ -89,10 +89,8 @@ def _with_subscripts(
         inner = ranges
         if isinstance(op, For) and (bounds := op.constant_bounds) is not None:
             inner = {**ranges, op.iv: (bounds[0], max(bounds[0], bounds[1] - 1))}
-        for name in op.REGIONS:
-            region: Any = _with_subscripts(getattr(op, name), arrays, shape, inner)
-            op = replace(op, **{name: region})
-        out.append(op)
+        out.append(with_regions(op, partial(_with_subscripts, arrays=arrays, shape=shape,
+                                            ranges=inner)))  # fmt: skip
     return tuple(out)
 
 
