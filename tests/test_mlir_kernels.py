@@ -446,6 +446,13 @@ def test_damaged_text_raises_no_other_error(text, data):
         assert read_kernel("".join([*tokens[:at], other, *tokens[at + size :]])).funcs
 
 
+def test_segment_sizes_that_are_no_numbers_are_refused():
+    damaged = GENERIC.replace("array<i32: 0, 0, 1>", "array<i32: i32, 0, 1>")
+    assert damaged != GENERIC
+    with pytest.raises((ParseError, IRError)):
+        read_kernel(damaged)
+
+
 # --- customize ------------------------------------------------------------------------------
 
 TWO = """

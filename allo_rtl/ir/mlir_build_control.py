@@ -40,7 +40,8 @@ type Exprs = tuple[AffineExpr, ...]
 def affine_for(b: Builder, raw: RawOp) -> None:
     """``affine.for``."""
     counts = raw.attrs["operandSegmentSizes"]
-    if len(counts) != 3 or sum(counts) != len(raw.operands):
+    numbers = all(isinstance(n, int) for n in counts)
+    if not numbers or len(counts) != 3 or sum(counts) != len(raw.operands):
         raise b.error(raw, f"the operands of {raw.name} are not as operandSegmentSizes says")
     refs = raw.operands
     first, second = counts[0], counts[0] + counts[1]
