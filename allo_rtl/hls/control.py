@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.storage import ArrayStorage
-from allo_rtl.ir.affine import Interval
+from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.domain import count
 from allo_rtl.ir.ops import Call, For, Func, Value, While
 
 
@@ -70,19 +71,28 @@ class Sequential:
 
 @dataclass(frozen=True, eq=False)
 class Counter:
-    """One counter of a pipelined nest."""
+    """One counter of a pipelined nest.
+
+    ``bounds`` is None in nests whose bounds vary: they are those of ``loop``, then.
+    """
 
     loop: For
     interval: Interval
-    bounds: Bounds
+    bounds: Bounds | None
 
 
 @dataclass(frozen=True, eq=False)
 class Pipelined:
-    """A flattened nest, outermost counter first; only a single counter may be dynamic."""
+    """A flattened nest, outermost counter first.
+
+    The bounds of inner loops may *vary*: they are affine in the counters around them and in values
+    from outside, and no inner loop is ever empty.  There is no iteration when a number of
+    ``conditions`` is negative.  Otherwise bounds are constant, but for those of a single counter.
+    """
 
     counters: tuple[Counter, ...]
     region: Region
+    conditions: tuple[AffineExpr, ...] = ()
 
     @property
     def loop(self) -> For:
@@ -92,12 +102,32 @@ class Pipelined:
     @property
     def trip(self) -> int | None:
         """Iterations of the whole nest, when known."""
+        if self.varies:
+            return count([c.loop for c in self.counters], lambda _: None)
         total = 1
         for counter in self.counters:
-            if counter.bounds.trip is None:
+            if counter.bounds is None or counter.bounds.trip is None:
                 return None
             total *= counter.bounds.trip
         return total
+
+    @property
+    def varies(self) -> bool:
+        """Whether bounds of inner loops are not constant."""
+        return any(c.bounds is None for c in self.counters)
+
+    @property
+    def outside(self) -> frozenset[Value]:
+        """The values from outside that bounds of a nest that varies are made of.
+
+        Where there are any, the nest takes a cycle to look at them before it starts.
+        """
+        if not self.varies:
+            return frozenset()
+        loops = [c.loop for c in self.counters]
+        exprs = [e for p in loops for e in (*p.lower, *p.upper)]
+        used = {v for e in (*exprs, *self.conditions) for v in e.values}
+        return frozenset(used - {p.iv for p in loops})
 
 
 @dataclass(frozen=True, eq=False)

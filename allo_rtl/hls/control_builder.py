@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from allo_rtl.hls.ahead import read_ahead
 from allo_rtl.hls.carry import carried_words
 from allo_rtl.hls.control import (
     Bounds,
@@ -22,16 +23,18 @@ from allo_rtl.hls.control import (
     Straight,
     Together,
 )
-from allo_rtl.hls.forward import last_stores, register_storage
-from allo_rtl.hls.graph import BIT, INDEX, Graph
+from allo_rtl.hls.flat import nested, steppable, unchanging
+from allo_rtl.hls.forward import last_stores, register_of, register_storage
+from allo_rtl.hls.graph import BIT, INDEX
 from allo_rtl.hls.hoist import hoist
 from allo_rtl.hls.latency import least
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import PreparedFunc
-from allo_rtl.hls.region import Region, RegionBuilder
+from allo_rtl.hls.region import LowerBound, Region, RegionBuilder
 from allo_rtl.hls.storage import ArrayStorage, assign_storage
 from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.domain import FullNest, counter_intervals, without_empty
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -62,12 +65,18 @@ from allo_rtl.ir.types import ArrayType, Index, IntegerType
 
 
 def build_control(
-    prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators
+    prepared: PreparedFunc,
+    constants: Mapping[str, Global],
+    operators: Operators,
+    kept: frozenset[Value] = frozenset(),
 ) -> FunctionControl:
-    """The control tree of a prepared function."""
+    """The control tree of a prepared function.
+
+    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary.
+    """
     func = prepared.func
     storage = assign_storage(func, constants, operators.device)
-    builder = _Builder(storage, prepared.dirty, operators)
+    builder = _Builder(storage, prepared.dirty, operators, kept)
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
@@ -107,6 +116,7 @@ type _Item = (
 class _PipelinedDraft:
     counters: tuple[Counter, ...]
     builder: RegionBuilder
+    conditions: tuple[AffineExpr, ...] = ()
 
 
 _PURE = (Constant, Binary, Compare, Select, Cast, Apply, FloatOp)
@@ -140,9 +150,11 @@ class _Builder:
     """Reads a function in order; straight-line operations gather in one draft region."""
 
     def __init__(
-        self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value], operators: Operators
+        self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value], operators: Operators,
+        kept: frozenset[Value],
     ) -> None:
         self.operators = operators
+        self.kept = kept
         self.storage = storage
         self.dirty = dirty
         self.intervals: dict[Value, Interval] = {}
@@ -272,6 +284,9 @@ class _Builder:
                     nest = [self.hoisted(op)], nest[1]
                 self.flush(items)
                 self.pipelined(nest[0], nest[1], items)
+        elif nest is not None and (found := self.varying(*nest)) is not None:
+            self.flush(items)
+            self.varying_nest(*found, items)
         elif op.attrs.pipeline_ii is not None:
             self.pipelined([self.hoisted(op)], [], items)
         else:
@@ -290,24 +305,60 @@ class _Builder:
 
     def pipelined(self, nest: list[For], between: list[Op], items: list[_Item]) -> None:
         """A flattened nest."""
-        counters = []
+        counters: list[Counter] = []
         for loop in nest:
             interval, bounds = self.bounds(loop)
             self.intervals[loop.iv] = interval
             counters.append(Counter(loop, interval, bounds))
         self.flush(items)
-        ivs = tuple(loop.iv for loop in nest)
+        lower = tuple(c.bounds.lower for c in counters if c.bounds)
+        items.append(_PipelinedDraft(tuple(counters), self.body_of(nest, between, lower)))
+
+    def varying(
+        self, nest: Sequence[For], between: Sequence[Op]
+    ) -> tuple[FullNest, Sequence[Op]] | None:
+        """A nest with inner bounds that are not constant, if it can be flattened.
+
+        With what is left of the operations between its loops; others are done before.
+        """
+        if len(nest) == 1 or nest[0].iv in self.kept:
+            return None
+        before, between = unchanging(nest, between)
+        loops = steppable(nest, between)
+        if loops is None:
+            return None
+        self.region().add(tuple(before))
+        full = without_empty(loops, lambda v: self.region().value(v).range)
+        return None if full is None else (nested(full), between)
+
+    def varying_nest(
+        self, full: FullNest, between: Sequence[Op], items: list[_Item]
+    ) -> None:
+        """A flattened nest with inner bounds that are not constant."""
+        nest = list(full.loops)
+        if ahead := read_ahead(nest, self.storage):
+            nest = list(ahead.nest)
+            self.storage.update({r: register_of(r) for r in ahead.registers})
+        self.intervals |= counter_intervals(nest, self.intervals.__getitem__)
+        counters = tuple(Counter(x, self.intervals[x.iv], None) for x in nest)
+        builder = self.body_of(nest, between, tuple(x.lower for x in nest))
+        items.append(_PipelinedDraft(counters, builder, full.conditions))
+
+    def body_of(
+        self, nest: list[For], between: Sequence[Op], lower: tuple[LowerBound, ...]
+    ) -> RegionBuilder:
+        """The region of a nest's iterations."""
         carried = carried_words(nest, self.storage, self.operators.float_latency)
         others = {a: kind for a, kind in self.storage.items() if a not in carried.arrays}
         handed_on = last_stores(nest, others)
         for last in handed_on.values():
             self.storage.update(register_storage(last))
-        lower = tuple(counter.bounds.lower for counter in counters)
+        ivs = tuple(loop.iv for loop in nest)
         builder = RegionBuilder(
             self.storage, self.intervals.__getitem__, ivs, handed_on, lower, carried
         )
         builder.add((*between, *nest[-1].body))
-        items.append(_PipelinedDraft(tuple(counters), builder))
+        return builder
 
     def bounds(self, op: For) -> tuple[Interval, Bounds]:
         """Interval of the counter and the bounds; dynamic ones are computed in the region."""
@@ -317,23 +368,14 @@ class _Builder:
             last = constant[0] + (trip - 1) * op.step
             return (constant[0], last), Bounds(constant[0], last, op.step)
         region = self.region()
-        low = _extreme(region, op.lower, Kind.MAX)
-        high = _extreme(region, op.upper, Kind.MIN)
+        low = region.extreme(op.lower, Kind.MAX)
+        high = region.extreme(op.upper, Kind.MIN)
         lower, upper = Value(INDEX, f"{op.name}_first"), Value(INDEX, f"{op.name}_end")
         nonempty = Value(BIT, f"{op.name}_any")
         region.values[lower], region.values[upper] = low, high
         region.values[nonempty] = region.graph.make(Kind.LT, BIT, low, high)
         interval = (low.range[0], max(low.range[0], high.range[1] - 1))
         return interval, Bounds(lower, upper, op.step, nonempty)
-
-
-def _extreme(region: RegionBuilder, exprs: tuple[AffineExpr, ...], kind: Kind) -> Node:
-    nodes = [region.expression(e) for e in exprs]
-    graph: Graph = region.graph
-    result = nodes[0]
-    for node in nodes[1:]:
-        result = graph.make(kind, INDEX, result, node)
-    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,10 +467,13 @@ class _Finisher:
                 numbers = self.is_region and all(n.is_const for n in region.outputs.values())
                 is_empty = not region.sinks and (numbers or not region.outputs)
                 return None if is_empty else Straight(region)
-            case _PipelinedDraft(counters, builder):
+            case _PipelinedDraft(counters, builder, conditions):
                 for counter in counters:
-                    self.need_bounds(counter.bounds)
-                return Pipelined(counters, self.region(builder))
+                    if counter.bounds:
+                        self.need_bounds(counter.bounds)
+                pipelined = Pipelined(counters, self.region(builder), conditions)
+                self.needed |= pipelined.outside
+                return pipelined
             case _LoopDraft(loop, interval, bounds, body):
                 done = self.sequence(body)
                 self.need_bounds(bounds)

@@ -32,6 +32,7 @@ from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.processes import made_streams, process_name
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.streams import blocking, leading
+from allo_rtl.ir.domain import iterations
 from allo_rtl.ir.ops import Call, Value
 from allo_rtl.ir.types import StreamType
 
@@ -223,12 +224,11 @@ class _Writer:
         schedule = self._function.schedules[control.region]
         assert schedule.ii is not None
         first = tuple(_stream(n) for n in leading(control.region.nodes()))
-        names = [c.loop.iv for c in control.counters]
-        places = product(*(self._range(c.bounds, env) for c in control.counters))
         each = [
-            self._steps_of(control.region, schedule, {**env, **dict(zip(names, at, strict=True))})
-            for at in places
+            self._steps_of(control.region, schedule, {**env, **at})
+            for at in self._places(control, env)
         ]
+        self._cycle += 1 if control.outside else 0
         if not each:
             return
         if first:
@@ -241,6 +241,20 @@ class _Writer:
                  for n, (c, s, p) in enumerate(part)]  # fmt: skip
         self._at(((c, s, p) for c, _, _, s, p in sorted(steps, key=lambda x: x[:3])),
                  (len(each) - 1) * ii + schedule.length)  # fmt: skip
+
+    def _places(self, control: Pipelined, env: Environment) -> Iterator[Environment]:
+        """The counters of each iteration of a nest."""
+        if control.varies:
+            found = iterations([c.loop for c in control.counters],
+                               lambda v: self._function.timing.value(v, env))  # fmt: skip
+            if found is None:
+                name = self._function.name
+                raise NotStaticError(f"the bounds of a loop in '{name}' depend on data")
+            yield from found
+            return
+        ranges = [self._range(c.bounds, env) for c in control.counters if c.bounds]
+        for at in product(*ranges):
+            yield {c.loop.iv: n for c, n in zip(control.counters, at, strict=True)}
 
     def _steps_of(
         self, region: Region, schedule: OpSchedule, env: Environment

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
@@ -34,7 +35,7 @@ from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Operators, Sharing, Stretch
 from allo_rtl.hls.placement import schedule
-from allo_rtl.hls.prepare import prepare
+from allo_rtl.hls.prepare import PreparedFunc, prepare
 from allo_rtl.hls.processes import (
     BankEnd,
     FifoShape,
@@ -58,11 +59,19 @@ from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import Assert, Module, Print, Value
+from allo_rtl.ir.ops import Assert, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, StreamType, Type
 from allo_rtl.target import Device
+
+
+class TooFlat(BuildError):
+    """A nest whose bounds vary cannot have the interval asked for when it is flattened."""
+
+    def __init__(self, outermost: Value) -> None:
+        super().__init__("the nest is too flat")
+        self.outermost = outermost
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,9 +253,7 @@ def build_design(
     functions = []
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     for prepared in prepare(stream_arguments(module)):
-        control = build_control(prepared, constants, operators)
-        check_together(control)
-        function = _time(control, operators, latencies, prepared.sequential, waits, limits)
+        function = _flattened(prepared, constants, operators, latencies, waits, limits)
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
@@ -274,6 +281,46 @@ def _check_extents(module: Module) -> None:
                     loc=func.loc, allowed="arrays with constant extents",
                     hint="give it an extent, or use the CPU build",
                 )  # fmt: skip
+
+
+def _flattened(
+    prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators,
+    latencies: Mapping[str, int | None], waits: bool,
+) -> FunctionDesign:
+    """A function with nests whose bounds vary flattened as far as it is fastest."""
+
+    def timed(kept: frozenset[Value]) -> FunctionDesign:
+        try:
+            control = build_control(prepared, constants, operators, kept)
+            check_together(control)
+            return _time(control, operators, latencies, prepared.sequential, waits)
+        except TooFlat as error:
+            return timed(kept | {error.outermost})
+
+    best, kept = timed(frozenset()), frozenset[Value]()
+    for nest in _slow_nests(best):
+        for outer in accumulate(nest[:-1], lambda a, b: a | b):
+            trial = timed(kept | outer)
+            if _is_faster(trial, best):
+                best, kept = trial, kept | outer
+    return best
+
+
+def _slow_nests(function: FunctionDesign) -> list[list[frozenset[Value]]]:
+    """The counters of nests whose bounds vary and that are not as fast as asked."""
+    return [
+        [frozenset({c.loop.iv}) for c in piece.counters]
+        for piece in regions(function.control.body)
+        if isinstance(piece, Pipelined) and piece.varies
+        and (function.schedules[piece.region].ii or 1) > (piece.loop.attrs.pipeline_ii or 1)
+    ]
+
+
+def _is_faster(a: FunctionDesign, b: FunctionDesign) -> bool:
+    if a.latency is not None and b.latency is not None:
+        return a.latency < b.latency
+    intervals = [max((s.ii or 0 for s in f.schedules.values()), default=0) for f in (a, b)]
+    return intervals[0] < intervals[1]
 
 
 def _time(
@@ -411,7 +458,7 @@ class _RegionScheduler:
         an outer loop carries may then ask for a larger initiation interval.
         """
         best: tuple[int, int, Problem, PipelineResult] | None = None
-        least = control.region.depth
+        least = len(control.counters) if control.varies else control.region.depth
         for depth in range(len(control.counters), least - 1, -1):
             try:
                 problem = self._nest_problem(control, depth)
@@ -419,6 +466,8 @@ class _RegionScheduler:
             except BuildError:
                 if depth > least:  # a smaller part of the nest may do what was asked
                     continue
+                if control.varies:
+                    raise TooFlat(control.counters[0].loop.iv) from None
                 raise
             cycles = _cycles(control.counters, depth, result.schedule)
             if best is None or cycles < best[0]:
@@ -455,10 +504,11 @@ class _RegionScheduler:
 
 def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:
     """Cycles of a nest of which the ``depth`` innermost loops are flattened."""
-    if any(c.bounds.trip is None for c in counters):
+    trips = [c.bounds.trip if c.bounds else None for c in counters]
+    if None in trips:
         return found.ii or 1
-    outer = prod(c.bounds.trip or 0 for c in counters[:-depth])
-    inner = prod(c.bounds.trip or 0 for c in counters[-depth:])
+    outer = prod(n or 0 for n in trips[:-depth])
+    inner = prod(n or 0 for n in trips[-depth:])
     return outer * ((inner - 1) * (found.ii or 1) + found.length)
 
 
@@ -466,6 +516,7 @@ def _unflatten(control: Pipelined, depth: int) -> Control:
     """The nest with all but the ``depth`` innermost loops made sequential."""
     nest: Control = replace(control, counters=control.counters[-depth:])
     for counter in reversed(control.counters[:-depth]):
+        assert counter.bounds is not None
         nest = Sequential(counter.loop, counter.interval, counter.bounds, (nest,))
     return nest
 

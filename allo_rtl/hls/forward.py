@@ -93,7 +93,9 @@ def _registers(array: Value, loads: frozenset[Load]) -> LastStore:
 
 def register_storage(last: LastStore) -> dict[Value, ArrayStorage]:
     """How the registers are stored."""
-    return {
-        value: ArrayStorage(StorageKind.REGISTERS, Layout(value.array))
-        for value in (last.address, last.data, last.valid)
-    }
+    return {value: register_of(value) for value in (last.address, last.data, last.valid)}
+
+
+def register_of(variable: Value) -> ArrayStorage:
+    """How a scalar variable is stored in a register."""
+    return ArrayStorage(StorageKind.REGISTERS, Layout(variable.array))

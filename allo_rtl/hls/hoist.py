@@ -28,7 +28,7 @@ def hoist(loop: For, storage: Mapping[Value, ArrayStorage]) -> tuple[Block, For]
         return (), loop
     inside = {v for op in walk(loop.body) for v in op.results()} | {loop.iv}
     written = {op.array for op in walk(loop.body) if isinstance(op, Store)}
-    busy = _busy(loop, storage)
+    busy = busy_arrays(loop, storage)
 
     def is_invariant(op: Op) -> bool:
         return (
@@ -43,7 +43,7 @@ def hoist(loop: For, storage: Mapping[Value, ArrayStorage]) -> tuple[Block, For]
     return moved, replace(loop, body=kept) if moved else loop
 
 
-def _busy(loop: For, storage: Mapping[Value, ArrayStorage]) -> set[Value]:
+def busy_arrays(loop: For, storage: Mapping[Value, ArrayStorage]) -> set[Value]:
     """Memories of one bank that an iteration reads more often than its interval should be."""
     places = {(op.array, op.index) for op in walk(loop.body) if isinstance(op, Load)}
     arrays = [array for array, _ in places]

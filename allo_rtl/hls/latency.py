@@ -23,6 +23,7 @@ from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.streams import leading
+from allo_rtl.ir.domain import count
 from allo_rtl.ir.ops import Value
 
 CALL_OVERHEAD = 1
@@ -44,8 +45,10 @@ def _least(control: Control) -> int:
             return min(least(a), least(b))
         case Sequential(bounds=bounds):
             return 1 if bounds.is_constant else 0
-        case Pipelined(counters=counters):
-            return 1 if all(c.bounds.is_constant for c in counters) else 0
+        case Pipelined(counters=counters) if not control.varies:
+            return 1 if all(c.bounds and c.bounds.is_constant for c in counters) else 0
+        case Pipelined():
+            return 1
         case Repeat(before=before):
             return least(before)
         case Together(branches=branches):
@@ -154,18 +157,29 @@ class Latency:
         return max(0, -(-(high - low) // bounds.step))
 
     def _pipelined(self, control: Pipelined, env: Environment) -> int | None:
-        trip = 1
-        for counter in control.counters:
-            part = self._trip(counter.bounds, env)
-            if part is None:
-                return None
-            trip *= part
+        trip = self._iterations(control, env)
+        if trip is None:
+            return None
         schedule = self._schedules[control.region]
         assert schedule.ii is not None
+        prepared = 1 if control.outside else 0
         # Words of one stream are collected one a cycle, the last in the cycle of its iteration.
         gets = [n.stream.stream for n in leading(control.region.nodes()) if n.stream]
         collecting = schedule.ii if len(set(gets)) < len(gets) else 0
-        return collecting + (trip - 1) * schedule.ii + schedule.length if trip else 0
+        busy = collecting + (trip - 1) * schedule.ii + schedule.length if trip else 0
+        return prepared + busy
+
+    def _iterations(self, control: Pipelined, env: Environment) -> int | None:
+        if control.varies:
+            return count([c.loop for c in control.counters], lambda v: self.value(v, env))
+        total = 1
+        for counter in control.counters:
+            assert counter.bounds is not None
+            part = self._trip(counter.bounds, env)
+            if part is None:
+                return None
+            total *= part
+        return total
 
     def _loop(self, control: Sequential, env: Environment) -> int | None:
         trip = self._trip(control.bounds, env)

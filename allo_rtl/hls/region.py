@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from allo_rtl.hls.accesses import Accesses
 from allo_rtl.hls.carry import NOTHING_CARRIED, CarriedWords
 from allo_rtl.hls.forward import LastStore
-from allo_rtl.hls.graph import BIT, Graph
+from allo_rtl.hls.graph import BIT, INDEX, Graph
 from allo_rtl.hls.node import STREAMS, FloatSpec, Kind, Node, topological
 from allo_rtl.hls.storage import ArrayStorage
 from allo_rtl.hls.streams import nodes_of
@@ -70,6 +70,10 @@ class Region:
         return topological((*self.sinks, *self.results))
 
 
+type LowerBound = int | Value | tuple[AffineExpr, ...]
+"""Of a counter: a number, a value from outside, or the largest of expressions."""
+
+
 class RegionBuilder:
     """Builds the region of straight-line operations.
 
@@ -88,7 +92,7 @@ class RegionBuilder:
         interval: Callable[[Value], Interval],
         counters: tuple[Value, ...] = (),
         handed_on: Mapping[Value, LastStore] | None = None,
-        lower: tuple[int | Value, ...] = (),
+        lower: tuple[LowerBound, ...] = (),
         carried: CarriedWords = NOTHING_CARRIED,
     ) -> None:
         self.graph = Graph()
@@ -147,9 +151,13 @@ class RegionBuilder:
             if loops is not None and counter not in loops:
                 continue
             node = self.value(counter)
-            low = self.value(bound) if isinstance(bound, Value) else (
-                self.graph.const(bound, node.type)
-            )
+            match bound:
+                case int():
+                    low = self.graph.const(bound, node.type)
+                case Value():
+                    low = self.value(bound)
+                case _:
+                    low = self.extreme(bound, Kind.MAX)
             here = self.graph.make(Kind.EQ, BIT, node, low)
             bit = here if bit.is_const else self.graph.make(Kind.AND, BIT, bit, here)
         return bit
@@ -157,6 +165,14 @@ class RegionBuilder:
     def expression(self, expr: AffineExpr) -> Node:
         """An affine expression as a node."""
         return self.graph.affine(expr, self.value)
+
+    def extreme(self, exprs: tuple[AffineExpr, ...], kind: Kind) -> Node:
+        """The largest (MAX) or smallest (MIN) of expressions as a node."""
+        nodes = [self.expression(e) for e in exprs]
+        result = nodes[0]
+        for node in nodes[1:]:
+            result = self.graph.make(kind, INDEX, result, node)
+        return result
 
     def finish(self, outputs: Mapping[Value, Node]) -> Region:
         """The region built so far."""

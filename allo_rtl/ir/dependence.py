@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import lcm
 
-from allo_rtl.ir import polyhedra, uniform
+from allo_rtl.ir import domain, polyhedra, uniform
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
     Apply,
@@ -245,8 +245,9 @@ def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | No
         src, dst: accesses in the body of the innermost of ``loops``, by
             :func:`accesses` of the whole nest or of that body alone.
         loops: one loop, or a perfect nest taken as flattened, outermost first, with the
-            accesses inside; all but the outermost with constant trip counts (otherwise the
-            answer is 1 or None).
+            accesses inside.  With trip counts that are not constant, but for that of the outermost,
+            it is exact where they follow from the counters of the nest, and it is not too large;
+            otherwise the answer is 1 or None.
 
     Returns:
         The least distance, in iterations of the flattened nest (1 or more), over all pairs of
@@ -467,7 +468,25 @@ def _distance(pair: _Pair) -> int | None:
             return uniform.distance(
                 pair.src, pair.dst, pair.loops, _defined_in(pair.loops[0]), inner
             )
+    elif domain.is_static(pair.loops) and not pair.src_inner and not pair.dst_inner:
+        with suppress(ValueError):
+            return domain.least_distance(pair.loops, *_comparable(pair))
     return _least(_Space(pair), pair.loops, "true")
+
+
+def _comparable(pair: _Pair) -> tuple[list[AffineExpr], list[AffineExpr]]:
+    """The subscripts of both that are known but for what they have in common."""
+    ivs = {loop.iv for loop in pair.loops}
+    inside = _defined_in(pair.loops[0]) - ivs
+    src, dst = list[AffineExpr](), list[AffineExpr]()
+    for a, b in zip(pair.src, pair.dst, strict=True):
+        symbols = (a.values | b.values) - ivs
+        same = all(a.coefficient(v) == b.coefficient(v) for v in symbols)
+        plain = a.is_linear and b.is_linear and same and not symbols & inside
+        if not symbols or plain:
+            src.append(a.substitute(lambda v: None if v in ivs else AffineExpr.constant(0)))
+            dst.append(b.substitute(lambda v: None if v in ivs else AffineExpr.constant(0)))
+    return src, dst
 
 
 def _distance_carried(pair: _Pair, assumed: Sequence[bool]) -> int | None:

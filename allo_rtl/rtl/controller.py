@@ -40,6 +40,7 @@ from allo_rtl.rtl.datapath import Datapath
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
 from allo_rtl.rtl.names import Names, located
+from allo_rtl.rtl.nest import NestCounters, has_iterations
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import shape_of
@@ -226,7 +227,8 @@ class Controller:
     def _counter(self, control: Sequential | Counter) -> Signal:
         """The register of a loop counter, made known as the counter's value."""
         low, high = control.interval
-        beyond = high + (0 if control.bounds.is_constant else control.bounds.step)
+        dynamic = control.bounds is not None and not control.bounds.is_constant
+        beyond = high + (control.loop.step if dynamic else 0)
         shape = shape_of(range_shape((low, max(low, beyond))))
         name = self._names(control.loop.iv.name or control.loop.name)
         counter = Signal(shape, name=name, reset_less=True)
@@ -248,7 +250,8 @@ class Controller:
 
     def _pipeline(self, control: Pipelined, enter: Value) -> Value:
         schedule, name = self._schedules[control.region], control.loop.name
-        begin, skip = self._begin(control.counters[-1].bounds, enter)
+        bounds = control.counters[-1].bounds
+        begin, skip = self._begin(bounds, enter) if bounds else self._prepare(control, enter)
         first = holds_at_start(control.region.nodes(), schedule)
         turn = Signal(name=self._names(f"{name}_turn")) if first else None
         issue, final, taken = self._issue(control, schedule, begin, turn)
@@ -290,7 +293,10 @@ class Controller:
             taken, issue = self._island.collect(first, running, slot, turn)
         if ii > 1 or first:
             issue = self._wire(f"{name}_issue", issue)
-        last = self._count(control, begin, issue)
+        if control.varies:
+            last = self._step_nest(control, begin, issue)
+        else:
+            last = self._count(control, begin, issue)
         final = self._wire(f"{name}_last", issue & last)
         with m.If(begin):
             m.d.sync += running.eq(1)
@@ -303,17 +309,36 @@ class Controller:
         m = self._m
         carry: Value = Const(1, 1)
         for part in reversed(control.counters):
-            counter = self._counter(part)
-            at_last = self._wire(f"{part.loop.name}_at_last", self._at_last(counter, part.bounds))
-            step = counter + part.bounds.step
-            if part.bounds.is_constant:
-                step = Mux(at_last, self._now(part.bounds.lower), step)
+            counter, bounds = self._counter(part), part.bounds
+            assert bounds is not None
+            at_last = self._wire(f"{part.loop.name}_at_last", self._at_last(counter, bounds))
+            step = counter + bounds.step
+            if bounds.is_constant:
+                step = Mux(at_last, self._now(bounds.lower), step)
             with m.If(begin):
-                m.d.sync += counter.eq(self._now(part.bounds.lower))
+                m.d.sync += counter.eq(self._now(bounds.lower))
             with m.Elif(issue & carry):
                 m.d.sync += counter.eq(step)
             carry = self._wire(f"{part.loop.name}_carry", carry & at_last)
         return carry
+
+    def _prepare(self, control: Pipelined, enter: Value) -> tuple[Value, Value]:
+        """(a nest whose bounds vary begins, it has no iteration).
+
+        What its bounds are made of, counters around it among them, is there a cycle later.
+        """
+        if not control.outside:
+            return enter, Const(0)
+        name = control.loop.name
+        ready = self._token(f"{name}_prepare", enter)
+        some = self._wire(f"{name}_any", has_iterations(control, self._value))
+        return (self._wire(f"{name}_some", ready & some),
+                self._wire(f"{name}_none", ready & ~some))  # fmt: skip
+
+    def _step_nest(self, control: Pipelined, begin: Value, issue: Value) -> Value:
+        """Step a nest whose bounds vary; answers whether all counters are at their last."""
+        counters = {c.loop.iv: self._counter(c) for c in control.counters}
+        return NestCounters(self._m, control, counters, self._value, self._names).step(begin, issue)
 
     def _invoke(self, call: Call, enter: Value) -> Value:
         m = self._m
