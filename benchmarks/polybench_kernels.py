@@ -292,12 +292,18 @@ def mvt(
 def symm(
     alpha: uint32, beta: uint32, A: uint32[N, N], B: uint32[N, L], C: uint32[N, L]
 ):
+    T: uint32[N, L] = 0
+    S: uint32[N, L]
+    for i, j in allo.grid(N, L, name="diagonal"):
+        S[i, j] = alpha * B[i, j]
+        C[i, j] = beta * C[i, j] + S[i, j] * A[i, i]
     for i, j in allo.grid(N, L, name="rows"):
-        t: uint32 = 0
         for k in range(i):
-            C[k, j] += alpha * B[i, j] * A[i, k]
-            t += B[k, j] * A[i, k]
-        C[i, j] = beta * C[i, j] + alpha * B[i, j] * A[i, i] + alpha * t
+            C[k, j] += S[i, j] * A[i, k]
+            T[i, j] += B[k, j] * A[i, k]
+    for i in allo.grid(N - 1, name="sums"):
+        for j in range(L):
+            C[i + 1, j] += alpha * T[i + 1, j]
 
 
 def syr2k(
@@ -341,8 +347,9 @@ def trisolv(M: uint32[N, N], b: uint32[N], x: uint32[N]):
 
 
 def trmm(alpha: uint32, A: uint32[N, N], B: uint32[N, L]):
+    T: uint32[N, L] = 0
     for i, j in allo.grid(N, L, name="rows"):
-        v: uint32 = B[i, j]
         for k in range(i + 1, N):
-            v += A[k, i] * B[k, j]
-        B[i, j] = alpha * v
+            T[i, j] += A[k, i] * B[k, j]
+    for i, j in allo.grid(N, L, name="scale"):
+        B[i, j] = alpha * (B[i, j] + T[i, j])

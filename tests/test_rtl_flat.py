@@ -6,9 +6,10 @@ import pytest
 from agreement import check
 from source_generators import load
 
+import allo_rtl as allo
 from allo_rtl.customize import customize
 from allo_rtl.hls.control import Pipelined, regions
-from allo_rtl.ir.types import float32, int32, uint32
+from allo_rtl.ir.types import Partition, float32, int32, uint32
 
 
 def checked(kernel, loop="k", **options):
@@ -154,6 +155,124 @@ def test_loads_that_stay_the_same_are_done_ahead(kernel):
     assert (loop.trip, loop.ii) == (84 + 24, 1)
 
 
+def half_idle(A: int32[8, 8], B: int32[8, 8]):
+    for i in range(8):
+        for k in range(8):
+            if k <= i:
+                B[i, k] += A[k, i]
+
+
+def three_at_once(A: int32[9, 9], B: int32[9, 9]):
+    for i in range(9):
+        for k in range(3):
+            for m in range(3):
+                if k * 3 + m > i:
+                    B[i, k * 3 + m] += A[k * 3 + m, i]
+
+
+def two_conditions(A: int32[9, 9], n: int32):
+    for i in range(9):
+        for k in range(9):
+            if k > i and k + i < 10 and A[i, k] > n:
+                A[i, k] = n
+
+
+def not_all_idle(A: int32[8, 8], B: int32[8, 8]):
+    for i in range(8):
+        for k in range(8):
+            if k <= i:
+                B[i, k] += A[k, i]
+            else:
+                B[i, k] = 0
+
+
+def two_halves(A: int32[8, 8]):
+    for i in range(8):
+        for k in range(8):
+            if k < i:
+                A[i, k] += 1
+            if k > i:
+                A[i, k] -= 1
+
+
+@pytest.mark.parametrize(
+    ("kernel", "iterations"),
+    [
+        (half_idle, 36),
+        (three_at_once, 2 * 3 + 3 * 2 + 3 * 1),
+        (two_conditions, 20),
+        (not_all_idle, 64),
+        (two_halves, 64),
+    ],
+)
+def test_iterations_that_do_nothing_are_left_out(kernel, iterations):
+    s = customize(kernel)
+    if kernel is three_at_once:
+        s.unroll("m")
+        s.partition("B", Partition.Cyclic, dim=2, factor=3)
+        s.partition("A", Partition.Cyclic, dim=1, factor=3)
+    s.pipeline("k")
+    (loop,) = check(s, simulator="pysim").report().loops
+    assert (loop.trip, loop.ii) == (iterations, 1)
+
+
+def idle_sums(A: float32[6, 6], y: float32[6]):
+    for i in range(6):
+        for k in range(6):
+            if k > i:
+                y[i] += A[i, k]
+
+
+def test_the_whole_rectangle_is_gone_through_where_that_is_faster():
+    s = customize(idle_sums)
+    s.reorder("k", "i")
+    s.pipeline("i")
+    rtl = check(s, simulator="pysim")
+    (loop,) = rtl.report().loops
+    assert rtl.predicted_cycles <= 36 * 6
+
+
+def fresh_rows(A: int32[6, 6], B: int32[6, 6]):
+    T: int32[6, 6] = 0
+    for i in range(6):
+        for j in range(6):
+            for k in range(i + 1, 6):
+                T[i, j] += A[k, i] * A[k, j]
+    for i2, j2 in allo.grid(6, 6):
+        B[i2, j2] = T[i2, j2]
+
+
+def fresh_and_shared(A: int32[6, 6], B: int32[6, 6]):
+    T: int32[6, 6] = 0
+    for i in range(6):
+        for j in range(6):
+            for k in range(i + 1, 6):
+                T[i, j] += A[k, i] * A[k, j]
+    for i2, j2 in allo.grid(6, 6):
+        T[i2, j2] += 1
+        B[i2, j2] = T[5 - i2, j2] + T[i2, j2]
+
+
+def fresh_result(A: int32[6, 6]) -> int32[6, 6]:
+    T: int32[6, 6] = 0
+    for i in range(6):
+        for j in range(6):
+            for k in range(i):
+                T[i, j] += A[k, i] * A[k, j]
+    return T
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cleared"), [(fresh_rows, 0), (fresh_and_shared, 1), (fresh_result, 1)]
+)
+def test_cells_that_nothing_stores_to_need_no_clearing(kernel, cleared):
+    s = customize(kernel)
+    for loop in ["k", "j2"] if kernel is not fresh_result else ["k"]:
+        s.pipeline(loop)
+    rtl = check(s, seeds=(0, 1, 2), simulator="pysim")
+    assert len(rtl.design.top.cleared) == cleared
+
+
 def own_rows(A: int32[5, 5], B: int32[5]):
     for i in range(5):
         for k in range(i + 1):
@@ -212,6 +331,11 @@ def random_nest(seed):
         lines += [f"{pad}for {name} in range({low}, {high}{step}):"]
         known.append(name)
     pad = "    " * (len(names) + 1 + outside)
+    if dice.random() < 0.4:
+        sides = [combination(names, -2, 3) for _ in range(4)]
+        also = f" and {sides[2]} < {sides[3]}" if dice.random() < 0.5 else ""
+        lines += [f"{pad}if {sides[0]} {dice.choice(['<', '<=', '>', '>='])} {sides[1]}{also}:"]
+        pad += "    "
     lines += [f"{pad}{statement()}" for _ in range(dice.randint(1, 3))]
     return load("\n".join([*lines, "    return t"]) + "\n", "top"), names
 

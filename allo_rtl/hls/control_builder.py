@@ -26,6 +26,7 @@ from allo_rtl.hls.control import (
 from allo_rtl.hls.flat import nested, steppable, unchanging
 from allo_rtl.hls.forward import last_stores, register_of, register_storage
 from allo_rtl.hls.graph import BIT, INDEX
+from allo_rtl.hls.guarded import restricted
 from allo_rtl.hls.hoist import hoist
 from allo_rtl.hls.latency import least
 from allo_rtl.hls.node import Kind, Node
@@ -278,15 +279,18 @@ class _Builder:
         if op.trip_count == 0:
             return
         nest = perfect_nest(op)
+        if nest is not None and op.iv not in self.kept:
+            narrow = restricted(*nest)
+            if narrow is not None and self.full_nest((list(narrow), nest[1]), items):
+                return
         if nest is not None and all(x.trip_count is not None for x in nest[0]):
             if all(x.trip_count for x in nest[0]):
                 if len(nest[0]) == 1:
                     nest = [self.hoisted(op)], nest[1]
                 self.flush(items)
                 self.pipelined(nest[0], nest[1], items)
-        elif nest is not None and (found := self.varying(*nest)) is not None:
-            self.flush(items)
-            self.varying_nest(*found, items)
+        elif nest is not None and self.full_nest(nest, items):
+            pass
         elif op.attrs.pipeline_ii is not None:
             self.pipelined([self.hoisted(op)], [], items)
         else:
@@ -314,6 +318,14 @@ class _Builder:
         lower = tuple(c.bounds.lower for c in counters if c.bounds)
         items.append(_PipelinedDraft(tuple(counters), self.body_of(nest, between, lower)))
 
+    def full_nest(self, nest: tuple[list[For], list[Op]], items: list[_Item]) -> bool:
+        """Flatten a nest with inner bounds that are not constant; False if that cannot be."""
+        if (found := self.varying(*nest)) is None:
+            return False
+        self.flush(items)
+        self.varying_nest(*found, items)
+        return True
+
     def varying(
         self, nest: Sequence[For], between: Sequence[Op]
     ) -> tuple[FullNest, Sequence[Op]] | None:
@@ -324,11 +336,15 @@ class _Builder:
         if len(nest) == 1 or nest[0].iv in self.kept:
             return None
         before, between = unchanging(nest, between)
-        loops = steppable(nest, between)
+        self.region().add(tuple(before))
+
+        def outside(value: Value) -> Interval:
+            return self.region().value(value).range
+
+        loops = steppable(nest, between, outside)
         if loops is None:
             return None
-        self.region().add(tuple(before))
-        full = without_empty(loops, lambda v: self.region().value(v).range)
+        full = without_empty(loops, outside)
         return None if full is None else (nested(full), between)
 
     def varying_nest(

@@ -4,13 +4,14 @@ A RAM keeps what the last run left.  Where the first loop nest that uses an arra
 cell before any load reads it, or operations one after the other do, nothing need be done.  Where
 some loads come before the first store to their cell exactly in the iterations in which some
 counters are at their lower bounds (as in an accumulation), those loads are given zero in these
-iterations.  Only what is left is cleared.
+iterations.  Cells of a local memory that nothing ever stores to are zeroes from the start, and
+stay so.  Only what is left is cleared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd, prod
 
@@ -41,25 +42,50 @@ from allo_rtl.ir.rewrite import map_block, walk
 from allo_rtl.ir.types import Index, UInt
 
 
-def settle(block: Block, needs_zero: set[Value]) -> tuple[Block, set[Value]]:
+def settle(
+    block: Block, needs_zero: set[Value], local: Collection[Value] = ()
+) -> tuple[Block, set[Value]]:
     """Rewrite loads where that makes clearing unnecessary.
 
     Args:
         block: a block with Alloc operations in it, at any depth.
         needs_zero: the arrays that are RAM or ports (registers are cleared for free).
+        local: those of them that are memories which nothing but this block stores to.
 
     Returns:
         The block, and the arrays that still have to be cleared where they are allocated.
     """
     dirty: set[Value] = set()
-    block = _settle(block, needs_zero, dirty)
+    found = _Arrays(needs_zero, _stores(block, needs_zero & set(local)), dirty)
+    block = _settle(block, found)
     return block, dirty
 
 
-def _settle(block: Block, arrays: set[Value], dirty: set[Value]) -> Block:
-    ops = [_descend(op, arrays, dirty) for op in block]
+@dataclass(frozen=True)
+class _Arrays:
+    """The arrays to be zeroes, how many stores each has if that is all that changes it, and
+    those that have to be cleared."""
+
+    all: set[Value]
+    stores: Mapping[Value, int]
+    dirty: set[Value]
+
+
+def _stores(block: Block, arrays: set[Value]) -> Mapping[Value, int]:
+    found = dict.fromkeys(arrays, 0)
+    for op in walk(block):
+        for array in found.keys() & set(op.operands()):
+            if isinstance(op, Store):
+                found[array] += 1
+            elif not isinstance(op, Load):
+                del found[array]
+    return found
+
+
+def _settle(block: Block, arrays: _Arrays) -> Block:
+    ops = [_descend(op, arrays) for op in block]
     for at, op in enumerate(ops):
-        if not isinstance(op, Alloc) or op.result not in arrays:
+        if not isinstance(op, Alloc) or op.result not in arrays.all:
             continue
         first = next((k for k in range(at + 1, len(ops)) if _uses(ops[k], op.result)), None)
         if first is None:
@@ -67,22 +93,24 @@ def _settle(block: Block, arrays: set[Value], dirty: set[Value]) -> Block:
         if _written_in_line(ops[first:], op.result):
             continue
         user = ops[first]
-        settled = _settle_nest(user, op.result) if isinstance(user, For) else None
+        inside = sum(isinstance(x, Store) and x.array is op.result for x in walk((user,)))
+        alone = arrays.stores.get(op.result) == inside
+        settled = _settle_nest(user, op.result, alone) if isinstance(user, For) else None
         if settled is None:
-            dirty.add(op.result)
+            arrays.dirty.add(op.result)
         else:
             ops[first] = settled
     return tuple(ops)
 
 
-def _descend(op: Op, arrays: set[Value], dirty: set[Value]) -> Op:
+def _descend(op: Op, arrays: _Arrays) -> Op:
     if isinstance(op, For):
-        return replace(op, body=_settle(op.body, arrays, dirty))
+        return replace(op, body=_settle(op.body, arrays))
     if isinstance(op, If):
-        then, orelse = (_settle(b, arrays, dirty) for b in (op.then, op.orelse))
+        then, orelse = (_settle(b, arrays) for b in (op.then, op.orelse))
         return replace(op, then=then, orelse=orelse)
     if isinstance(op, While):
-        before, body = (_settle(b, arrays, dirty) for b in (op.before, op.body))
+        before, body = (_settle(b, arrays) for b in (op.before, op.body))
         return replace(op, before=before, body=body)
     return op
 
@@ -111,13 +139,16 @@ def _uses(op: Op, array: Value) -> bool:
     return any(array in x.operands() for x in walk((op,)))
 
 
-def _settle_nest(nest: For, array: Value) -> For | None:
-    """The nest with its too early loads masked; None when the array must be cleared."""
+def _settle_nest(nest: For, array: Value, alone: bool) -> For | None:
+    """The nest with its too early loads masked; None when the array must be cleared.
+
+    ``alone``: no cell is ever stored to but by the nest, whenever it runs.
+    """
     touching = [a for a in accesses((nest,)) if a.array is array]
     if not all(_simple(a) for a in touching):
         return None
     stores = [a for a in touching if a.is_store]
-    if not _covers(stores, array):
+    if not alone and not _covers(stores, array):
         return None
     masks: dict[Op, tuple[For, ...]] = {}
     for load in (a for a in touching if not a.is_store):
@@ -125,7 +156,8 @@ def _settle_nest(nest: For, array: Value) -> For | None:
         if early.is_empty():
             continue
         steady = _steady_loops(load)
-        start = [f"{_dim(load, x)} = {_low(x)}" for x in steady]
+        names = _names(load, "l")
+        start = [f"{names[x.iv]} = {polyhedra.text(x.lower[0], names)}" for x in steady]
         if not early.is_equal(_domain(load, start)):
             return None
         masks[load.op] = steady
@@ -137,29 +169,21 @@ def _settle_nest(nest: For, array: Value) -> For | None:
 
 
 def _simple(access: Access) -> bool:
-    """Affine, unconditional, in loops of the nest alone, with constant lower bounds."""
+    """Affine, unconditional, in loops of the nest alone, whose bounds follow from its counters."""
     counters = {x.iv for x in access.loops}
     return (
         access.affine
         and access.index is not None
         and all(e.values <= counters for e in access.index)
         and not any(isinstance(p, If | While) for p in access.parents)
-        and all(len(x.lower) == 1 and x.lower[0].is_constant for x in access.loops)
+        and all(len(x.lower) == 1 for x in access.loops)
         # A limit that comes from elsewhere says nothing of which cells are written.
-        and all(e.values <= counters for x in access.loops for e in x.upper)
+        and all(e.values <= counters for x in access.loops for e in (*x.lower, *x.upper))
     )
-
-
-def _low(loop: For) -> int:
-    return loop.lower[0].const
 
 
 def _names(access: Access, prefix: str) -> dict[Value, str]:
     return {x.iv: f"{prefix}{k}" for k, x in enumerate(access.loops)}
-
-
-def _dim(access: Access, loop: For) -> str:
-    return f"l{access.loops.index(loop)}"
 
 
 def _steady_loops(load: Access) -> tuple[For, ...]:
@@ -315,6 +339,6 @@ def _mask(op: Op, masks: dict[Op, tuple[For, ...]]) -> Block | None:
 def _at_start(loop: For, out: list[Op]) -> Value:
     here, low, bit = Value(Index()), Value(Index()), Value(UInt(1), f"{loop.name}_first")
     out.append(Apply(result=here, expr=AffineExpr.of(loop.iv), loc=loop.loc))
-    out.append(Constant(result=low, value=_low(loop), loc=loop.loc))
+    out.append(Apply(result=low, expr=loop.lower[0], loc=loop.loc))
     out.append(Compare(predicate=Predicate.EQ, result=bit, lhs=here, rhs=low, loc=loop.loc))
     return bit

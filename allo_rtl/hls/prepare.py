@@ -65,7 +65,8 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
         func = balanced(replace(func, body=unroller.block(func.body)))
         func = whole_words(own_results(func))
         func = retype(func, _private_arrays(func))
-        body, dirty = settle(func.body, zeroed_arrays(func))
+        zeroed = zeroed_arrays(func)
+        body, dirty = settle(func.body, zeroed, zeroed - set(func.returned))
         prepared[func.name] = PreparedFunc(
             replace(func, body=body), frozenset(dirty), unroller.sequential
         )

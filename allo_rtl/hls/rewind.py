@@ -13,9 +13,10 @@ a run of the inner loop ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from allo_rtl.hls.empty_runs import set_apart
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
     Alloc,
@@ -61,18 +62,22 @@ def rewind(module: Module) -> tuple[Module, tuple[str, ...]]:
 
 
 def _rewound(func: Func, notes: list[str]) -> Func:
+    if not any(isinstance(op, For) and op.attrs.rewind for op in walk(func.body)):
+        return func
+    body, never_empty = set_apart(func.body)
+
     def visit(op: Op) -> Block | None:
         if not isinstance(op, For) or _is_marked(op):
             return None
         chain = next((c for o in op.body if isinstance(o, For) and (c := _chain(o))), None)
         if chain is None or op.body == (chain[0],):
             return None
-        if why := _obstacle(op, chain):
+        if why := _obstacle(op, chain, never_empty):
             notes.append(f"{func.name}: loop {chain[-1].name!r} is not rewound: {why}")
             return None
         return _Nest(op, chain).perfect()
 
-    return replace(func, body=map_block(func.body, visit))
+    return replace(func, body=map_block(body, visit))
 
 
 def _is_marked(loop: For) -> bool:
@@ -91,11 +96,11 @@ def _chain(loop: For) -> tuple[For, ...] | None:
     return tuple(chain) if last.attrs.rewind and last.attrs.unroll in (None, 1) else None
 
 
-def _obstacle(outer: For, chain: Sequence[For]) -> str:
+def _obstacle(outer: For, chain: Sequence[For], never_empty: Collection[Value]) -> str:
     """What stands against it, "" when nothing does."""
     for loop in chain:
-        if not loop.trip_count:
-            return f"the number of iterations of loop {loop.name!r} is not constant"
+        if not loop.trip_count and loop.iv not in never_empty:
+            return f"loop {loop.name!r} may have no iteration"
     for op in walk(tuple(o for o in outer.body if o is not chain[0])):
         if isinstance(op, _OF_ITS_OWN):
             return f"a loop, a call or a stream is used beside it in loop {outer.name!r}"
@@ -163,23 +168,40 @@ class _Nest:
         ops: list[Op] = []
         holds: Value | None = None
         for loop in self.chain:
-            bounds, trips = loop.constant_bounds, loop.trip_count
-            assert bounds is not None
-            assert trips is not None
-            at, end, equal = Value(index), Value(index), Value(bool_)
-            number = bounds[0] + (0 if which == 0 else (trips - 1) * loop.step)
-            ops += [
-                Apply(result=at, expr=AffineExpr.of(loop.iv)),
-                Constant(result=end, value=number),
-                Compare(predicate=Predicate.EQ, result=equal, lhs=at, rhs=end),
-            ]
-            if holds is not None:
-                both = Value(bool_)
-                ops.append(Binary(kind=BinaryKind.AND, result=both, lhs=holds, rhs=equal))
-                equal = both
-            holds = equal
+            here = _is_at(loop, which, ops)
+            holds = here if holds is None else _combined(BinaryKind.AND, holds, here, ops)
         assert holds is not None
         return (*ops, If(condition=holds, then=block))
+
+
+def _is_at(loop: For, which: int, ops: list[Op]) -> Value:
+    """Whether a loop is in its first (0) or last (-1) iteration."""
+    predicate = Predicate.EQ
+    if (bounds := loop.constant_bounds) is not None:
+        number = bounds[0] + (0 if which == 0 else ((loop.trip_count or 1) - 1) * loop.step)
+        ends = [AffineExpr.constant(number)]
+    elif which == 0:
+        ends = list(loop.lower)
+    else:
+        ends = [e - loop.step for e in loop.upper]
+        predicate = Predicate.EQ if loop.step == 1 else Predicate.GE
+    holds: Value | None = None
+    for expr in ends:  # one of them is the bound, and the counter is not beyond the others
+        at, end, here = Value(index), Value(index), Value(bool_)
+        ops += [
+            Apply(result=at, expr=AffineExpr.of(loop.iv)),
+            Apply(result=end, expr=expr),
+            Compare(predicate=predicate, result=here, lhs=at, rhs=end),
+        ]
+        holds = here if holds is None else _combined(BinaryKind.OR, holds, here, ops)
+    assert holds is not None
+    return holds
+
+
+def _combined(kind: BinaryKind, a: Value, b: Value, ops: list[Op]) -> Value:
+    both = Value(bool_)
+    ops.append(Binary(kind=kind, result=both, lhs=a, rhs=b))
+    return both
 
 
 def _needed(block: Block, users: Iterable[Op]) -> set[Value]:

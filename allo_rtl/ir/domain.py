@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.affine import AffineExpr, FloorDiv, Interval
 from allo_rtl.ir.ops import For, Value
 
 type Intervals = Callable[[Value], Interval]
@@ -69,7 +69,7 @@ def without_empty(loops: Sequence[For], outside: Intervals) -> FullNest | None:
             return known[value] if value in known else outside(value)
 
         for low, high in product(kept[level].lower, kept[level].upper):
-            gap = high - low - 1
+            gap = _undivided(high - low - 1)
             if gap.bounds(env)[0] >= 0:
                 continue
             if gap.bounds(env)[1] < 0:
@@ -77,7 +77,7 @@ def without_empty(loops: Sequence[For], outside: Intervals) -> FullNest | None:
             users = [k for k in range(level) if kept[k].iv in gap.values]
             if not users:
                 conditions.append(gap)
-            elif (tight := _tightened(kept[users[-1]], gap)) is None:
+            elif (tight := tightened(kept[users[-1]], gap, linear=True)) is None:
                 return None
             else:
                 kept[users[-1]] = tight
@@ -85,23 +85,37 @@ def without_empty(loops: Sequence[For], outside: Intervals) -> FullNest | None:
     return FullNest(tuple(kept), tuple(conditions))
 
 
-def _tightened(loop: For, gap: AffineExpr) -> For | None:
-    """The loop restricted to counters with which ``gap`` is not negative."""
+def _undivided(gap: AffineExpr) -> AffineExpr:
+    """A number that is negative exactly where another is, without a division."""
+    match gap.terms:
+        case ((FloorDiv(numerator, divisor), 1),):
+            return numerator + gap.const * divisor
+        case ((FloorDiv(numerator, divisor), -1),):
+            return AffineExpr.constant((gap.const + 1) * divisor - 1) - numerator
+    return gap
+
+
+def tightened(loop: For, gap: AffineExpr, linear: bool = False) -> For | None:
+    """The loop restricted to counters with which ``gap`` is not negative.
+
+    None where that takes other than affine bounds, or with ``linear`` bounds with a division.
+    """
     factor = gap.coefficient(loop.iv)
     rest = gap - AffineExpr.of(loop.iv) * factor
     if not factor or loop.iv in rest.values:
         return None
-    bound = rest.floordiv(abs(factor))
-    if not bound.is_linear:
+    # The least and the greatest counter: quotients rounded up, and down.
+    bound = (rest * -1 + (factor - 1) if factor > 0 else rest).floordiv(abs(factor))
+    if linear and not bound.is_linear:
         return None
     if factor < 0:
         return replace(loop, upper=(*loop.upper, bound + 1))
     if loop.step == 1:
-        return replace(loop, lower=(*loop.lower, -bound))
+        return replace(loop, lower=(*loop.lower, bound))
     if loop.constant_bounds is None or not bound.is_constant:
         return None
     first = loop.constant_bounds[0]
-    steps = max(0, -(-(-bound.const - first) // loop.step))
+    steps = max(0, -(-(bound.const - first) // loop.step))
     return replace(loop, lower=(AffineExpr.constant(first + steps * loop.step),))
 
 

@@ -17,7 +17,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from allo_rtl.hls.control import Pipelined
 from allo_rtl.hls.widths import range_shape
-from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
+from allo_rtl.ir.affine import AffineExpr, FloorDiv, Interval, Mod
+from allo_rtl.ir.domain import Intervals
 from allo_rtl.ir.ops import For
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.ir.types import Index
@@ -33,18 +34,28 @@ def has_iterations(control: Pipelined, value: Find) -> Value:
     """Whether a nest has any iteration; ``value`` gives the signals from outside."""
     outermost = control.counters[0].loop
     gaps = [h - e - 1 for h in outermost.upper for e in outermost.lower]
-    return Cat(_signal(g, value) >= 0 for g in (*gaps, *control.conditions)).all()
+    numbers = (_signal(g, value, lambda v: _interval(value(v)))
+               for g in (*gaps, *control.conditions))  # fmt: skip
+    return Cat(n >= 0 for n in numbers).all()
 
 
-def _signal(expr: AffineExpr, value: Find) -> Value:
-    """An expression of signals."""
+def _interval(signal: Value) -> Interval:
+    """The numbers that a signal can be."""
+    shape = signal.shape()
+    if shape.signed:
+        return -(1 << shape.width - 1), (1 << shape.width - 1) - 1
+    return 0, (1 << shape.width) - 1
+
+
+def _signal(expr: AffineExpr, value: Find, interval: Intervals) -> Value:
+    """An expression of signals, which stay in their intervals."""
     total: Value | None = None
     for atom, factor in expr.terms:
         match atom:
             case FloorDiv(numerator, divisor):
-                part = _signal(numerator, value) // Const(divisor)
+                part = _quotient(numerator, divisor, value, interval)
             case Mod(numerator, divisor):
-                part = _signal(numerator, value) % Const(divisor)
+                part = _signal(numerator, value, interval) % Const(divisor)
             case _:
                 part = value(atom)
         if abs(factor) > 1:
@@ -56,6 +67,18 @@ def _signal(expr: AffineExpr, value: Find) -> Value:
     if total is None:
         return Const(expr.const)
     return total + expr.const if expr.const else total
+
+
+def _quotient(numerator: AffineExpr, divisor: int, value: Find, interval: Intervals) -> Value:
+    """A number divided: by wires alone, or as the number of multiples that it reaches."""
+    number = _signal(numerator, value, interval)
+    low, high = (bound // divisor for bound in numerator.bounds(interval))
+    if divisor & (divisor - 1) == 0:
+        return number // Const(divisor)
+    total: Value = Const(low)
+    for quotient in range(low + 1, high + 1):
+        total = total + (number >= quotient * divisor)
+    return total
 
 
 class NestCounters:
@@ -107,11 +130,10 @@ class NestCounters:
         shape = shape_of(range_shape((low, max(low, high))))
         return Signal(shape, name=self._names(f"{loop.name}_stop"), reset_less=True)
 
-    def _interval(self, value: IrValue) -> tuple[int, int]:
+    def _interval(self, value: IrValue) -> Interval:
         if value in self._intervals:
             return self._intervals[value]
-        shape = self._outside(value).shape()
-        return (-(1 << shape.width - 1) if shape.signed else 0), (1 << shape.width) - 1
+        return _interval(self._value(value))
 
     def _at_last(self, level: int) -> Signal:
         loop, stop = self._loops[level], self._stops[level]
@@ -140,9 +162,9 @@ class NestCounters:
             now[loop.iv] = lower[0] if len(lower) == 1 else self._named(loop, first)
 
     def _extreme(self, exprs: Exprs, largest: bool) -> Value:
-        result = _signal(exprs[0], self._value)
+        result = _signal(exprs[0], self._value, self._interval)
         for expr in exprs[1:]:
-            other = _signal(expr, self._value)
+            other = _signal(expr, self._value, self._interval)
             result = Mux((other > result) if largest else (other < result), other, result)
         return result
 
