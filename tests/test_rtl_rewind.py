@@ -195,7 +195,7 @@ def random_varying_nest(seed):
         return f"if {value(known)} > {value(known)}: {body}" if dice.random() < 0.2 else body
 
     def bounds(known):
-        a, b = (f"{dice.choice(['', '2 * '])}{dice.choice(known)}" for _ in range(2))
+        a = f"{dice.choice(['', '2 * '])}{dice.choice(known)}"
         step = dice.choice(["", "", ", 2"])
         return dice.choice([
             f"range({a}{step})", f"range({a} - 1, 5{step})", f"range({a} + 1, 4{step})",

@@ -285,7 +285,7 @@ def _check_extents(module: Module) -> None:
 
 def _flattened(
     prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators,
-    latencies: Mapping[str, int | None], waits: bool,
+    latencies: Mapping[str, int | None], waits: bool, limits: Mapping[str, int],
 ) -> FunctionDesign:
     """A function with nests whose bounds vary flattened as far as it is fastest."""
 
@@ -293,7 +293,7 @@ def _flattened(
         try:
             control = build_control(prepared, constants, operators, kept)
             check_together(control)
-            return _time(control, operators, latencies, prepared.sequential, waits)
+            return _time(control, operators, latencies, prepared.sequential, waits, limits)
         except TooFlat as error:
             return timed(kept | {error.outermost})
 

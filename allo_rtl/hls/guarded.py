@@ -10,6 +10,7 @@ Where a loop inside was unrolled, an iteration is left out when none of its copi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from allo_rtl.hls.flat import nested
 from allo_rtl.ir.affine import AffineExpr, Interval
@@ -45,16 +46,28 @@ def restricted(nest: Sequence[For], between: Sequence[Op]) -> tuple[For, ...] | 
     Bounds may be divided by any number then.  ``between`` are the pure operations between its
     loops.
     """
-    known = counter_intervals(nest, _of_type)
-    needed = _needed_in(nest[-1].body, between, lambda v: known.get(v) or _of_type(v))
-    loops = list(nest)
-    for gap in needed:
+    known, body = counter_intervals(nest, _of_type), nest[-1].body
+    conditions = _conditions((*between, *body), lambda v: known.get(v) or _of_type(v))
+    loops, kept = list(nest), 0
+    for gap in _needed_in(body, conditions):
         users = [k for k, loop in enumerate(nest) if gap.coefficient(loop.iv)]
         if users and (tight := tightened(loops[users[-1]], gap)) is not None:
             loops[users[-1]] = tight
+        else:
+            kept += 1
     if all(a is b for a, b in zip(loops, nest, strict=True)):
         return None
+    if not kept:
+        loops[-1] = replace(loops[-1], body=_without_guard(body, conditions))
     return nested(FullNest(tuple(loops), ())).loops
+
+
+def _without_guard(body: Block, conditions: Mapping[Value, _Known]) -> Block:
+    """A body whose only condition always holds now, without it."""
+    guards = [op for op in body if isinstance(op, If)]
+    if len(guards) > 1 or not conditions[guards[0].condition].complete:
+        return body
+    return tuple(x for op in body for x in (op.then if isinstance(op, If) else (op,)))
 
 
 def _of_type(value: Value) -> Interval:
@@ -62,13 +75,12 @@ def _of_type(value: Value) -> Interval:
     return value.type.min, value.type.max
 
 
-def _needed_in(body: Block, between: Sequence[Op], env: Intervals) -> Gaps:
+def _needed_in(body: Block, conditions: Mapping[Value, _Known]) -> Gaps:
     """What is not negative in each iteration that does anything."""
-    conditions = _conditions((*between, *body), env)
     guards: list[Gaps] = []
     for op in body:
         if isinstance(op, If) and not op.orelse:
-            guards.append(conditions.get(op.condition, ()))
+            guards.append(conditions.get(op.condition, _UNKNOWN).gaps)
         elif not isinstance(op, _SILENT):
             return ()
     return tuple(_weakest(gap, guards[1:]) for gap in guards[0]) if guards else ()
@@ -85,19 +97,30 @@ def _weakest(gap: AffineExpr, others: Sequence[Gaps]) -> AffineExpr:
     return gap
 
 
-def _conditions(ops: Sequence[Op], env: Intervals) -> Mapping[Value, Gaps]:
-    """For the conditions among results of operations that compare affine expressions, what is not
-    negative where they hold."""
+@dataclass(frozen=True)
+class _Known:
+    """Of a condition: what is not negative where it holds; ``complete`` when it then does hold."""
+
+    gaps: Gaps
+    complete: bool
+
+
+_UNKNOWN = _Known((), False)
+
+
+def _conditions(ops: Sequence[Op], env: Intervals) -> Mapping[Value, _Known]:
+    """The conditions among results of operations that compare affine expressions."""
     exprs = _Expressions(ops, env)
-    found: dict[Value, Gaps] = {}
+    found: dict[Value, _Known] = {}
     for op in ops:
         match op:
             case Compare(predicate=p, result=r, lhs=a, rhs=b):
                 low, high = exprs.of(a), exprs.of(b)
                 if low is not None and high is not None:
-                    found[r] = tuple(_gaps(p, low, high))
+                    found[r] = _Known(tuple(_gaps(p, low, high)), p is not Predicate.NE)
             case Binary(kind=BinaryKind.AND, result=r, lhs=a, rhs=b):
-                found[r] = (*found.get(a, ()), *found.get(b, ()))
+                x, y = found.get(a, _UNKNOWN), found.get(b, _UNKNOWN)
+                found[r] = _Known((*x.gaps, *y.gaps), x.complete and y.complete)
     return found
 
 
