@@ -59,17 +59,6 @@ def biquad(c: fixed[5], x: fixed[128], y: fixed[128]):
         y[n] = out
 
 
-def gcd(a: uint16[16], b: uint16[16], g: uint16[16]):
-    for i in range(16):
-        x: uint16 = a[i]
-        y: uint16 = b[i]
-        while y != 0:
-            rest: uint16 = x % y
-            x = y
-            y = rest
-        g[i] = x
-
-
 def gemm8_schedule() -> Schedule:
     """Four products a cycle, on arrays spread over four banks."""
     s = allo.customize(gemm8)
@@ -114,6 +103,5 @@ KERNELS: dict[str, Callable[[], Schedule]] = {
     "dot product, float32": _pipelined(dot),
     "quotients and remainders, int16": _pipelined(ratios),
     "biquad filter, Fixed(18, 12)": biquad_schedule,
-    "gcd, uint16": lambda: allo.customize(gcd),
 }
 """What is built for every clock, by name."""
