@@ -1,9 +1,9 @@
 """Whether kernels meet the clock that is asked for, after place and route of the whole board.
 
 Run as ``python -m benchmarks.closure [--again] [kernel ...]``: the bitstreams of the kernels whose
-names begin so, or of all, for every board and clock of :data:`TARGETS`, as ``rtl.bitstream`` builds
-them.  Results are kept: only kernels that became other hardware are built again, or all of those
-named with ``--again`` (when closure itself has changed).  The page is written after every kernel.
+names begin so, or of all, for every board and clock of :data:`TARGETS`, as ``rtl.bitstream``
+builds them.  Results are kept: only kernels that became other hardware are built again, or all of those
+named with ``--again`` (when closure itself has changed).  The page has all there are.
 """
 
 from __future__ import annotations
@@ -143,18 +143,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--again", action="store_true", help="also what did not change")
     parser.add_argument("--board", default="", help="only boards whose names begin so")
+    parser.add_argument("--mhz", type=float, help="only this clock")
     parser.add_argument("kernels", nargs="*", help="beginnings of their names")
     options = parser.parse_args(arguments)
     placed, console = Placed("closure"), Console()
     for kernel in (k for k in KERNELS if k.startswith(tuple(options.kernels) or ("",))):
-        for board, clock in (t for t in TARGETS if t[0].startswith(options.board)):
+        for board, clock in TARGETS:
+            if not board.startswith(options.board) or options.mhz not in (None, clock):
+                continue
             rtl = build(kernel, board, clock)
             design, name = hash_of(rtl.verilog), key(kernel, board, clock)
             if options.again or not placed.get(name, design):
                 found = measure(rtl, board, clock)
                 placed.put(name, design, asdict(found))
                 console.print(" ".join(row(kernel, board, clock, found)), found.limit)
-        write_page(placed)
+    write_page(placed)
 
 
 if __name__ == "__main__":

@@ -289,7 +289,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not placed.get(key(case, device), pair.hash):
             sides = [asdict(side) for side in pair.measure(options.seeds)]
             placed.put(key(case, device), pair.hash, {"sides": sides})
-            replace_part("handwritten", markdown(COLUMNS, all_rows(placed), left=4))
+    replace_part("handwritten", markdown(COLUMNS, all_rows(placed), left=4))
     table = Table(*COLUMNS)
     for line in all_rows(placed):
         table.add_row(*line)

@@ -95,11 +95,12 @@ def write_page(cases: Sequence[Case], placed: Placed) -> None:
     met = sum(bool(kept["met"]) for _, kept in found)
     text = markdown(COLUMNS, (row(*line) for line in found))
     said = f"{DEVICE}; {CLOCK_MHZ:g} MHz asked for: {met} of {len(found)} kernels reach it."
-    replace_part("polybench_u32_ecp5", f"{text}\n\n{said}")
+    if found:
+        replace_part("polybench_u32_ecp5", f"{text}\n\n{said}")
 
 
 def run(cases: Sequence[Case], wanted: Callable[[Case], bool]) -> None:
-    """Place the cases that are wanted and changed; the page is written after each."""
+    """Place the cases that are wanted and changed, and write the page."""
     placed, console, table = Placed("polybench_u32_ecp5"), Console(), Table(*COLUMNS)
     for case in filter(wanted, cases):
         rtl = build(case)
@@ -107,6 +108,6 @@ def run(cases: Sequence[Case], wanted: Callable[[Case], bool]) -> None:
         if not placed.get(case.name, design):
             placed.put(case.name, design, place(case, rtl))
             console.print(" ".join(row(case, placed.get(case.name) or {})))
-            write_page(cases, placed)
         table.add_row(*row(case, placed.get(case.name) or {}))
+    write_page(cases, placed)
     console.print(table)
