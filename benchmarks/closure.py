@@ -2,8 +2,8 @@
 
 Run as ``python -m benchmarks.closure [--again] [kernel ...]``: the bitstreams of the kernels whose
 names begin so, or of all, for every board and clock of :data:`TARGETS`, as ``rtl.bitstream``
-builds them.  Results are kept: only kernels that became other hardware are built again, or all of those
-named with ``--again`` (when closure itself has changed).  The page has all there are.
+builds them.  Results are kept: only kernels that became other hardware are built again, or all of
+those named with ``--again`` (when closure itself has changed).  The page has all there are.
 """
 
 from __future__ import annotations
