@@ -1,16 +1,16 @@
 """Running a module on unknown inputs: every output element as a term of the inputs.
 
-Shapes are constant, so loops with constant bounds are run as they are; what a condition on
-unknown data decides is chosen by terms.  Loops and subscripts that depend on unknown data are not
-for this interpreter.
+Shapes are constant, so loops with constant bounds are run as they are.  What a condition on unknown
+data decides is chosen by terms: branches, iterations of loops whose number depends on data, and the
+elements that a subscript may mean.  Processes of regions take turns as in the evaluator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import product
 
+from allo_rtl.errors import AlloError
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import (
     Alloc,
@@ -22,6 +22,7 @@ from allo_rtl.ir.ops import (
     Call,
     Cast,
     Compare,
+    Condition,
     Constant,
     For,
     Func,
@@ -39,42 +40,17 @@ from allo_rtl.ir.ops import (
     Value,
     While,
 )
+from allo_rtl.ir.processes import Fifo
+from allo_rtl.ir.stream_ops import Get, MakeStream, Put
+from allo_rtl.ir.symbolic_memory import index_term, load, places, store
+from allo_rtl.ir.symbolic_run import Array, Content, NotSymbolic, Run
 from allo_rtl.ir.terms import Term, Terms
-from allo_rtl.ir.types import ArrayType, Type, index
+from allo_rtl.ir.types import ArrayType, StreamType, Type, bool_, index
 
+__all__ = ["NotSymbolic", "outputs"]
 
-class NotSymbolic(Exception):
-    """The module's control or subscripts depend on its inputs, or it runs too long."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Array:
-    cells: list[Term]
-    at: Sequence[int]
-    shape: tuple[int, ...]
-
-
-@dataclass
-class _Run:
-    """What all functions of one run share."""
-
-    module: Module
-    terms: Terms
-    budget: int
-    state: dict[str, list[Term]] = field(default_factory=dict)
-    claims: set[Term] = field(default_factory=set)
-    journals: list[dict[tuple[int, int], tuple[list[Term], Term]]] = field(default_factory=list)
-
-    def spend(self) -> None:
-        self.budget -= 1
-        if self.budget < 0:
-            raise NotSymbolic("it runs too long to be followed step by step")
-
-    def store(self, cells: list[Term], at: int, value: Term) -> None:
-        """Change a cell; inside a branch the old content is noted."""
-        if self.journals:
-            self.journals[-1].setdefault((id(cells), at), (cells, cells[at]))
-        cells[at] = value
+_ROUNDS = 64
+"""Iterations of a loop of which data decide whether they take place."""
 
 
 def outputs(
@@ -95,9 +71,9 @@ def outputs(
     Raises:
         NotSymbolic: see there.
     """
-    run, func = _Run(module, terms, budget), module.top_func
+    run, func = Run(module, terms, budget), module.top_func
     named = named or [*(a.type for a in func.args), *func.results]
-    args: list[Term | _Array] = []
+    args: list[Content] = []
     for n, param in enumerate(func.args):
         if isinstance(param.type, ArrayType):
             if param.type.is_dynamic:
@@ -105,7 +81,10 @@ def outputs(
             args.append(_input_array(terms, f"argument {n + 1}", param.type, named[n]))
         else:
             args.append(terms.input(f"argument {n + 1}", param.type))
-    results = _Frame(run, func, args).run()
+    try:
+        results = _Frame(run, func, args).run()
+    except AlloError as error:
+        raise NotSymbolic(f"it fails: {error.message}") from None
     found: dict[str, Term] = {}
     for n, arg in enumerate(args):
         _note(found, f"argument {n + 1}", arg, named[n])
@@ -113,25 +92,27 @@ def outputs(
         _note(found, f"result {n + 1}", result, named[len(args) + n])
     for name, cells in run.state.items():
         found |= {f"state {name}[{k}]": cell for k, cell in enumerate(cells)}
+    found |= {f"line {k}": line for k, line in enumerate(run.lines)}
     claims = sorted(run.claims, key=lambda t: t.age)
     return found | {f"assertion {k}": condition for k, condition in enumerate(claims)}
 
 
-def _input_array(terms: Terms, name: str, type_: ArrayType, named: Type) -> _Array:
+def _input_array(terms: Terms, name: str, type_: ArrayType, named: Type) -> Array:
     assert isinstance(named, ArrayType)
     places = product(*map(range, named.shape))
     cells = [terms.input(_element(name, p), type_.element) for p in places]
-    return _Array(cells, range(len(cells)), type_.shape)
+    return Array(cells, range(len(cells)), type_.shape)
 
 
 def _element(name: str, place: Sequence[int]) -> str:
     return f"{name}[{', '.join(map(str, place))}]"
 
 
-def _note(found: dict[str, Term], name: str, value: Term | _Array, named: Type) -> None:
+def _note(found: dict[str, Term], name: str, value: Content, named: Type) -> None:
     if isinstance(value, Term):
         found[name] = value
         return
+    assert isinstance(value, Array)
     assert isinstance(named, ArrayType)
     for n, place in enumerate(product(*map(range, named.shape))):
         found[_element(name, place)] = value.cells[value.at[n]]
@@ -140,41 +121,62 @@ def _note(found: dict[str, Term], name: str, value: Term | _Array, named: Type) 
 class _Frame:
     """One run of one function."""
 
-    def __init__(self, run: _Run, func: Func, args: Sequence[Term | _Array]) -> None:
+    def __init__(self, run: Run, func: Func, args: Sequence[Content]) -> None:
         self.shared = run
         self.terms = run.terms
         self.func = func
         self.scalars: dict[Value, Term] = {}
-        self.arrays: dict[Value, _Array] = {}
+        self.arrays: dict[Value, Array] = {}
+        self.streams: dict[Value, Fifo] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
 
-    def bind(self, value: Value, content: Term | _Array) -> None:
-        if isinstance(content, _Array):
-            self.arrays[value] = content
-        else:
-            self.scalars[value] = content
+    def bind(self, value: Value, content: Content) -> None:
+        match content:
+            case Array():
+                self.arrays[value] = content
+            case Fifo():
+                self.streams[value] = content
+            case _:
+                self.scalars[value] = content
 
-    def get(self, value: Value) -> Term | _Array:
-        return self.arrays[value] if isinstance(value.type, ArrayType) else self.scalars[value]
+    def get(self, value: Value) -> Content:
+        match value.type:
+            case ArrayType():
+                return self.arrays[value]
+            case StreamType():
+                return self.streams[value]
+        return self.scalars[value]
 
-    def run(self) -> list[Term | _Array]:
-        self.block(self.func.body)
+    def run(self) -> list[Content]:
+        body = self.func.body
+        if self.func.dataflow:
+            calls = [k for k, op in enumerate(body) if isinstance(op, Call)]
+            last = calls[-1] + 1 if calls else 0
+            self.block(body[:last])
+            self.shared.processes.join(self.func.loc)
+            body = body[last:]
+        self.block(body)
         results = map(self.get, self.func.returned)
         return [
-            r if isinstance(r, Term)
-            else _Array([r.cells[n] for n in r.at], range(len(r.at)), r.shape)
+            Array([r.cells[n] for n in r.at], range(len(r.at)), r.shape)
+            if isinstance(r, Array) else r
             for r in results
         ]  # fmt: skip
 
-    def number(self, expr: AffineExpr) -> int:
-        def known(value: Value) -> int:
-            number = self.scalars[value].constant
-            if number is None:
-                raise NotSymbolic("a loop or subscript depends on its inputs")
-            return number
+    def index(self, expr: AffineExpr) -> Term:
+        """A subscript or bound."""
+        known = [self.scalars[v].constant for v in expr.values]
+        if None not in known:
+            number = expr.evaluate(lambda v: self.scalars[v].constant or 0)
+            return self.terms.const(number, index)
+        return index_term(self.shared, expr, self.scalars.__getitem__)
 
-        return expr.evaluate(known)
+    def number(self, expr: AffineExpr) -> int:
+        found = self.index(expr).constant
+        if found is None:
+            raise NotSymbolic("the place of a view depends on its inputs")
+        return found
 
     def block(self, block: Block) -> None:
         for op in block:
@@ -184,110 +186,132 @@ class _Frame:
     def op(self, op: Op) -> None:
         match op:
             case For():
-                start = max(map(self.number, op.lower))
-                for i in range(start, min(map(self.number, op.upper)), op.step):
-                    self.scalars[op.iv] = self.terms.const(i, index)
-                    self.block(op.body)
+                self.loop(op)
             case While():
-                self.block(op.before)
-                while self.decided(op.condition):
-                    self.block(op.body)
-                    self.block(op.before)
+                self.while_loop(op, _ROUNDS)
             case If():
-                self.branch(op)
+                self.shared.branch(
+                    self.scalars[op.condition],
+                    lambda: self.block(op.then), lambda: self.block(op.orelse),
+                )  # fmt: skip
             case Call():
-                callee = self.shared.module.func(op.callee)
-                results = _Frame(self.shared, callee, [self.get(a) for a in op.args]).run()
-                for out, result in zip(op.outs, results, strict=True):
-                    self.bind(out, result)
-            case Return():
+                self.call(op)
+            case Return() | Condition():
                 pass
             case Print():
-                raise NotSymbolic("it prints")
+                self.shared.always("what it prints")
+                args = tuple(self.scalars[a] for a in op.args)
+                what = (op.text, op.types)
+                self.shared.lines.append(self.terms.make("print", bool_, what, args))
             case Assert(condition=condition):
-                self.claim(self.scalars[condition])
+                self.shared.claim(self.scalars[condition])
             case Load() | Store() | Alloc() | GetGlobal() | SubView():
                 self.memory(op)
+            case MakeStream() | Put() | Get():
+                self.stream(op)
             case _:
                 self.compute(op)
 
-    def claim(self, condition: Term) -> None:
-        """An assertion, which may stop the run."""
-        if condition.constant != 1:
-            if self.shared.journals:
-                raise NotSymbolic("an assertion depends on a condition")
-            self.shared.claims.add(condition)
+    # --- control ---------------------------------------------------------------------------
 
-    def decided(self, value: Value) -> bool:
-        known = self.scalars[value].constant
-        if known is None:
-            raise NotSymbolic("a loop depends on its inputs")
-        return bool(known)
+    def loop(self, op: For) -> None:
+        terms = self.terms
+        lower, upper = [self.index(e) for e in op.lower], [self.index(e) for e in op.upper]
+        unknown = [t for t in lower if t.constant is None]
+        start = max(terms.range_of(t)[0] for t in lower)
+        stop = min(terms.range_of(t)[1] for t in upper)
+        if unknown and op.step != 1:
+            raise NotSymbolic("where a loop with a stride starts depends on its inputs")
+        ends = [t for t in upper if t.constant is None]
+        if (unknown or ends) and stop - start > _ROUNDS * op.step:
+            raise NotSymbolic("how often a loop runs depends on its inputs, and may be often")
+        for i in range(start, stop, op.step):
+            counter = self.scalars[op.iv] = terms.const(i, index)
+            runs = terms.const(1, bool_)
+            for end in ends:
+                runs = terms.conjunction(runs, terms.less(counter, end))
+            for first in unknown:
+                runs = terms.conjunction(runs, terms.negated(terms.less(counter, first)))
+            self.shared.branch(runs, lambda: self.block(op.body))
 
-    def branch(self, op: If) -> None:
-        """Both ways, when the condition is unknown; cells that differ become choices."""
-        condition = self.scalars[op.condition]
-        if condition.constant is not None:
-            self.block(op.then if condition.constant else op.orelse)
+    def while_loop(self, op: While, rounds: int) -> None:
+        """Further iterations are followed where those before it take place."""
+        self.block(op.before)
+        while (known := self.shared.decided(self.scalars[op.condition])) is not None:
+            if not known:
+                return
+            self.block(op.body)
+            self.block(op.before)
+        if not rounds:
+            raise NotSymbolic("how often a loop runs depends on its inputs, and may be often")
+
+        def again() -> None:
+            self.block(op.body)
+            self.while_loop(op, rounds - 1)
+
+        self.shared.branch(self.scalars[op.condition], again)
+
+    def call(self, op: Call) -> None:
+        callee = self.shared.module.func(op.callee)
+        frame = _Frame(self.shared, callee, [self.get(a) for a in op.args])
+        if self.func.dataflow:
+            self.shared.always("whether processes start")
+            self.shared.processes.spawn(op.callee, frame.run, op.loc)
             return
-        after_then = self.recorded(op.then)
-        after_else = self.recorded(op.orelse)
-        for key in after_then.keys() | after_else.keys():
-            cells, at = (after_then.get(key) or after_else[key])[0], key[1]
-            old = cells[at]
-            one = after_then[key][1] if key in after_then else old
-            other = after_else[key][1] if key in after_else else old
-            self.shared.store(cells, at, self.terms.select(condition, one, other))
+        for out, result in zip(op.outs, frame.run(), strict=True):
+            self.bind(out, result)
 
-    def recorded(self, block: Block) -> dict[tuple[int, int], tuple[list[Term], Term]]:
-        """What a block leaves in the cells it changes; they are put back."""
-        journals = self.shared.journals
-        journals.append({})
-        try:
-            self.block(block)
-        finally:
-            journal = journals.pop()
-        left = {key: (cells, cells[key[1]]) for key, (cells, _) in journal.items()}
-        for key, (cells, old) in journal.items():
-            cells[key[1]] = old
-        return left
+    def stream(self, op: MakeStream | Put | Get) -> None:
+        shared = self.shared
+        shared.always("what goes through a stream")
+        match op:
+            case MakeStream(result=result):
+                assert isinstance(result.type, StreamType)
+                depth = result.type.depth
+                self.streams[result] = Fifo(result.name, depth, depth, grows=op.undeclared)
+            case Put(stream=stream, value=value):
+                shared.words.append(self.scalars[value])
+                shared.processes.put(self.streams[stream], len(shared.words) - 1, op.loc)
+            case Get(result=result, stream=stream):
+                number = shared.processes.get(self.streams[stream], op.loc)
+                self.scalars[result] = shared.words[number]
+
+    # --- arrays ----------------------------------------------------------------------------
 
     def memory(self, op: Load | Store | Alloc | GetGlobal | SubView) -> None:
         match op:
             case Alloc(result=result):
                 zero = self.terms.const(0, result.array.element)
                 size = result.array.size
-                self.arrays[result] = _Array([zero] * size, range(size), result.array.shape)
+                self.arrays[result] = Array([zero] * size, range(size), result.array.shape)
             case GetGlobal(result=result, name=name):
                 self.arrays[result] = self.global_array(name)
             case SubView(result=result):
-                source = self.arrays[op.source]
-                axes = [
-                    [self.number(o) + n * step for n in range(1 if size is None else size)]
-                    for o, size, step in zip(op.offsets, op.sizes, op.steps, strict=True)
-                ]
-                at = [source.at[self.position(source, p)] for p in product(*axes)]
-                self.arrays[result] = _Array(source.cells, at, result.array.shape)
-            case Load(result=result):
-                source, at_ = self.place(op)
-                self.scalars[result] = source.cells[at_]
-            case Store(value=value):
-                target, at_ = self.place(op)
-                self.shared.store(target.cells, at_, self.scalars[value])
+                self.arrays[result] = self.view(op)
+            case Load(result=result, array=array):
+                nothing = self.terms.const(0, result.type)
+                at = [self.index(e) for e in op.index]
+                self.scalars[result] = load(self.shared, self.arrays[array], at, nothing)
+            case Store(value=value, array=array):
+                at = [self.index(e) for e in op.index]
+                store(self.shared, self.arrays[array], at, self.scalars[value])
 
-    def place(self, op: Load | Store) -> tuple[_Array, int]:
-        array = self.arrays[op.array]
-        return array, array.at[self.position(array, [self.number(e) for e in op.index])]
+    def view(self, op: SubView) -> Array:
+        source = self.arrays[op.source]
+        axes = [
+            [self.number(o) + n * step for n in range(1 if size is None else size)]
+            for o, size, step in zip(op.offsets, op.sizes, op.steps, strict=True)
+        ]
+        at = []
+        for place in product(*axes):
+            subscripts = [self.terms.const(k, index) for k in place]
+            found = places(self.shared, source.shape, subscripts)
+            if not found:
+                raise NotSymbolic("a view may be out of range")
+            at.append(source.at[found[0][1]])
+        return Array(source.cells, at, op.result.array.shape)
 
-    def position(self, array: _Array, subscripts: Sequence[int]) -> int:
-        offset = 0
-        for i, extent in zip(subscripts, array.shape, strict=True):
-            if not 0 <= i < extent:
-                raise NotSymbolic("a subscript may be out of range")
-            offset = offset * extent + i
-        return offset
-
-    def global_array(self, name: str) -> _Array:
+    def global_array(self, name: str) -> Array:
         found = self.shared.module.global_(name)
         element, size = found.type.element, found.type.size
         if not found.stateful:
@@ -296,7 +320,7 @@ class _Frame:
             cells = self.shared.state.setdefault(
                 name, [self.terms.input(f"state {name}[{k}]", element) for k in range(size)]
             )
-        return _Array(cells, range(size), found.type.shape)
+        return Array(cells, range(size), found.type.shape)
 
     def compute(self, op: Op) -> None:
         s, terms = self.scalars, self.terms
@@ -316,6 +340,6 @@ class _Frame:
             case Math(kind=math, result=result, args=args):
                 s[result] = terms.math(math, result.type, tuple(s[a] for a in args))
             case Apply(result=result, expr=expr):
-                s[result] = terms.const(self.number(expr), index)
+                s[result] = self.terms.cast(result.type, self.index(expr))
             case _:
                 raise NotSymbolic(f"{type(op).__name__} is not followed")
