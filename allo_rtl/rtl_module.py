@@ -20,7 +20,8 @@ from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.history import StepReport
 from allo_rtl.rtl.interface import KernelInterface
-from allo_rtl.rtl.kernel import Emitted, KernelComponent, emit, interface
+from allo_rtl.rtl.kernel import Emitted, KernelComponent, emit
+from allo_rtl.rtl.ports import interface
 from allo_rtl.sim.bench import Case, write_bench
 from allo_rtl.sim.cases import random_case
 from allo_rtl.sim.cosim import Simulation

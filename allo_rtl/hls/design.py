@@ -59,7 +59,7 @@ from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import Assert, Global, Module, Print, Value
+from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, StreamType, Type
@@ -193,6 +193,11 @@ class Design:
     @cached_property
     def _by_name(self) -> Mapping[str, FunctionDesign]:
         return {f.name: f for f in self.functions}
+
+    @cached_property
+    def funcs(self) -> Mapping[str, Func]:
+        """The text of each function that hardware is made of, by name."""
+        return {f.name: f.control.func for f in self.functions}
 
     @cached_property
     def uses(self) -> Mapping[str, Uses]:

@@ -129,6 +129,38 @@ def given(
     return banks, streams
 
 
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """One end of a stream."""
+
+    stream: Value
+    end: End
+
+
+def count_users(
+    control: FunctionControl, funcs: Mapping[str, Func], found: Mapping[str, Uses]
+) -> Counter[BankEnd | StreamEnd]:
+    """How many calls of a function use each bank and stream end; its own uses count as one call.
+
+    Args:
+        control: the function.
+        funcs, found: every function it calls, and what that uses, by name.
+    """
+    parts = parts_of(control.func)
+    users = Counter[BankEnd | StreamEnd](own_ports(control))
+    users.update({
+        StreamEnd(node.stream.stream, end_of(node.stream))
+        for piece in regions(control.body)
+        for node in piece.region.nodes()
+        if node.stream is not None
+    })
+    for call in (c for part in flatten(control.body) for c in _calls(part)):
+        banks, streams = given(call, funcs[call.callee], found[call.callee], parts)
+        users.update(BankEnd(bank, end) for bank, ends in banks.items() for end in ends)
+        users.update(StreamEnd(stream, end) for stream, ends in streams.items() for end in ends)
+    return users
+
+
 def process_name(call: Call) -> str:
     """What the process that a call of a region makes is called."""
     return call.process or call.callee

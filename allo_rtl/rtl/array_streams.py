@@ -32,7 +32,6 @@ def connect_port(
     def part(side: str) -> StreamSignals:
         return StreamSignals(*(getattr(fifo, f"{side}_{x}") for x in ("data", "valid", "ready")))
 
-    m.d.comb += fifo.clear.eq(0)
     if port.direction is Direction.READ:
         data, valid, ready = outer.values()
         put = part("put")

@@ -47,15 +47,14 @@ from allo_rtl.rtl.units import shape_of
 
 
 class Callee(Protocol):
-    """A function module that a call starts: ``start`` is an input, ``ready`` an output of it."""
+    """A function module that a call starts; ``ready`` is an output of it."""
 
-    start: Signal
     ready: Signal
 
 
-type Instantiate = Callable[[Call, object], Callee]
+type Instantiate = Callable[[Call, object, Value], Callee]
 """Make the instance of a call: as the process of a region, that is told apart from others, or
-(None) as what runs alone."""
+(None) as what runs alone; and what starts it."""
 
 
 class Controller:
@@ -67,6 +66,7 @@ class Controller:
         values: signals of values held in registers: arguments, and what is added here.
         instantiate: makes the module of a call.
         island: what streams are used through, in a function that uses any.
+        processes_start: made 1 in the cycle in which the processes of a region start.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Controller:
         names: Names,
         instantiate: Instantiate,
         island: Island | None = None,
+        processes_start: Signal | None = None,
     ) -> None:
         self._m = m
         self._schedules = schedules
@@ -90,8 +91,7 @@ class Controller:
         self._names = names
         self._instantiate = instantiate
         self._island = island
-        self.processes_start: Value = Const(0, 1)
-        """Whether the processes of a region start in this cycle."""
+        self._processes_start = processes_start
         self.leaving: dict[IrValue, Value] = {}
         """Values as they are in the last cycle of the region that puts them out."""
 
@@ -343,8 +343,7 @@ class Controller:
     def _invoke(self, call: Call, enter: Value) -> Value:
         m = self._m
         go = self._token(f"{call.callee}_go", enter)
-        callee = self._instantiate(call, None)
-        m.d.comb += callee.start.eq(go)
+        callee = self._instantiate(call, None, go)
         busy = Signal(name=self._names(f"{call.callee}_busy"))
         leave = self._wire(f"{call.callee}_exit", busy & callee.ready)
         with m.If(go):
@@ -357,8 +356,7 @@ class Controller:
         """Processes: they start together in one cycle, and all have to end."""
         m = self._m
         go = enter if control.at_once else self._token("processes_go", enter)
-        callees = [self._instantiate(call, k) for k, call in enumerate(control.calls)]
-        m.d.comb += [callee.start.eq(go) for callee in callees]
+        callees = [self._instantiate(call, k, go) for k, call in enumerate(control.calls)]
         busy = Signal(name=self._names("processes_busy"))
         all_over = Cat(callee.ready for callee in callees).all()
         leave = self._wire("processes_exit", busy & all_over)
@@ -366,7 +364,8 @@ class Controller:
             m.d.sync += busy.eq(1)
         with m.Elif(leave):
             m.d.sync += busy.eq(0)
-        self.processes_start = go
+        if self._processes_start is not None:
+            m.d.comb += self._processes_start.eq(go)
         return leave
 
     def _clear(self, control: Clear, enter: Value) -> Value:

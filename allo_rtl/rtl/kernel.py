@@ -7,19 +7,16 @@ a module that is emitted once in Verilog.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import (
-    ClockSignal,
     Const,
     DomainRenamer,
     Elaboratable,
     EnableInserter,
-    Instance,
     Module,
-    ResetSignal,
     Signal,
     Value,
 )
@@ -30,27 +27,20 @@ from allo_rtl.hls.control import regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Bank
 from allo_rtl.hls.processes import (
-    BankEnd,
-    FifoShape,
-    Parts,
-    Uses,
-    bank_of,
     made_streams,
     own_ports,
-    parts_of,
-    process_name,
 )
 from allo_rtl.hls.streams import End
-from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.looks import endless_in
-from allo_rtl.ir.ops import Call, Func
+from allo_rtl.ir.ops import Func
 from allo_rtl.ir.ops import Value as IrValue
-from allo_rtl.ir.types import ArrayType, ScalarType, StreamType, Type
+from allo_rtl.ir.types import StreamType
 from allo_rtl.rtl.array_streams import connect_port
 from allo_rtl.rtl.controller import Controller
 from allo_rtl.rtl.events import Event, Events
 from allo_rtl.rtl.fifo import Fifo, fifo_ports
 from allo_rtl.rtl.header import verilog_header
+from allo_rtl.rtl.instances import Box, Instances
 from allo_rtl.rtl.interface import (
     ArrayPort,
     ArrayStream,
@@ -59,142 +49,16 @@ from allo_rtl.rtl.interface import (
     KernelInterface,
     Port,
     ScalarPort,
-    StreamPort,
     is_signed,
 )
-from allo_rtl.rtl.memory import BankSignals, Claim, Memories
+from allo_rtl.rtl.memory import BankSignals, Memories
 from allo_rtl.rtl.names import Names
+from allo_rtl.rtl.ports import RESERVED, fifo_name, interface, module_name, split_streams
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import FREE, Island, Streams, StreamSignals
-from allo_rtl.rtl.taps import Part, TapKind, Taps
+from allo_rtl.rtl.taps import TapKind, Taps
 from allo_rtl.rtl.verilog import all_to_verilog
 from allo_rtl.utils import no_collection
-
-_RESERVED = frozenset({"clk", "rst", "start", "ready", "done", "busy"})
-
-
-def interface(design: Design, function: FunctionDesign) -> KernelInterface:
-    """The ports of a function."""
-    func = function.control.func
-    usage = design.array_uses[func.name]
-    uses = None if function is design.top else design.uses[func.name]
-    # Ports are attributes of the component: they may not hide those that it has.
-    taken = {*_RESERVED, *dir(KernelComponent), "design", "function", "interface", "events", "taps"}
-    args, streams = _split(func.args)
-    count, values = len(args), (*args, *func.returned)
-    types = [v.type for v in values]
-    if function is design.top:
-        count, values, streams = len(design.module.top_func.args), design.port_values, []
-        types = [
-            _user_type(v.type, u) for v, u in zip(values, design.user_types, strict=True)
-        ]
-    ports = [
-        _stream_of_array(v, t, design.uses[func.name], taken, "result" if n >= count else "arg")
-        if isinstance(v.type, StreamType) and isinstance(t, ArrayType)
-        else _port(v, t, usage.get(v), taken, result=n >= count, uses=uses,
-                   shared=design.shared[func.name])
-        for n, (v, t) in enumerate(zip(values, types, strict=True))
-    ]
-    stateful = any(s.stateful for s in function.control.storage.values())
-    return KernelInterface(
-        _ascii(func.name), tuple(ports[:count]), tuple(ports[count:]), function.latency,
-        stateful, tuple(_stream_port(s, design.uses[func.name], taken) for s in streams),
-    )
-
-
-def _split(values: Sequence[IrValue]) -> tuple[list[IrValue], list[IrValue]]:
-    """(numbers and arrays, streams)."""
-    streams = [v for v in values if isinstance(v.type, StreamType)]
-    return [v for v in values if v not in streams], streams
-
-
-def _stream_of_array(
-    value: IrValue, type: ArrayType, uses: Uses, taken: set[str], otherwise: str
-) -> ArrayStream:
-    """The port of an array that is a stream."""
-    name = _plain_name(value.name or "", otherwise)
-    return _named_apart(ArrayStream(name, type, _direction(uses.of_stream(value))), taken)
-
-
-def _stream_port(value: IrValue, uses: Uses, taken: set[str]) -> StreamPort:
-    """The port of a stream."""
-    assert isinstance(value.type, StreamType)
-    name = _plain_name(value.name or "", "stream")
-    return _named_apart(StreamPort(name, value.type, _direction(uses.of_stream(value))), taken)
-
-
-def _named_apart[P: (StreamPort, ArrayStream)](port: P, taken: set[str]) -> P:
-    """The port under a name that grows underscores until its signals are new."""
-    while taken & port.signals().keys():
-        port = replace(port, name=port.name + "_")
-    taken |= port.signals().keys()
-    return port
-
-
-def _user_type(made: Type, user: Type) -> Type:
-    """The user's type of an argument or result, in the banks that the hardware has."""
-    if isinstance(made, ArrayType) and isinstance(user, ArrayType):
-        return replace(made, element=user.element)
-    return user
-
-
-def _port(
-    value: IrValue, type: Type, usage: set[End] | None, taken: set[str], result: bool,
-    uses: Uses | None, shared: frozenset[BankEnd],
-) -> Port:
-    """The port of an argument or result; its name grows underscores until its signals are new."""
-    name = _plain_name(value.name or "", "result" if result else "arg")
-    if result and not isinstance(type, ArrayType):
-        name = "result"
-    port = _named_port(value, type, name, usage or set(), uses, shared)
-    while (signals := _signals_of(port)) & taken:
-        name += "_"
-        port = replace(port, name=name)
-    taken |= signals
-    return port
-
-
-def _plain_name(name: str, otherwise: str) -> str:
-    """A name that Verilog, Amaranth and C++ take: ASCII, and a letter at its beginning."""
-    return _ascii(name).replace(".", "_").lstrip("_0123456789") or otherwise
-
-
-def _ascii(name: str) -> str:
-    return "".join(c if c.isascii() else f"u{ord(c):x}" for c in name)
-
-
-def _named_port(
-    value: IrValue, type: Type, name: str, usage: set[End], uses: Uses | None,
-    shared: frozenset[BankEnd],
-) -> Port:
-    """The port of a value; with ``uses`` only the banks that the function uses have signals."""
-    if isinstance(type, ArrayType):
-        banks = range(Layout(type).banks)
-        used = tuple(_direction(uses.of_bank(value, b)) for b in banks) if uses else None
-        others = tuple(
-            frozenset(_WAYS[e] for e in End if BankEnd(Bank(value, b), e) in shared) for b in banks
-        )
-        return ArrayPort(name, type, _direction(usage), used, others)
-    assert isinstance(type, ScalarType)
-    return ScalarPort(name, type)
-
-
-_WAYS = {End.READ: "r", End.WRITE: "w"}
-
-
-def _direction(ends: set[End]) -> Direction:
-    if len(ends) == 2:
-        return Direction.READ_WRITE
-    return Direction[next(iter(ends)).name] if ends else Direction.UNUSED
-
-
-def _signals_of(port: Port) -> set[str]:
-    """The names a port takes: its signals, or its own."""
-    if isinstance(port, ScalarPort):
-        return {port.name}
-    if isinstance(port, ArrayStream):
-        return set(port.signals())
-    return {name for bank in port.banks for name in (bank.name, *bank.signals())}
 
 
 class KernelComponent(wiring.Component):
@@ -228,8 +92,6 @@ class KernelComponent(wiring.Component):
         self.interface = interface(design, self.function)
         self._black_boxes = black_boxes
         self._prints = prints
-        self._parts = parts_of(self.function.control.func)
-        self._interfaces: dict[str, KernelInterface] = {}
         self.events: list[Event] = []
         self.taps = Taps([], [])
         super().__init__({
@@ -242,7 +104,9 @@ class KernelComponent(wiring.Component):
         m = Module()
         func = self.function.control.func
         names = _reserved_names(self.interface)
-        fifos = {s: self._fifo(m, s, names) for s in made_streams(func)}
+        made = made_streams(func)
+        begun = Signal(name=names("processes_start")) if made else None
+        fifos = {s: self._fifo(m, s, names, begun) for s in made}
         streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
         island = None
         if self._is_island():
@@ -256,16 +120,16 @@ class KernelComponent(wiring.Component):
         shared = SharedUnits(m, self.function.shared, names)
         begin, leaving = self._handshake(m, memories.restore(m), advance)
         self._sample_arguments(m, begin, values)
+        instances = Instances(
+            m, self.design, self.function, values, memories, streams, names, self.taps,
+            None if self._black_boxes else self._inside, holds=island is not None,
+        )
         controller = Controller(
-            m, self.function.schedules, values, memories, shared, events, names,
-            lambda call, process: self._instantiate(
-                m, call, process, values, memories, streams, names
-            ),
-            island,
+            m, self.function.schedules, values, memories, shared, events, names, instances.make,
+            island, begun,
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
         self._results(m, controller, leaving)
-        m.d.comb += [fifo.clear.eq(controller.processes_start) for fifo in fifos.values()]
         memories.build(m)
         shared.build()
         streams.build(m)
@@ -297,23 +161,25 @@ class KernelComponent(wiring.Component):
         """The clock domain of what goes on while the function holds."""
         return FREE if self._is_island() else "sync"
 
-    def _fifo(self, m: Module, stream: IrValue, names: Names) -> Any:  # noqa: ANN401
+    def _inside(self, function: FunctionDesign) -> KernelComponent:
+        """A called function, built inside this one."""
+        callee = KernelComponent(self.design, function, prints=self._prints)
+        callee.events = self.events
+        return callee
+
+    def _fifo(
+        self, m: Module, stream: IrValue, names: Names, clear: Value | None = None
+    ) -> Any:  # noqa: ANN401
         """The FIFO of a stream of this region, or the signals of its instance."""
         name = names(f"{stream.name or 'stream'}_fifo")
-        shape = self.design.fifo(stream)
+        shape, clear = self.design.fifo(stream), Const(0, 1) if clear is None else clear
         if not self._black_boxes:
             fifo = Fifo(shape)
             m.submodules[name] = DomainRenamer({"sync": self._free})(fifo)
+            m.d.comb += fifo.clear.eq(clear)
             return fifo
-        box = _Signals({port: bits for port, (_, bits) in fifo_ports(shape).items()}, name)
-        connections = {
-            f"{direction[0]}_{port}": getattr(box, port)
-            for port, (direction, _) in fifo_ports(shape).items()
-        }
-        m.submodules[name] = Instance(
-            fifo_name(self.design, shape), i_clk=ClockSignal(), i_rst=ResetSignal(), **connections
-        )
-        return box
+        module, ports = fifo_name(self.design, shape), fifo_ports(shape)
+        return Box(m, module, name, ports, {"clear": clear})
 
     def _stream_ends(
         self, func: Func, fifos: Mapping[IrValue, Any]
@@ -326,7 +192,7 @@ class KernelComponent(wiring.Component):
                 found[stream, end] = StreamSignals(*parts)
         if self.function is self.design.top:
             return found
-        for value, port in zip(_split(func.args)[1], self.interface.streams, strict=True):
+        for value, port in zip(split_streams(func.args)[1], self.interface.streams, strict=True):
             if port.direction is not Direction.UNUSED:
                 end = End[port.direction.name]
                 found[value, end] = StreamSignals(*map(self._signal, port.signals()))
@@ -348,7 +214,8 @@ class KernelComponent(wiring.Component):
         ports = (*self.interface.args, *self.interface.results)
         func = self.function.control.func
         top = self.function is self.design.top
-        values = self.design.port_values if top else (*_split(func.args)[0], *func.returned)
+        own = (*split_streams(func.args)[0], *func.returned)
+        values = self.design.port_values if top else own
         return list(zip(values, ports, strict=True))
 
     def _signal(self, name: str) -> Signal:
@@ -408,132 +275,12 @@ class KernelComponent(wiring.Component):
             with m.If(leaving):
                 m.d.sync += self._signal(port.name).eq(controller.leaving[value])
 
-    def _instantiate(
-        self, m: Module, call: Call, process: object, values: dict[IrValue, Value],
-        memories: Memories, streams: Streams, names: Names,
-    ) -> Any:  # noqa: ANN401 - a component or the signals of an instance
-        function = self.design.function(call.callee)
-        ports, name = self._interface_of(function), names(f"call_{process_name(call)}")
-        callee: Any
-        if self._black_boxes:
-            callee = self._black_box(m, function, ports, name)
-        else:
-            callee = KernelComponent(self.design, function, prints=self._prints)
-            callee.events = self.events
-            m.submodules[name] = callee
-        args, passed = _split(call.args)
-        for outer, port in [*zip(args, ports.args, strict=True),
-                            *zip(call.outs, ports.results, strict=True)]:
-            if isinstance(port, ArrayPort):
-                _connect_array(m, outer, port, callee, memories, process, self._parts)
-                continue
-            assert isinstance(port, ScalarPort), "the streams of a top"
-            if port in ports.args:
-                m.d.comb += getattr(callee, port.name).eq(values[outer])
-            else:
-                signal = getattr(callee, port.name)
-                values[outer] = signal.as_signed() if is_signed(port.type) else signal
-        for outer, end in zip(passed, ports.streams, strict=True):
-            _connect_stream(m, outer, end, callee, streams)
-        given = dict(zip(_split(function.control.func.args)[1], passed, strict=True))
-        inside = None if self._black_boxes else callee.taps
-        self.taps.parts.append(Part(
-            name, process_name(call), call.callee, process is not None, given, inside
-        ))
-        return callee
-
-    def _interface_of(self, function: FunctionDesign) -> KernelInterface:
-        """The ports of a called function."""
-        if function.name not in self._interfaces:
-            self._interfaces[function.name] = interface(self.design, function)
-        return self._interfaces[function.name]
-
-    def _black_box(
-        self, m: Module, function: FunctionDesign, ports: KernelInterface, name: str
-    ) -> _Signals:
-        box = _Signals({port: bits for port, (_, bits) in ports.signals().items()}, name)
-        connections = {
-            f"{'i' if direction == 'input' else 'o'}_{port}": getattr(box, port)
-            for port, (direction, _) in ports.signals().items()
-        }
-        m.submodules[name] = Instance(
-            module_name(self.design, function),
-            i_clk=ClockSignal(), i_rst=ResetSignal(), **connections,
-        )
-        return box
-
-
-class _Signals:
-    """The signals of an instance, by port name."""
-
-    def __init__(self, ports: Mapping[str, Any], name: str) -> None:
-        for port, bits in ports.items():
-            setattr(self, port, Signal(bits, name=f"{name}_{port}"))
-
-
-def _connect_array(
-    m: Module, outer: IrValue, port: ArrayPort, callee: Any, memories: Memories,  # noqa: ANN401
-    process: object, parts: Parts,
-) -> None:
-    """Let a callee's port group be one more user of the caller's memory."""
-    for index, group in enumerate(port.banks):
-        bank = bank_of(outer, index, parts)
-        have = group.signals()
-
-        def part(name: str, group: BankPort = group, have: dict[str, Any] = have) -> Value:
-            full = f"{group.name}_{name}"
-            return getattr(callee, full) if full in have else Signal(1, name=full)
-
-        def claim(way: str, enable: Value, group: BankPort = group) -> Claim:
-            if way not in group.shared:
-                return Claim(process, enable)
-            req, gnt = (getattr(callee, f"{group.name}_{way}{x}") for x in ("req", "gnt"))
-            return Claim(process, req, gnt)
-
-        if group.read:
-            ren = part("ren")
-            data = memories.read(bank, ren, part("raddr"), claim("r", ren))
-            m.d.comb += part("rdata").eq(data)
-        if group.write:
-            wen = part("wen")
-            memories.write(bank, wen, part("waddr"), part("wdata"), claim("w", wen))
-
-
-def _connect_stream(
-    m: Module, outer: IrValue, port: StreamPort, callee: Any, streams: Streams  # noqa: ANN401
-) -> None:
-    """Let a callee's port be one more user of an end of the caller's stream."""
-    if port.direction is Direction.UNUSED:
-        return
-    data, valid, ready = (getattr(callee, name) for name in port.signals())
-    if port.direction is Direction.READ:
-        end = streams.source(outer)
-        m.d.comb += [data.eq(end.data), valid.eq(end.valid)]
-        streams.take(outer, ready)
-    else:
-        m.d.comb += ready.eq(streams.sink(outer).ready)
-        streams.offer(outer, valid, data)
-
 
 def _reserved_names(ports: KernelInterface) -> Names:
     names = Names()
-    for name in (*_RESERVED, "accept", "last", "advance", "settled", *ports.signals()):
+    for name in (*RESERVED, "accept", "last", "advance", "settled", *ports.signals()):
         names(name)
     return names
-
-
-def module_name(design: Design, function: FunctionDesign) -> str:
-    """Verilog name of a function's module: the kernel's own, or ``<kernel>_<function>``.
-
-    Letters that are not ASCII are written as their code: ``u3b1`` for alpha.
-    """
-    top = _ascii(design.top.name)
-    return top if function is design.top else f"{top}_{_ascii(function.name)}"
-
-
-def fifo_name(design: Design, shape: FifoShape) -> str:
-    """Verilog name of a FIFO's module."""
-    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from amaranth.lib.memory import Memory
 
 from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
+from allo_rtl.hls.streams import End
 from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.arbiter import round_robin
 from allo_rtl.rtl.streams import FREE
@@ -119,6 +120,7 @@ class Memories:
         self._registers: dict[Bank, Signal] = {}
         self._presets: dict[Bank, list[tuple[Value, int]]] = {}
         self._words: dict[tuple[Bank, object], Signal] = {}
+        self._lent: set[tuple[Bank, End]] = set()
         self.granted: list[Value] = []
         """After :meth:`build`, for each shared port: 1 unless the function has to wait for it."""
 
@@ -172,6 +174,27 @@ class Memories:
         port = self._writes.setdefault(bank, _Port())
         port.requests.append((condition, address, data))
         port.claims.append(claim or Claim(want=condition))
+
+    def lend(self, bank: Bank, end: End, sizes: Mapping[str, int]) -> dict[str, Signal]:
+        """The signals of a port outside, for one who uses it alone and then drives them.
+
+        Args:
+            bank: which memory.
+            end: whether to read or to write it.
+            sizes: the bits of each signal wanted: ``raddr``, ``ren`` ...
+
+        Returns:
+            The signals; none when the port is not outside, is shared with others there, or has
+            other sizes.
+        """
+        outside = self._outside.get(bank)
+        if outside is None or (outside.rreq, outside.wreq)[end is End.WRITE] is not None:
+            return {}
+        found = {name: getattr(outside, name) for name in sizes}
+        if any(s is None or len(s) != sizes[name] for name, s in found.items()):
+            return {}
+        self._lent.add((bank, end))
+        return found
 
     def read_of(self, node: Node, condition: Value, address: Value) -> Signal:
         """:meth:`read` through the port that an access has."""
@@ -355,9 +378,10 @@ class Memories:
     def _tie_off(self, m: Module) -> None:
         """Port groups that are declared but not used stay idle."""
         for bank, outside in self._outside.items():
-            if bank not in self._reads and outside.ren is not None:
+            lent = [(bank, end) in self._lent for end in (End.READ, End.WRITE)]
+            if bank not in self._reads and outside.ren is not None and not lent[0]:
                 m.d.comb += outside.ren.eq(0)
-            if bank not in self._writes and outside.wen is not None:
+            if bank not in self._writes and outside.wen is not None and not lent[1]:
                 m.d.comb += outside.wen.eq(0)
             if bank not in self._reads and outside.rreq is not None:
                 m.d.comb += outside.rreq.eq(0)
