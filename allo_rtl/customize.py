@@ -20,6 +20,7 @@ from allo_rtl.ir.verify import verify_module
 from allo_rtl.schedule.buffers import MockBuffer
 from allo_rtl.schedule.loops import LoopBand, LoopWrapper
 from allo_rtl.schedule.schedule import Schedule
+from allo_rtl.utils import no_collection
 
 __all__ = [
     "LoopBand",
@@ -74,13 +75,14 @@ def customize(
         verify_module(module)
         return _logged("", Schedule(module), verbose)
     assert not isinstance(fn, Path | Module)
-    made = lower(
-        fn,
-        global_vars=global_vars,
-        instantiate=instantiate or (),
-        typing_rule_set=typing_rule_set,
-    )
-    verify_module(made.module)
+    with no_collection():
+        made = lower(
+            fn,
+            global_vars=global_vars,
+            instantiate=instantiate or (),
+            typing_rule_set=typing_rule_set,
+        )
+        verify_module(made.module)
     given = instantiate or ()
     params = given.get(made.kernel.name, ()) if isinstance(given, Mapping) else given
     schedule = Schedule(made.module, inst_list=params, func_instances=made.instances)

@@ -13,7 +13,7 @@ Each step reads what the one before it made.  The verifier runs at every boundar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
@@ -29,6 +29,7 @@ from allo_rtl.sim.cpu import CpuModule, compile_cpu
 from allo_rtl.sim.reference import ReferenceModule
 from allo_rtl.sim.simulator import SimulatorModule
 from allo_rtl.target import device as find_device
+from allo_rtl.utils import no_collection
 
 DEFAULT_DEVICE = "ecp5-85"
 DEFAULT_CLOCK_MHZ = 50.0
@@ -84,7 +85,7 @@ def build_rtl(
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     trace: Path | str | None = None,
     units: Mapping[str, int] | None = None,
-    steps: Sequence[StepReport] = (),
+    steps: Callable[[], Sequence[StepReport]] = tuple,
 ) -> RtlModule:
     """Compile a module to RTL.
 
@@ -96,7 +97,7 @@ def build_rtl(
             integers, ``"float32 add"``, ``"float32 mul"`` and so on for those of floats.
             Operations take turns at them, which makes intervals longer where it has to.
         trace: file for waveforms of every call (VCD or FST).
-        steps: what the report tells of the schedule.
+        steps: gives what a report tells of the schedule, when one is asked for.
 
     Raises:
         BuildError: unknown device, or a loop that cannot be built as asked.
@@ -104,7 +105,8 @@ def build_rtl(
     if not clock_mhz > 0:
         raise BuildError(f"a clock of {clock_mhz} MHz", allowed="a positive number of MHz")
     check_names(units or {})
-    verify_module(module)
-    target = find_device(device)
-    design = choose_depths(build_design(module, target, float(clock_mhz), limits=units))
+    with no_collection():
+        verify_module(module)
+        target = find_device(device)
+        design = choose_depths(build_design(module, target, float(clock_mhz), limits=units))
     return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

@@ -74,10 +74,11 @@ class RtlModule:
     """
 
     def __init__(
-        self, design: Design, *, trace: Path | None = None, steps: Sequence[StepReport] = ()
+        self, design: Design, *, trace: Path | None = None,
+        steps: Callable[[], Sequence[StepReport]] = tuple,
     ) -> None:
         self.design = design
-        self._steps = tuple(steps)
+        self._find_steps = steps
         self.measured_cycles: int | None = None
         self.output: Callable[[str], None] = to_stdout
         self.stalls: Stalls | None = None
@@ -88,6 +89,10 @@ class RtlModule:
     def name(self) -> str:
         """The kernel's name: that of the Verilog top module."""
         return self.interface.name
+
+    @cached_property
+    def _steps(self) -> tuple[StepReport, ...]:
+        return tuple(self._find_steps())
 
     @cached_property
     def predicted_cycles(self) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.frontend.builder import Builder, number
@@ -24,17 +25,20 @@ def leaves(body: Sequence[ast.stmt], kinds: tuple[type[ast.stmt], ...]) -> bool:
 
     ``break`` and ``continue`` of loops inside do not count, a ``return`` inside them does.
     """
-    inner = tuple(k for k in kinds if k is ast.Return)
-    for node in body:
-        if isinstance(node, kinds):
-            return True
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            continue
-        is_loop = isinstance(node, ast.For | ast.While)
-        parts = [s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]
-        if leaves(parts, inner if is_loop else kinds):
-            return True
-    return False
+    return any(_leaves(node, kinds) for node in body)
+
+
+@lru_cache(maxsize=1 << 12)
+def _leaves(node: ast.stmt, kinds: tuple[type[ast.stmt], ...]) -> bool:
+    """Of one statement, which many processes may have in common."""
+    if isinstance(node, kinds):
+        return True
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return False
+    if isinstance(node, ast.For | ast.While):
+        kinds = tuple(k for k in kinds if k is ast.Return)
+    parts = [s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]
+    return leaves(parts, kinds)
 
 
 def jumps(node: ast.stmt) -> bool:

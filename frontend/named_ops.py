@@ -107,7 +107,10 @@ def find(cx: Context, node: ast.expr) -> NamedOp | None:
 
 
 def _is_allo(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and ast.unparse(node.value) == "allo"
+    match node:
+        case ast.Attribute(value=ast.Name(id="allo")):
+            return True
+    return False
 
 
 def scalar(cx: Context, node: ast.Call, op: NamedOp) -> Operand:

@@ -364,8 +364,8 @@ def is_get_pid(cx: Context, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
         return False
     thing = cx.outside(node.func)
-    unknown = thing is MISSING and ast.unparse(node.func).rpartition(".")[2] == "get_pid"
-    return thing is dataflow_dsl.get_pid or unknown
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+    return thing is dataflow_dsl.get_pid or (thing is MISSING and name == "get_pid")
 
 
 def get_pid(cx: Context, target: ast.expr, node: ast.expr) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend import arrays, named_ops, regions, streams, tensors
@@ -84,27 +85,37 @@ def _sequence(cx: Context, body: Sequence[ast.stmt]) -> bool:
 
 def assigned_names(body: Sequence[ast.stmt]) -> set[str]:
     """Names that the statements, or those inside them, give a value or a definition."""
+    return set[str]().union(*map(_assigned, body))
+
+
+@lru_cache(maxsize=1 << 12)
+def _assigned(node: ast.stmt) -> frozenset[str]:
+    """Of one statement, which many processes may have in common."""
     found: set[str] = set()
-    for node in body:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                found.add(part.id)
-            elif isinstance(part, ast.FunctionDef):
-                found.add(part.name)
-    return found
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            found.add(part.id)
+        elif isinstance(part, ast.FunctionDef):
+            found.add(part.name)
+    return frozenset(found)
 
 
 def changed_names(body: Sequence[ast.stmt]) -> set[str]:
     """Names that the statements, or those inside them, give a value, or a part of one."""
-    found = assigned_names(body)
-    for node in body:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
-                root: ast.expr = part
-                while isinstance(root, ast.Subscript):
-                    root = root.value
-                found |= {root.id} if isinstance(root, ast.Name) else set()
-    return found
+    return assigned_names(body).union(*map(_partly_assigned, body))
+
+
+@lru_cache(maxsize=1 << 12)
+def _partly_assigned(node: ast.stmt) -> frozenset[str]:
+    """Names of which one statement assigns a part."""
+    found: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
+            root: ast.expr = part
+            while isinstance(root, ast.Subscript):
+                root = root.value
+            found |= {root.id} if isinstance(root, ast.Name) else set()
+    return frozenset(found)
 
 
 def statement(cx: Context, node: ast.stmt) -> bool:

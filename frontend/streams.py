@@ -388,10 +388,17 @@ def _function(cx: Context, node: ast.Call) -> str | None:
         return None
     thing = cx.outside(func)
     for known in (dataflow_dsl.gather, dataflow_dsl.scatter):
-        unknown = thing is MISSING and ast.unparse(func) == f"df.{known.__name__}"
-        if thing is known or unknown:
+        if thing is known or (thing is MISSING and _is_df(func, known.__name__)):
             return known.__name__
     return None
+
+
+def _is_df(node: ast.expr, name: str) -> bool:
+    """Whether an expression reads ``df.<name>``."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="df"), attr=attr):
+            return attr == name
+    return False
 
 
 def _each(cx: Context, node: ast.expr) -> list[Channel]:

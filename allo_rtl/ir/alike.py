@@ -114,13 +114,14 @@ class _Merger:
     def _region(self, func: Func) -> Func:
         """A region that calls one function for all processes that are alike."""
         func = self._with_parts(func)
+        views = {op.result: op for op in func.body if isinstance(op, SubView)}
         groups: dict[object, list[_Process]] = {}
         for call in func.body:
             if isinstance(call, Call) and call.callee in self._pending:
                 process = self._pending[call.callee]
                 if process.dataflow:
                     process = self._region(process)
-                found = _Process(call, process, _fixed(process, call, func))
+                found = _Process(call, process, _fixed(process, call, views))
                 groups.setdefault(_key(process, self._globals, found.fixed), []).append(found)
         calls: dict[Op, tuple[Op, ...]] = {}
         for group in groups.values():
@@ -210,9 +211,11 @@ def _plain(func: Func) -> dict[Value, list[Load | Store]]:
     return found
 
 
-def _fixed(func: Func, call: Call, region: Func) -> dict[Place, int]:
-    """The subscripts that are one constant in all accesses to an argument (see _Process)."""
-    views = {op.result: op for op in region.body if isinstance(op, SubView)}
+def _fixed(func: Func, call: Call, views: Mapping[Value, SubView]) -> dict[Place, int]:
+    """The subscripts that are one constant in all accesses to an argument (see _Process).
+
+    ``views`` are those of the region.
+    """
     found: dict[Place, int] = {}
     for param, ops in _plain(func).items():
         at = func.args.index(param)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Call, SubView, Value
@@ -70,14 +71,27 @@ def is_only_part(call: Call, array: Value, views: Mapping[Value, SubView]) -> bo
 
 def source_bank(op: SubView, bank: int) -> int:
     """The bank of the source that is a bank of the part."""
-    source, inner = Layout(op.source.array), Layout(op.result.array)
-    coordinates = iter(_unravel(bank, inner.bank_counts))
+    inner, dims = _bank_dims(op)
+    coordinates = iter(_unravel(bank, inner))
     found = 0
-    for dim, size in enumerate(op.sizes):
-        first, _ = source.split(dim, op.offsets[dim])
-        at = 0 if size is None else next(coordinates)
-        found = found * source.bank_counts[dim] + first.const + at * op.steps[dim]
+    for count, first, step in dims:
+        found = found * count + first + (0 if step is None else next(coordinates) * step)
     return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _bank_dims(
+    op: SubView,
+) -> tuple[tuple[int, ...], tuple[tuple[int, int, int | None], ...]]:
+    """(banks of the part along its dimensions, of each of the source's (banks, first, step)).
+
+    The step is None along a dimension that the part has not.
+    """
+    source, inner = Layout(op.source.array), Layout(op.result.array)
+    firsts = [source.split(dim, offset)[0].const for dim, offset in enumerate(op.offsets)]
+    steps = [None if n is None else step for n, step in zip(op.sizes, op.steps, strict=True)]
+    dims = tuple(zip(source.bank_counts, firsts, steps, strict=True))
+    return inner.bank_counts, dims
 
 
 def _unravel(flat: int, counts: tuple[int, ...]) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ def races(module: Module, region: Func) -> Iterator[Race]:
     """
     calls = [op for op in region.body if isinstance(op, Call)]
     shares = {op.result: op for op in region.body if isinstance(op, SubView)}
-    after = _followers(module, region, calls)
+    after = _Followers(module, region, calls)
     known: dict[tuple[str, int], tuple[Use, ...]] = {}
     for array in _arrays(calls, shares):
         users = [(c, _of_call(module, c, array, shares, known)) for c in calls]
@@ -72,7 +72,7 @@ def races(module: Module, region: Func) -> Iterator[Race]:
             continue
         for m, n in _close([_box(uses) for _, uses in users]):
             (a, one), (b, other) = users[m], users[n]
-            if b in after[a] or a in after[b]:
+            if b in after.of(a) or a in after.of(b):
                 continue
             if (found := _meet(one, other)) is not None:
                 uses, certain, cell = found
@@ -92,24 +92,27 @@ def _whole(value: Value, shares: Mapping[Value, SubView]) -> Value:
     return shares[value].source if value in shares else value
 
 
-def _followers(module: Module, region: Func, calls: Sequence[Call]) -> dict[Call, set[Call]]:
-    """Which processes streams lead to, from each."""
-    next_: dict[Call, set[Call]] = {c: set() for c in calls}
-    for writers, readers in ends(region, module.func).values():
-        for writer, _ in writers:
-            next_[writer].update(reader for reader, _ in readers)
-    return {c: _reached(c, next_) for c in calls}
+class _Followers:
+    """Which processes streams lead to."""
 
+    def __init__(self, module: Module, region: Func, calls: Sequence[Call]) -> None:
+        self._next: dict[Call, set[Call]] = {c: set() for c in calls}
+        self._known: dict[Call, set[Call]] = {}
+        for writers, readers in ends(region, module.func).values():
+            for writer, _ in writers:
+                self._next[writer].update(reader for reader, _ in readers)
 
-def _reached(start: Call, next_: Mapping[Call, set[Call]]) -> set[Call]:
-    found: set[Call] = set()
-    pending = list(next_[start])
-    while pending:
-        call = pending.pop()
-        if call not in found:
-            found.add(call)
-            pending += next_[call]
-    return found
+    def of(self, start: Call) -> set[Call]:
+        """Those that streams lead to from one process."""
+        if start not in self._known:
+            found = self._known[start] = set[Call]()
+            pending = list(self._next[start])
+            while pending:
+                call = pending.pop()
+                if call not in found:
+                    found.add(call)
+                    pending += self._next[call]
+        return self._known[start]
 
 
 def _of_call(

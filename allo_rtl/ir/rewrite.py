@@ -180,6 +180,19 @@ def fold_applied(func: Func) -> Func:
     return replace(func, body=map_block(body, drop))
 
 
+def changed_funcs(module: Module, before: Module) -> list[Func]:
+    """The functions of a module that are not in another one, in order.
+
+    Most rewrites leave most functions where they were, which is quick to see.
+    """
+    if len(module.funcs) == len(before.funcs):
+        pairs = [(f, g) for f, g in zip(module.funcs, before.funcs, strict=True) if f is not g]
+        if all(f.name == g.name for f, g in pairs):
+            return [f for f, _ in pairs]
+    old = {f.name: f for f in before.funcs}
+    return [f for f in module.funcs if old.get(f.name) is not f]
+
+
 def replace_func(module: Module, new: Func) -> Module:
     """The module with the function of that name replaced."""
     return replace(module, funcs=tuple(new if f.name == new.name else f for f in module.funcs))
@@ -196,6 +209,9 @@ def rename(func: Func, names: Mapping[Value, str]) -> Func:
 
 
 def _with_values(func: Func, mapping: Mapping[Value, Value]) -> Func:
+    if not mapping:
+        return func
+
     def new_of(value: Value) -> Value:
         return mapping.get(value, value)
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Print, Store, Value
-from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.rewrite import changed_funcs, walk
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.independent import check_still_possible
 from allo_rtl.schedule.legality import find_violation, illegal
@@ -28,14 +28,12 @@ def check_promises(module: Module, old: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    known = {f.name: f for f in old.funcs}
-    for func in module.funcs:
-        was = known.get(func.name)
-        if func is not was:
-            _check_chains(module, func, was, said)
-            _check_independent(module, func, was, said)
-            if was is not None:
-                _check_parallel(module, func, was, set(known), said)
+    for func in changed_funcs(module, old):
+        was = next((f for f in old.funcs if f.name == func.name), None)
+        _check_chains(module, func, was, said)
+        _check_independent(module, func, was, said)
+        if was is not None:
+            _check_parallel(module, func, was, old, said)
 
 
 # --- overlap -------------------------------------------------------------------------------
@@ -138,7 +136,9 @@ def _assumed(part: Op) -> tuple[tuple[For, ...], ...]:
 # --- parallel ------------------------------------------------------------------------------
 
 
-def _check_parallel(module: Module, func: Func, was: Func, funcs: set[str], said: str) -> None:
+def _check_parallel(
+    module: Module, func: Func, was: Func, earlier_module: Module, said: str
+) -> None:
     """Analyse again the parallel loops that do more than they did.
 
     Loops that do the same or less, in another order or by new names, keep or lose the mark by the
@@ -148,6 +148,7 @@ def _check_parallel(module: Module, func: Func, was: Func, funcs: set[str], said
     nests = [nest for part in func.body if part not in same for nest in _parallel(part)]
     if not nests:
         return
+    funcs = {f.name for f in earlier_module.funcs}
     old = {
         (nest[0].attrs.band, nest[-1].name): nest[-1]
         for part in was.body if part not in same

@@ -397,7 +397,7 @@ class Schedule(LoopPrimitives, TaskPrimitives):
             "llvm": pipeline.build_cpu,
         }  # fmt: skip
         if target == "rtl":
-            options["steps"] = self.step_reports()
+            options["steps"] = self.copy().step_reports
         regions = any(f.dataflow for f in self.module.funcs)
         return builds[target or ("simulator" if regions else "cpu")](self.module, **options)
 

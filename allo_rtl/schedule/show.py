@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Op, Store, Value, While
+from allo_rtl.ir.rewrite import changed_funcs
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Partition, StreamType
 
@@ -44,13 +45,13 @@ def rows(func: Func) -> Iterator[Row]:
 
 def show_change(before: Module, after: Module) -> tuple[str, str]:
     """What differs between two modules: the parts of the first, and those of the second."""
-    old = {f.name: f for f in before.funcs}
-    new = {f.name: f for f in after.funcs}
-    return _only_in(old, new), _only_in(new, old)
+    return _only_in(before, after), _only_in(after, before)
 
 
-def _only_in(mine: dict[str, Func], others: dict[str, Func]) -> str:
-    changed = (f for name, f in mine.items() if others.get(name) is not f)
+def _only_in(module: Module, other: Module) -> str:
+    changed = changed_funcs(module, other)
+    names = {f.name for f in changed}
+    others = {f.name: f for f in other.funcs if f.name in names}
     return "\n\n".join(_different(f, others.get(f.name)) for f in changed)
 
 

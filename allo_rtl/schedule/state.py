@@ -11,6 +11,7 @@ from typing import Any, Self
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Func, Module, Value
+from allo_rtl.ir.rewrite import changed_funcs
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import marks, promises
 from allo_rtl.schedule.buffers import MockBuffer, Target, buffers, find_buffer
@@ -224,10 +225,9 @@ class ScheduleState:
     ) -> None:
         """Take the module a primitive made, unless its marks no longer fit its loops, or tasks,
         overlapped loops or parallel iterations can no longer run at once."""
-        old = {f.name: f for f in self.module.funcs}
-        for func in module.funcs:
-            if func is not old.get(func.name):
-                marks.check_marks(func, old.get(func.name))
+        for func in changed_funcs(module, self.module):
+            old = next((f for f in self.module.funcs if f.name == func.name), None)
+            marks.check_marks(func, old)
         said = call_text(name, args, kwargs or {})
         check_tasks(module, self.module, said)
         promises.check_promises(module, self.module, said)
