@@ -30,6 +30,16 @@ _FLAGS = ("-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-w")
 _UNIT_BYTES = 250_000
 """C++ text per compiler process, about; below it a second process costs more than it saves."""
 
+_MOST_BYTES = 4_000_000
+"""C++ text per compiler process at most: gcc takes some hundred bytes of memory for each."""
+
+_LARGE_BYTES = 6_000_000
+"""C++ text of a model that is not optimised.
+
+Optimising takes a minute for each ten megabytes or so, several times what it then saves in a
+million cycles.
+"""
+
 _LIBRARIES: dict[WaveFormat | None, tuple[str, ...]] = {
     None: (), "vcd": (), "fst": ("-llz4", "-lz"),
 }
@@ -95,17 +105,20 @@ def _verilate(folder: Path, verilog: str, top: str, trace: WaveFormat | None) ->
 def _link(folder: Path, driver_cpp: str, trace: WaveFormat | None) -> None:
     (folder / "driver.cpp").write_text(driver_cpp)
     sources = [*sorted(folder.glob("Vtop*.cpp")), folder / "driver.cpp"]
-    units = _compilation_units(sources, os.cpu_count() or 1)
+    jobs = os.cpu_count() or 1
+    units = _compilation_units(sources, jobs)
+    quick = _unoptimised(units)
 
     def compile_unit(number: int) -> str:
         unit = f"Vtop_unit{number}"
         text = "".join(f'#include "{path.name}"\n' for path in units[number])
         (folder / f"{unit}.cpp").write_text(text)
         command = [find_cxx(), *_compiler_flags(trace), "-I.", "-c", f"{unit}.cpp"]
+        command += ["-O0"] if number in quick else []
         run_tool([*command, "-o", f"{unit}.o"], what="the C++ compiler", cwd=folder)
         return f"{unit}.o"
 
-    with ThreadPoolExecutor(len(units)) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         objects = list(pool.map(compile_unit, range(len(units))))
     archive = str(_runtime(trace) / "libruntime.a")
     command = [find_cxx(), "-shared", *objects, archive, *_LIBRARIES[trace], "-o", "model.so"]
@@ -113,13 +126,39 @@ def _link(folder: Path, driver_cpp: str, trace: WaveFormat | None) -> None:
 
 
 def _compilation_units(sources: list[Path], jobs: int) -> list[list[Path]]:
-    """Sources to compile together: all when small, as headers take most of the time then."""
+    """Sources to compile together: all when small, as headers take most of the time then.
+
+    When not, what a model does once, as it starts, is apart from what it does in each cycle.
+    """
     sizes = {path: path.stat().st_size for path in sources}
-    count = min(jobs, 1 + sum(sizes.values()) // _UNIT_BYTES)
+    if sum(sizes.values()) < 2 * _UNIT_BYTES:
+        return _evenly(sources, sizes, min(jobs, 1 + sum(sizes.values()) // _UNIT_BYTES))
+    units = []
+    for slow in (False, True):
+        part = [path for path in sources if _is_slow(path) is slow]
+        total = sum(sizes[p] for p in part)
+        count = max(min(jobs, 1 + total // _UNIT_BYTES), -(-total // _MOST_BYTES))
+        units += _evenly(part, sizes, count)
+    return units
+
+
+def _is_slow(path: Path) -> bool:
+    """Whether a source has only functions that run as the model starts."""
+    return path.stem.endswith("__Slow")
+
+
+def _evenly(paths: list[Path], sizes: dict[Path, int], count: int) -> list[list[Path]]:
+    """So many lists, or less, of files with about the same size together."""
     units: list[list[Path]] = [[] for _ in range(count)]
-    for path in sorted(sources, key=lambda p: (-sizes[p], p.name)):
+    for path in sorted(paths, key=lambda p: (-sizes[p], p.name)):
         min(units, key=lambda unit: sum(sizes[p] for p in unit)).append(path)
     return [unit for unit in units if unit]
+
+
+def _unoptimised(units: list[list[Path]]) -> set[int]:
+    """The units, by number, that are compiled quickly rather than well."""
+    large = sum(path.stat().st_size for unit in units for path in unit) > _LARGE_BYTES
+    return {n for n, unit in enumerate(units) if large or all(map(_is_slow, unit))}
 
 
 _PRINT_HEADER = """\

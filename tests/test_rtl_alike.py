@@ -97,11 +97,21 @@ def test_a_systolic_array_of_any_size_has_six_functions(n, monkeypatch):
     ]  # fmt: skip
 
 
+def test_elements_are_joined_by_wires_that_are_theirs_alone():
+    """Nothing copies one signal to another between an element, its FIFOs and its memories."""
+    text = partitioned(3).build(target="rtl").verilog
+    top = text[text.index("\nmodule gemm("):].split("endmodule", 1)[0]
+    own = set(re.findall(r"call_pe_\d_\d_(\w+)", top.split("gemm_pe_0_0 call_pe", 1)[0]))
+    assert own == {"ready"}
+    assert len(re.findall(r"\.rows_0_1_valid\(rows_\d_\d_fifo_put_valid\)", top)) == 4
+    assert ".c_wdata(C_4_wdata)" in top
+
+
 def test_work_grows_with_the_number_of_processes():
-    """From the kernel to a timed design; 8, 24 and 48 processes."""
+    """From the kernel to its Verilog; 8, 24 and 48 processes."""
 
     def work(n):
-        return calls(lambda: partitioned(n).build(target="rtl").design)
+        return calls(lambda: partitioned(n).build(target="rtl").verilog)
 
     work(2)
     small, middle, large = work(2), work(4), work(6)

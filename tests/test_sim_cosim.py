@@ -219,6 +219,22 @@ def test_parts_of_a_large_model_are_even(tmp_path, monkeypatch):
     assert verilator._compilation_units(files, 1) == [[b, a, c]]
 
 
+def test_what_a_large_model_does_once_is_compiled_apart_and_quickly(tmp_path, monkeypatch):
+    names = ("Vtop_0.cpp", "Vtop_0__Slow.cpp", "Vtop_1.cpp", "driver.cpp")
+    files = [tmp_path / name for name in names]
+    for path, size in zip(files, (900, 800, 700, 100), strict=True):
+        path.write_bytes(bytes(size))
+    fast, slow, other, driver = files
+    monkeypatch.setattr(verilator, "_UNIT_BYTES", 1000)
+    units = verilator._compilation_units(files, 2)
+    assert units == [[fast], [other, driver], [slow]]
+    assert verilator._unoptimised(units) == {2}
+    monkeypatch.setattr(verilator, "_MOST_BYTES", 500)  # more units than processors
+    assert len(verilator._compilation_units(files, 1)) == 4
+    monkeypatch.setattr(verilator, "_LARGE_BYTES", 2400)
+    assert verilator._unoptimised(units) == {0, 1, 2}
+
+
 PARTS = st.one_of(
     st.none(),
     st.just(DimPartition(Partition.Complete, 0)),
