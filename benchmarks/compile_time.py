@@ -1,9 +1,10 @@
-"""How long a kernel of one large body takes to Verilog, beside Amaranth's own time.
+"""How long a large body, and a large array, take to Verilog, beside Amaranth's own time.
 
-Run as ``python -m benchmarks.compile_time [--sizes N ...]``; without sizes the table in
-docs/benchmarks.md is written.  Times are those of the processor, Yosys included, so that other
-work on the machine does not count.  The yardstick is Amaranth's elaboration and Verilog writing of
-the same design: everything from the netlist on, which takes a time of its own however it is made.
+Run as ``python -m benchmarks.compile_time [--sizes N ...] [--arrays N ...]``; without any the
+tables in docs/benchmarks.md are written.  Times are those of the processor, Yosys included, so
+that other work on the machine does not count.  The yardstick is Amaranth's elaboration and Verilog
+writing of the same design: everything from the netlist on, which takes a time of its own however
+it is made.
 """
 
 from __future__ import annotations
@@ -20,18 +21,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.hdl import Fragment
+from amaranth.lib import wiring
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 import allo_rtl as allo
-from allo_rtl.rtl.kernel import KernelComponent
+from allo_rtl.ir.types import int8
+from allo_rtl.rtl.kernel import modules_of
 from allo_rtl.rtl_module import RtlModule
+from allo_rtl.schedule.schedule import Schedule
 from benchmarks.pages import markdown, replace_part
+from benchmarks.systolic_designs import square
 
 SIZES = (1_250, 2_500, 5_000, 10_000)
+ARRAYS = (8, 16, 32)
 DEVICE, CLOCK_MHZ = "ecp5-85", 50.0
 
 
@@ -63,7 +69,10 @@ def timed[T](work: Callable[[], T]) -> tuple[T, float]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Processor times in s of the steps for one size, and of Amaranth by itself."""
+    """Processor times in s of the steps for one size, and of Amaranth by itself.
+
+    Its size is counted in operations of a body, or in elements of an array.
+    """
 
     operations: int
     frontend: float
@@ -86,22 +95,35 @@ def measure(operations: int) -> Measured:
     """Compile the kernel of a size, and convert the same design once more for the yardstick."""
     with tempfile.TemporaryDirectory() as folder:
         module = _imported(Path(folder) / f"body_{operations}.py", source(operations))
-        schedule, frontend = timed(lambda: allo.customize(module.body))
-        rtl, synthesis = timed(
-            lambda: schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
-        )
-        assert isinstance(rtl, RtlModule)
-        _, emission = timed(lambda: rtl.verilog)
-        component = KernelComponent(rtl.design)
-        made, ports = _elaborated(component)
-        _, amaranth = timed(lambda: verilog.convert(made, name="body", ports=ports))
-    return Measured(operations, frontend, synthesis, emission, amaranth)
+        return _measured(operations, lambda: allo.customize(module.body))
 
 
-def _elaborated(component: KernelComponent) -> tuple[Fragment, list[object]]:
-    """The design as Amaranth's own fragments, with nothing of ours left to run."""
-    signals = component.interface.signals()
-    return Fragment.get(component, None), [getattr(component, name) for name in signals]
+def measure_array(n: int) -> Measured:
+    """The same for a systolic array of n x n, of which each kind of element is a module."""
+    return _measured(n * n, lambda: square(n, int8))
+
+
+def _measured(count: int, customize: Callable[[], Schedule]) -> Measured:
+    schedule, frontend = timed(customize)
+    rtl, synthesis = timed(
+        lambda: schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
+    )
+    assert isinstance(rtl, RtlModule)
+    _, emission = timed(lambda: rtl.verilog)
+    made = [(*_elaborated(part), name) for part, name in modules_of(rtl.design)]
+
+    def converted() -> None:
+        parts = [rtlil.convert(part, name=name, ports=ports) for part, ports, name in made]
+        verilog._convert_rtlil_text("\n".join(parts))
+
+    _, amaranth = timed(converted)
+    return Measured(count, frontend, synthesis, emission, amaranth)
+
+
+def _elaborated(component: wiring.Component) -> tuple[Fragment, list[object]]:
+    """A module as Amaranth's own fragments, with nothing of ours left to run."""
+    ports = [getattr(component, name) for name in component.signature.members]
+    return Fragment.get(component, None), ports
 
 
 def _imported(path: Path, text: str) -> ModuleType:
@@ -117,6 +139,7 @@ def _imported(path: Path, text: str) -> ModuleType:
 
 COLUMNS = ("operations", "frontend s", "synthesis s", "emission s", "together s", "ms/operation",
            "Amaranth alone s", "against Amaranth")  # fmt: skip
+ELEMENTS = ("elements", *COLUMNS[1:5], "ms/element", *COLUMNS[6:])
 
 
 def row(found: Measured) -> tuple[str, ...]:
@@ -133,21 +156,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all sizes; then the page is written."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[], metavar="N")
+    parser.add_argument("--arrays", type=int, nargs="*", default=[], metavar="N")
     options = parser.parse_args(arguments)
-    console, table, results = Console(), Table(*COLUMNS), list[Measured]()
-    sizes = options.sizes or SIZES
+    some = bool(options.sizes or options.arrays)
+    works = (
+        (COLUMNS, options.sizes if some else SIZES, measure),
+        (ELEMENTS, options.arrays if some else ARRAYS, measure_array),
+    )
+    tables = [_table(*work) for work in works if work[1]]
+    if not some:
+        replace_part("compile_time", "\n\n".join(tables))
+
+
+def _table(
+    columns: Sequence[str], sizes: Sequence[int], measure: Callable[[int], Measured]
+) -> str:
+    """Measure all sizes, and print them; the table for the page."""
+    console, table, results = Console(), Table(*columns), list[Measured]()
     with Progress(console=console) as progress:
-        task = progress.add_task("", total=sum(sizes))
+        task = progress.add_task("", total=sum(n * n for n in sizes))
         for size in sizes:
-            progress.update(task, description=f"{size:,} operations")
+            progress.update(task, description=f"{columns[0]}, {size:,}")
             results.append(measure(size))
             progress.console.print(" ".join(row(results[-1])))
-            progress.advance(task, size)
+            progress.advance(task, size * size)
     for found in results:
         table.add_row(*row(found))
     console.print(table)
-    if not options.sizes:
-        replace_part("compile_time", markdown(COLUMNS, map(row, results), left=0))
+    return markdown(columns, map(row, results), left=0)
 
 
 if __name__ == "__main__":

@@ -296,18 +296,24 @@ def emit_verilog(design: Design) -> str:
     return emit(design).verilog
 
 
-def emit(design: Design) -> Emitted:
-    """A design in Verilog, and what a simulation may watch in it."""
+def modules_of(design: Design) -> list[tuple[wiring.Component, str]]:
+    """The modules of a design with their names: one for each kind of FIFO and each function."""
     made = (s for f in design.functions for s in made_streams(f.control.func))
     ports = (v for v in design.port_values if isinstance(v.type, StreamType))
     shapes = dict.fromkeys(design.fifo(s) for s in (*made, *ports))
     parts: list[tuple[wiring.Component, str]] = [
         (Fifo(shape), fifo_name(design, shape)) for shape in shapes
     ]
-    components = {
-        f.name: KernelComponent(design, f, black_boxes=True, prints=True) for f in design.functions
-    }
-    parts += [(components[f.name], module_name(design, f)) for f in design.functions]
+    for function in design.functions:
+        component = KernelComponent(design, function, black_boxes=True, prints=True)
+        parts.append((component, module_name(design, function)))
+    return parts
+
+
+def emit(design: Design) -> Emitted:
+    """A design in Verilog, and what a simulation may watch in it."""
+    parts = modules_of(design)
     with no_collection():
         text = verilog_header(design, interface(design, design.top)) + all_to_verilog(parts)
-    return Emitted(text, {name: component.taps for name, component in components.items()})
+    kernels = [part for part, _ in parts if isinstance(part, KernelComponent)]
+    return Emitted(text, {part.function.name: part.taps for part in kernels})
