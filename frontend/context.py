@@ -232,6 +232,7 @@ class Context:
         kernel: the kernel; its ``names`` are those visible at the point that is looked at.
         name: name of the function that is made.
         prologue: operations that come first in the function (constants it reads).
+        flags: variables that say what has happened to a stream.
         bands: number of loop statements finished so far; it numbers the loop nests.
         depth: number of loops around the current statement.
         frames: what may be left early, outermost (the kernel) first; None for what is not.
@@ -249,6 +250,7 @@ class Context:
     name: str
     builder: Builder = field(default_factory=Builder)
     prologue: list[Op] = field(default_factory=list)
+    flags: dict[tuple[Value, str], Value] = field(default_factory=dict)
     bands: int = 0
     depth: int = 0
     frames: list[Frame | None] = field(default_factory=lambda: [None])

@@ -46,23 +46,23 @@ def for_loop(cx: Context, node: ast.For, body: Callable[[], object]) -> None:
     call = node.iter
     kind = _kind(cx, call)
     assert isinstance(call, ast.Call)
-    targets = _targets(cx, node.target)
+    names = targets(cx, node.target)
     extents = _range(cx, call) if kind == "range" else _grid(cx, call)
-    if len(extents) != len(targets):
+    if len(extents) != len(names):
         raise LanguageError(
-            f"{len(targets)} loop variable{'s' * (len(targets) != 1)} for "
+            f"{len(names)} loop variable{'s' * (len(names) != 1)} for "
             f"{len(extents)} extent{'s' * (len(extents) != 1)}",
             loc=cx.loc(node.target),
         )
-    attrs = _attributes(cx, call, kind, [t.id for t in targets])
+    attrs = _attributes(cx, call, kind, [t.id for t in names])
     ends_early = leaves(node.body, (ast.Break, ast.Return))
-    if ends_early and len(targets) == 1 and not call.keywords:
+    if ends_early and len(names) == 1 and not call.keywords:
         only = extents[0]
         counts = _counter_range(cx, only)
-        counted_while(cx, node, targets[0], (only.lower, only.upper, only.step), counts, body)
+        counted_while(cx, node, names[0], (only.lower, only.upper, only.step), counts, body)
         return
     inside = _until_it_ends(cx, node, body)
-    for op in _nest(cx, node, targets, extents, attrs, inside):
+    for op in _nest(cx, node, names, extents, attrs, inside):
         cx.builder.emit(op)
     cx.bands += 1
 
@@ -110,7 +110,12 @@ def _kind(cx: Context, node: ast.expr) -> str:
     )
 
 
-def _targets(cx: Context, node: ast.expr) -> list[ast.Name]:
+def targets(cx: Context, node: ast.expr) -> list[ast.Name]:
+    """The loop variables, which are new names.
+
+    Raises:
+        LanguageError: they are something else.
+    """
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     names: list[ast.Name] = []
     for part in parts:

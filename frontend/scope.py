@@ -69,11 +69,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """A stream of a region, or an array of streams; ``values`` has each of them, row-major."""
+    """A stream of a region, or an array of streams; ``values`` has each of them, row-major.
+
+    ``closes``: whether somebody closes one of them.
+    """
 
     type: Stream
     values: tuple[Value, ...]
     loc: SourceLoc
+    closes: bool = False
 
 
 type Binding = Variable | Scalar | LocalKernel | Known | Streams

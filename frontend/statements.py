@@ -24,6 +24,7 @@ from allo_rtl.frontend.meta import with_block
 from allo_rtl.frontend.places import array_place, load, place, store
 from allo_rtl.frontend.scope import Cascade, LocalKernel, Variable
 from allo_rtl.frontend.simulation import assertion, is_print, print_line
+from allo_rtl.frontend.stream_loops import each as each_value
 from allo_rtl.frontend.while_loops import while_loop
 from allo_rtl.ir.ops import If, Value
 from allo_rtl.ir.types import ArrayType
@@ -137,6 +138,9 @@ def statement(cx: Context, node: ast.stmt) -> bool:
             _assign(cx, node)
         case ast.AugAssign():
             _aug_assign(cx, node)
+        case ast.For() if streams.is_one(cx, node.iter):
+            source = streams.closing(cx, node.iter, node.iter).value
+            each_value(cx, node, source, lambda: block(cx, node.body))
         case ast.For():
             for_loop(cx, node, lambda: block(cx, node.body))
         case ast.With():

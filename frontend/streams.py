@@ -14,7 +14,7 @@ from itertools import product
 from math import prod
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, dataflow_dsl, nests, tensors
+from allo_rtl.frontend import arrays, dataflow_dsl, nests, stream_ends, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -27,16 +27,17 @@ from allo_rtl.ir.ops import Alloc, Op, Value
 from allo_rtl.ir.stream_ops import Get, Poll, PollKind, Put, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Stream, bool_
 
-METHODS = ("put", "get", "try_put", "try_get", "peek", "empty", "full")
-ALLOWED = "put(x), get(), try_put(x), try_get(), peek(), empty(), full()"
+METHODS = ("put", "get", "try_put", "try_get", "peek", "empty", "full", "close", "ended")
+ALLOWED = "put(x), get(), try_put(x), try_get(), peek(), empty(), full(), close(), ended()"
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One stream: its value in this kernel and what it carries."""
+    """One stream: its value in this kernel, what it carries, and whether somebody closes it."""
 
     value: Value
     type: Stream
+    closes: bool
 
 
 def method(cx: Context, node: ast.expr) -> str | None:
@@ -53,6 +54,11 @@ def _declared(cx: Context, node: ast.expr) -> Streams | None:
         node = node.value
     found = cx.find(node.id) if isinstance(node, ast.Name) else None
     return found if isinstance(found, Streams) else None
+
+
+def is_one(cx: Context, node: ast.expr) -> bool:
+    """Whether an expression is a stream, or some of an array of streams."""
+    return _declared(cx, node) is not None
 
 
 def refuse_value(cx: Context, node: ast.Name | ast.Subscript) -> None:
@@ -109,7 +115,7 @@ def channels(cx: Context, node: ast.expr) -> list[Channel]:
     places = [sum(i * n for i, n in zip(at, strides, strict=True)) for at in product(*chosen)]
     own = cx.scopes.find(_root(node).id) is found
     values = [found.values[n] for n in places]
-    return [Channel(v if own else cx.captured(v), found.type) for v in values]
+    return [Channel(v if own else cx.captured(v), found.type, found.closes) for v in values]
 
 
 def _root(node: ast.expr) -> ast.Name:
@@ -188,12 +194,15 @@ def scalar(cx: Context, node: ast.Call) -> Operand | None:
             return _try_put(cx, node)
         case "empty" | "full":
             return _poll(cx, node, PollKind(name))
+        case "ended":
+            _arguments(cx, node, 0)
+            return stream_ends.ended(cx, closing(cx, node.func, node).value, node)
     raise _misused(cx, node, name)
 
 
 def _misused(cx: Context, node: ast.Call, name: str) -> LanguageError:
     loc, text = cx.loc(node), ast.unparse(node.func)
-    if name == "put":
+    if name in ("put", "close"):
         return LanguageError(f"'{text}' gives no value", loc=loc)
     if name in ("try_get", "peek"):
         hint = f"write x, ok = {ast.unparse(node)}"
@@ -209,6 +218,8 @@ def two(cx: Context, node: ast.expr) -> tuple[Operand, Operand] | None:
     assert isinstance(node, ast.Call)
     _arguments(cx, node, 0)
     source = _scalar_channel(cx, node)
+    if source.closes:
+        return stream_ends.next_value(cx, source.value, node, take=name == "try_get")
     result, done = Value(source.type.scalar), Value(bool_)
     peek = name == "peek"
     _emit(cx, TryGet(
@@ -228,6 +239,10 @@ def statement(cx: Context, node: ast.Call) -> bool:
     if name == "get":
         _arguments(cx, node, 0)
         _take(cx, _of(cx, node), "", node)
+        return True
+    if name == "close":
+        _arguments(cx, node, 0)
+        stream_ends.close(cx, closing(cx, node.func, node).value, node)
         return True
     if name != "put":
         if name not in METHODS:
@@ -306,6 +321,25 @@ def _scalar_channel(cx: Context, node: ast.Call) -> Channel:
     return found
 
 
+def closing(cx: Context, node: ast.expr, where: ast.AST) -> Channel:
+    """The stream that is closed somewhere, by ``s.close``, ``s.ended`` or ``s``.
+
+    Raises:
+        LanguageError: it is never closed.
+    """
+    found = channel(cx, node.value if isinstance(node, ast.Attribute) else node)
+    if found.closes:
+        return found
+    root, hint = _root(node.value if isinstance(node, ast.Attribute) else node), None
+    streams_ = cx.find(root.id)
+    if isinstance(streams_, Streams) and cx.scopes.find(root.id) is streams_:
+        hint = "a stream that is an argument has no end; pass on what the loop takes from it"
+    raise LanguageError(
+        f"the stream '{root.id}' is never closed", loc=cx.loc(where),
+        allowed=f"{root.id}.close() in the kernel that puts to it", hint=hint,
+    )  # fmt: skip
+
+
 def _arguments(cx: Context, node: ast.Call, count: int) -> None:
     if len(node.args) != count or node.keywords or any(
         isinstance(a, ast.Starred) for a in node.args
@@ -326,29 +360,39 @@ def _emit(cx: Context, op: Op) -> None:
 def _get(cx: Context, source: Channel, node: ast.AST) -> Operand:
     if source.type.block:
         raise ex.array_as_scalar(cx, node, ArrayType(source.type.scalar, source.type.block))  # type: ignore[arg-type]
-    result = Value(source.type.scalar)
+    result = Value(stream_ends.element(source.value))
     _emit(cx, Get(result=result, stream=source.value, loc=cx.loc(node)))
+    if source.closes:
+        return stream_ends.value_of(cx, source.value, result, node)
     return Operand(source.type.scalar, result)
 
 
 def _put_scalar(cx: Context, target: Channel, given: Operand, node: ast.AST) -> None:
     loc = cx.loc(node)
-    value = cx.builder.value(cx.builder.convert(given, target.type.scalar, loc), loc)
+    given = cx.builder.convert(given, target.type.scalar, loc)
+    if target.closes:
+        given = stream_ends.word_of(cx, target.value, given, node)
+    value = cx.builder.value(given, loc)
     _emit(cx, Put(stream=target.value, value=value, loc=loc))
 
 
 def _try_put(cx: Context, node: ast.Call) -> Operand:
     _arguments(cx, node, 1)
     target, loc, done = _scalar_channel(cx, node), cx.loc(node), Value(bool_)
-    value = cx.builder.value(ex.scalar_as(cx, node.args[0], target.type.scalar), loc)
+    given = ex.scalar_as(cx, node.args[0], target.type.scalar)
+    if target.closes:
+        given = stream_ends.word_of(cx, target.value, given, node)
+    value = cx.builder.value(given, loc)
     _emit(cx, TryPut(done=done, stream=target.value, value=value, loc=loc))
     return Operand(bool_, done)
 
 
 def _poll(cx: Context, node: ast.Call, kind: PollKind) -> Operand:
     _arguments(cx, node, 0)
-    result, stream = Value(bool_), _scalar_channel(cx, node).value
-    _emit(cx, Poll(kind=kind, result=result, stream=stream, loc=cx.loc(node)))
+    source, result = _scalar_channel(cx, node), Value(bool_)
+    if source.closes and kind is PollKind.EMPTY:
+        return stream_ends.empty(cx, source.value, node)
+    _emit(cx, Poll(kind=kind, result=result, stream=source.value, loc=cx.loc(node)))
     return Operand(bool_, result)
 
 

@@ -33,7 +33,7 @@ def while_loop(cx: Context, node: ast.While, body: Callable[[], object]) -> None
                 b.store(ex.condition(cx, node.test), running, (), loc)
             test = b.value(b.load(running, (), loc), loc)
         b.emit(Condition(value=test, loc=loc))
-    _loop(cx, node, tuple(before), running, body)
+    loop(cx, node, tuple(before), running, body)
 
 
 def counted_while(
@@ -77,7 +77,7 @@ def counted_while(
         cx.scopes.declare(target.id, Scalar(iv, cx.loc(target), counter=True))
         body()
 
-    _loop(cx, node, tuple(before), running, counted)
+    loop(cx, node, tuple(before), running, counted)
 
 
 def _combined(cx: Context, kind: BinaryKind, bounds: Bounds, loc: SourceLoc) -> Operand:
@@ -88,13 +88,14 @@ def _combined(cx: Context, kind: BinaryKind, bounds: Bounds, loc: SourceLoc) -> 
     return first
 
 
-def _loop(
+def loop(
     cx: Context,
     node: ast.For | ast.While,
     before: Block,
     running: Value | None,
     body: Callable[[], object],
 ) -> None:
+    """A While whose condition ``before`` computes; ``running`` is what ends it early."""
     b, loc = cx.builder, cx.loc(node)
     cx.depth += 1
     try:
