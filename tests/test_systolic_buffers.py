@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from agreement import check
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import allo_rtl as allo
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
@@ -142,6 +144,24 @@ def in_condition(A: int32[M, K], C: int32[M, N], n: int32):
             C[i, j] += A[i, k]
 
 
+def around_a_condition(A: int32[M, K], C: int32[M, N], n: int32):
+    for i in range(M):
+        for j in range(N):
+            if j > n:
+                for k in range(K):
+                    C[i, j] += A[i, k]
+
+
+def around_a_while(A: int32[M, K], C: int32[M, N], n: int32):
+    for i in range(M):
+        for j in range(N):
+            x: int32 = n
+            while x > 0:
+                for k in range(K):
+                    C[i, j] += A[i, k]
+                x -= 1
+
+
 def two_words(A: int32[M, K], C: int32[M, N]):
     for i, j, k in allo.grid(M, N, K - 1):
         C[i, j] += A[i, k] - A[i, k + 1]
@@ -171,6 +191,8 @@ def written_beside(A: int32[M, K], C: int32[M, N]):
     (changing, "i", "iterations of loop 'i' read different elements, A[i, k]"),
     (changing, "k", "innermost"),
     (in_condition, "j", "under a condition"),
+    (around_a_condition, "j", "under a condition"),
+    (around_a_while, "j", "under a condition"),
     (two_words, "j", "reads more than one element of 'A'"),
     (by_data, "j", "depends on data"),
     (from_one, "j", "loop 'k' around a read of 'A' does not count from 0"),
@@ -195,3 +217,65 @@ def test_the_plain_meaning_stays_for_what_is_written():
     s = allo.customize(gemm)
     s.reorder("k", "j")
     assert str(s.buffer_at(s.C, "i")) == "gemm:C_buf"
+
+
+def product(m, n, k):
+    return allo.customize("\n".join([
+        f"def gemm(A: int8[{m}, {k}], B: int8[{k}, {n}], C: int32[{m}, {n}]):",
+        f'    for i, j, k in allo.grid({m}, {n}, {k}, name="PE"):',
+        "        C[i, j] += A[i, k] * B[k, j]",
+    ]))  # fmt: skip
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 3), (1, 3, 4), (3, 1, 4), (2, 2, 1), (5, 2, 9)])
+def test_of_any_size(m, n, k):
+    s = product(m, n, k)
+    original = s.module
+    s.pipeline("k")
+    buffers = s.buffer_at("A", "j"), s.buffer_at("B", "i")
+    pe = s.unfold("PE", [0, 1])
+    s.to(buffers[0], pe, axis=1, depth=m + 1)
+    s.to(buffers[1], pe, axis=0, depth=n + 1)
+    s.partition("A", dim=1)
+    s.partition("B", dim=2)
+    s.partition("C", dim=0)
+    rtl = check(s, seeds=(0,), original=original, simulator="pysim")
+    assert rtl.predicted_cycles is not None
+
+
+def test_the_whole_schedule_composed():
+    s = allo.customize(caller)
+    s.compose(systolic())
+    assert [step.name for step in s.history()][:6] == [
+        "pipeline", "buffer_at", "buffer_at", "unfold", "to", "to"
+    ]  # fmt: skip
+    check(s, seeds=(0,), original=allo.customize(caller).module, simulator="pysim")
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.permutations("ijk"),
+    st.sampled_from(["A[i, k]", "A[k, i]", "A[i + k, 0]", "A[k, k]", "A[1, 2 * k]", "A[j, 3 - k]"]),
+    st.sampled_from(["C[i, j] += {}", "C[i, j] = C[j, i] - {}", "C[i, j] = {0} * {0}"]),
+    st.sampled_from("ijk"),
+    st.sampled_from([None, "i", "k"]),
+)  # fmt: skip
+def test_random_nests(order, read, statement, axis, split):
+    """What is accepted computes the same, whatever the nest and the subscripts."""
+    a, b, c = order
+    s = allo.customize("\n".join([
+        "def kernel(A: int32[8, 8], C: int32[4, 4]):",
+        f"    for {a}, {b}, {c} in allo.grid(4, 4, 4):", "        " + statement.format(read),
+    ]))  # fmt: skip
+    original = s.module
+    innermost, moves = axis == c, axis in read.removeprefix("A")
+    if split:
+        s.split(split, 2)
+        innermost = innermost and axis != split
+        axis = f"{axis}.outer" if axis == split else axis
+    if innermost or moves:
+        with pytest.raises(ScheduleError, match=r"read different elements|innermost"):
+            s.buffer_at("A", axis)
+    else:
+        s.buffer_at("A", axis)
+        check(s, seeds=(0,), original=original, rtl=False)

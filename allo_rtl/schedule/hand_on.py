@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
@@ -87,12 +88,14 @@ def _loops_around(
             loc=first.loc, allowed=f"a band outside all conditions of {place.func.name}",
         )  # fmt: skip
     around = tuple(p for p in all_loops((first,)) if loads[0] in tuple(walk(p.body)))
+    direct = all(b in a.body for a, b in pairwise(around))
     for op in loads:
-        if op not in around[-1].body:
+        if not direct or op not in around[-1].body:
             raise ScheduleError(
                 f"{said}: {array.name!r} is read in several places, or under a condition",
                 loc=op.loc, notes=[("one read is here", loads[0].loc)],
-                allowed="reads that stand in one loop, beside each other",
+                allowed="reads that stand beside each other, in loops that stand directly in "
+                "each other",
             )  # fmt: skip
     if around[-1] is place.loop:
         raise ScheduleError(
