@@ -85,6 +85,7 @@ def build_rtl(
     clock_mhz: float = DEFAULT_CLOCK_MHZ,
     trace: Path | str | None = None,
     units: Mapping[str, int] | None = None,
+    overlap: bool = True,
     steps: Callable[[], Sequence[StepReport]] = tuple,
 ) -> RtlModule:
     """Compile a module to RTL.
@@ -96,6 +97,8 @@ def build_rtl(
         units: how many units each function may have at most, by name: ``"mul"`` for products of
             integers, ``"float32 add"``, ``"float32 mul"`` and so on for those of floats.
             Operations take turns at them, which makes intervals longer where it has to.
+        overlap: whether loops that follow each other and have nothing in common run at the same
+            time; without it they do only where the schedule says so.
         trace: file for waveforms of every call (VCD or FST).
         steps: gives what a report tells of the schedule, when one is asked for.
 
@@ -108,5 +111,7 @@ def build_rtl(
     with no_collection():
         verify_module(module)
         target = find_device(device)
-        design = choose_depths(build_design(module, target, float(clock_mhz), limits=units))
+        design = choose_depths(
+            build_design(module, target, float(clock_mhz), limits=units, overlap=overlap)
+        )
     return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

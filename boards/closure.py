@@ -90,7 +90,8 @@ def close[A: Attempt](
         if not design.depths:
             stretch, change = _slower(made, attempt, stretch, clock_mhz)
             made = build_design(
-                design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits
+                design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits,
+                overlap=design.overlap,
             )
         if design.depths or _same_hardware(before, made):
             seed += 1

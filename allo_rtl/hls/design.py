@@ -10,6 +10,7 @@ from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.at_once import at_once
 from allo_rtl.hls.certificate import Certificate
 from allo_rtl.hls.control import (
     Branch,
@@ -146,6 +147,7 @@ class Design:
         source: the module as it was before legalization.
         stretch: what was taken to last longer than the delay model says.
         limits: how many units of a name each function may have.
+        overlap: whether loops run at the same time wherever that is sure to help.
     """
 
     functions: tuple[FunctionDesign, ...]
@@ -159,6 +161,7 @@ class Design:
     source: Module = field(kw_only=True)
     stretch: Stretch = field(default_factory=Stretch, kw_only=True)
     limits: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    overlap: bool = field(default=True, kw_only=True)
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
@@ -237,12 +240,13 @@ class Design:
 
 def build_design(
     module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None,
-    limits: Mapping[str, int] | None = None,
+    limits: Mapping[str, int] | None = None, *, overlap: bool = True,
 ) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
 
     With ``stretch`` some operations are taken to last longer than the delay model says; with
-    ``limits`` each function has no more units of a name (``"mul"``, ``"float32 add"``).
+    ``limits`` each function has no more units of a name (``"mul"``, ``"float32 add"``).  Without
+    ``overlap`` loops run at the same time only where the schedule says so.
 
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
@@ -259,13 +263,15 @@ def build_design(
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     for prepared in prepare(stream_arguments(module)):
         function = _flattened(prepared, constants, operators, latencies, waits, limits)
+        if overlap and not any(f.dataflow for f in module.funcs):
+            function = _overlapped(function)
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
     check_sharing([f.control for f in functions])
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
-        source=source, stretch=stretch, limits=limits,
+        source=source, stretch=stretch, limits=limits, overlap=overlap,
     )  # fmt: skip
 
 
@@ -359,6 +365,15 @@ def _time(
         found = made(limited(_described(pieces, reached), found.sharing, limits, over))
         check_kept(found.units, limits, control.func)
     return found
+
+
+def _overlapped(function: FunctionDesign) -> FunctionDesign:
+    """A function whose loops run at the same time where they have nothing to do with each other."""
+    body = at_once(function.control, function.schedules, function.sharing)
+    return replace(
+        function, control=replace(function.control, body=body),
+        latency=function.timing.body(body, {}),
+    )  # fmt: skip
 
 
 def _described(

@@ -13,6 +13,7 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Together,
+    flatten,
 )
 from allo_rtl.hls.depths import lost_cycles, run_cycles
 from allo_rtl.hls.design import Design, FunctionDesign
@@ -54,6 +55,12 @@ def build_report(design: Design) -> KernelReport:
         for f in design.functions
         for op in loops(f.control.func.body)
         for array in op.independent
+    ]
+    notes += [
+        f"{f.name}: loops {_names(part)} run at the same time"
+        for f in design.functions
+        for part in flatten(f.control.body)
+        if isinstance(part, Together)
     ]
     notes += [_tasks(f.control.func) for f in design.functions if f.control.func.tasks]
     notes += design.notes
@@ -133,6 +140,15 @@ def _loops(
                 pass
 
 
+def _names(together: Together) -> str:
+    """The outermost loop of each branch, and where it is."""
+    found = []
+    for branch in together.branches:
+        loops = [c for c in branch if isinstance(c, Sequential | Pipelined)]
+        found += [c.counters[0].loop if isinstance(c, Pipelined) else c.loop for c in loops]
+    return ", ".join(f"{x.name} ({x.loc.short})" if x.loc else x.name for x in found)
+
+
 def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> LoopReport:
     schedule = function.schedules[control.region]
     return LoopReport(
@@ -153,7 +169,7 @@ def _pipelined(function: FunctionDesign, control: Pipelined, nesting: int) -> Lo
 
 def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> LoopReport:
     depth = function.timing.body(control.body, {})
-    inner = any(isinstance(c, Sequential | Pipelined | Repeat) for c in control.body)
+    inner = any(isinstance(c, Sequential | Pipelined | Repeat) for c in flatten(control.body))
     if control.loop.iv in function.sequential:
         limit = function.sequential[control.loop.iv]
     elif inner:

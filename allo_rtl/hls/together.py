@@ -32,7 +32,7 @@ def check_together(control: FunctionControl) -> None:
     for part in flatten(control.body):
         if isinstance(part, Together):
             _refuse_streams(part)
-            used = [dict(_arrays(branch)) for branch in part.branches]
+            used = [dict(arrays_of(branch)) for branch in part.branches]
             for first, second in combinations(used, 2):
                 for array in first.keys() & second.keys():
                     kind = control.storage[array].kind
@@ -62,7 +62,7 @@ def _shared(array: Value, loc: SourceLoc | None) -> BuildError:
     )  # fmt: skip
 
 
-def _arrays(controls: Sequence[Control]) -> Iterator[tuple[Value, bool]]:
+def arrays_of(controls: Sequence[Control]) -> Iterator[tuple[Value, bool]]:
     """The arrays that controls use, and whether all they do is read."""
     nodes: dict[Value, list[Node]] = {}
     for part in flatten(controls):
