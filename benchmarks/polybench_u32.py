@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import allo_rtl as allo
-from allo_rtl.hls.control import Pipelined, Sequential, regions
+from allo_rtl.hls.control import Control, Pipelined, Sequential, Together, regions
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import Kind
 from allo_rtl.ir.ops import For
@@ -205,19 +205,29 @@ def multipliers(design: Design) -> int:
 
 
 def copies(function: FunctionDesign) -> int:
-    """Cycles of the loops that copy arguments to local arrays and back, as scheduled."""
-    total = 0
-    for control in function.control.body:
-        match control:
-            case Pipelined(counters=counters):
-                loop = counters[0].loop
-            case Sequential(loop=loop):
-                pass
-            case _:
-                continue
-        if (loop.attrs.band or "").startswith(("load", "keep")):
-            total += function.timing.control(control, {}) or 0
-    return total
+    """Cycles of copying arguments to local arrays and back, as scheduled.
+
+    Of loops that run at the same time as others those by which they last longer count.
+    """
+    return sum(_copying(function, control) for control in function.control.body)
+
+
+def _copying(function: FunctionDesign, control: Control) -> int:
+    whole = function.timing.control(control, {}) or 0
+    match control:
+        case Pipelined():
+            band = control.counters[0].loop.attrs.band
+        case Sequential(loop=loop):
+            band = loop.attrs.band
+        case Together(branches=branches):
+            rest = (
+                sum((function.timing.control(c, {}) or 0) - _copying(function, c) for c in branch)
+                for branch in branches
+            )
+            return whole - max(rest)
+        case _:
+            return 0
+    return whole if (band or "").startswith(("load", "keep")) else 0
 
 
 def measure(case: Case) -> Measured:
