@@ -28,7 +28,6 @@ from allo_rtl.hls.control import (
 )
 from allo_rtl.hls.latency import least
 from allo_rtl.hls.node import EVENTS
-from allo_rtl.hls.operators import Job, Sharing
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.operators import Job, Sharing
 from allo_rtl.hls.region import Region
