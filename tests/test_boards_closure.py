@@ -126,6 +126,21 @@ def test_what_no_register_can_make_shorter_is_placed_another_way():
     )
 
 
+def test_a_schedule_that_fifos_were_sized_for_is_only_placed_another_way():
+    seeds, first = [], design()
+    sized = replace(first, depths={first.module.top_func.args[0]: 2})
+
+    def build(made, seed):
+        assert made is sized
+        seeds.append(seed)
+        return Placed(40.0)
+
+    closed = close(sized, CHIP, 50.0, build, rounds=2)
+    assert seeds == [0, 1, 2]
+    assert not closed.met
+    assert "FIFOs were sized for this schedule" in closed.changes[-1]
+
+
 def test_paths_outside_of_the_operations_slow_all_of_them():
     placed = iter([Placed(40.0, CriticalPath((Step(25.0, "uart"),))), Placed(60.0)])
     closed = close(design(), CHIP, 50.0, lambda *_: next(placed))
