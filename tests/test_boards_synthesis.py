@@ -58,20 +58,33 @@ def products(
 @pytest.mark.parametrize("clock_mhz", [10, 60])
 def test_products_take_the_blocks_that_the_model_says(device, clock_mhz, tmp_path):
     """Also where they are cut for a fast clock; on Gowin that saves one of MULT36X36's four."""
-    rtl = allo.customize(products).build(target="rtl", device=device, clock_mhz=clock_mhz)
-    (tmp_path / "top.il").write_text(rtlil.convert(rtl.component, name="top"))
+    cells = cells_of(products, device, clock_mhz, tmp_path)
+    family = synthesis_module._flow(device).family
+    model = delay.load(find_device(device).family)
+    wanted = model.dsps(8, 8, 16) + model.dsps(16, 16, 32) + model.dsps(32, 32, 32)
+    found = synthesis_module._count(cells, family)[3]
+    assert found <= wanted if family == "gowin" else found == wanted
+
+
+def cells_of(kernel, device, clock_mhz, folder):
+    """How many cells of each kind Yosys makes of a kernel."""
+    rtl = allo.customize(kernel).build(target="rtl", device=device, clock_mhz=clock_mhz)
+    (folder / "top.il").write_text(rtlil.convert(rtl.component, name="top"))
     flow = synthesis_module._flow(device)
     pads = " -noiopads" if flow.family == "gowin" else ""
     script = (
         f"read_rtlil top.il; {after_read(flow.family)}; {flow.synth}{pads} -top top; "
         "tee -q -o stat.json stat -json"
     )
-    run_commands([["yosys", "-q", "-p", script]], tmp_path, what="products", family=flow.family)
-    cells = json.loads((tmp_path / "stat.json").read_text())["design"]["num_cells_by_type"]
-    model = delay.load(find_device(device).family)
-    wanted = model.dsps(8, 8, 16) + model.dsps(16, 16, 32) + model.dsps(32, 32, 32)
-    found = synthesis_module._count(cells, flow.family)[3]
-    assert found <= wanted if flow.family == "gowin" else found == wanted
+    run_commands([["yosys", "-q", "-p", script]], folder, what="products", family=flow.family)
+    return json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
+
+
+@pytest.mark.long
+def test_products_that_a_block_is_too_slow_for_take_halves_of_blocks(tmp_path):
+    """One, four and ten of them: a product of 32 bits is cut into pieces of 8."""
+    cells = cells_of(products, "gw1n-9", 80, tmp_path)
+    assert {k: n for k, n in cells.items() if k.startswith("MULT")} == {"MULT9X9": 15}
 
 
 def test_device_without_open_place_and_route():
