@@ -22,7 +22,7 @@ from benchmarks.pages import DOCS, markdown, replace_part
 from benchmarks.placed import Placed, hash_of
 from benchmarks.polybench_u32 import CASES, Case, schedule
 
-DEVICE, CLOCK_MHZ, SEEDS = "ecp5-85", 80.0, 2
+DEVICE, CLOCK_MHZ, SEEDS = "ecp5-25", 80.0, 2
 KERNELS = ("2mm", "atax", "gemm", "gemver", "symm")
 COLUMNS = (
     "kernel", "cycles", "FF as placed", "moved", "LUT as placed", "moved", "MHz as placed",
