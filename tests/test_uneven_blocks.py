@@ -2,9 +2,11 @@
 
 import pytest
 from agreement import check
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import allo_rtl as allo
-from allo_rtl.errors import ScheduleError
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.types import Partition, int8, int32
 
 
@@ -104,3 +106,32 @@ def test_what_needs_blocks_of_one_size_says_so(kernel, steps, reason):
     with pytest.raises(ScheduleError) as caught:
         getattr(s, name)(*args)
     assert reason in str(caught.value)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["0", "{i}", "{i} // 2"]),
+    st.sampled_from(["{i} + 1", "{i} + 3", "min({i} + 2, 4)", "5 - {i}"]),
+    st.sampled_from(["B[i, j]", "B[j, i]", "B[i, 0]"]),
+    st.sampled_from(["B[p, q]", "B[q, p]", "B[p, 0]", "B[p, q + 1]"]),
+    st.sampled_from([(), ("i", "p")]),
+)  # fmt: skip
+def test_loops_with_the_same_bounds_become_one(low, high, written, read, split):
+    """Whatever the bounds: those that are accepted compute the same, proved."""
+    source = "\n".join([
+        "def kernel(A: int32[8, 8], B: int32[8, 8], C: int32[8, 8]):", "    for i in range(4):",
+        f"        for j in range({low}, {high}):".format(i="i"),
+        f"            {written} = A[i, j] * 3 + i", "    for p in range(4):",
+        f"        for q in range({low}, {high}):".format(i="p"),
+        f"            C[p, q] += {read} * 2",
+    ])  # fmt: skip
+    s = allo.customize(source)
+    for axis in split:
+        s.split(axis, 3)
+    try:
+        s.compute_at("j", "q")
+    except IllegalScheduleError:
+        return
+    verdict = allo.verify(source, s)
+    assert verdict.equal
+    assert verdict.proved

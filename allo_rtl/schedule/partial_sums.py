@@ -76,6 +76,7 @@ def check_partial_sums(
         raise ScheduleError(
             f"{primitive}: loop {loop.name!r} has {has}", loc=loop.loc,
             allowed="a loop of two iterations or more, with constant bounds",
+            hint="partial_sums(axis, count) splits a loop by any count itself",
         )  # fmt: skip
     if not is_count(count) or not (count == 0 or 2 <= count <= trips):
         raise ScheduleError(
