@@ -36,6 +36,10 @@ def systolic(band="PE", depth=True):
 def test_the_array_computes_the_product_and_takes_the_way_through_it():
     rtl = check(systolic(), original=allo.customize(gemm).module, simulator="pysim")
     assert rtl.cycles == rtl.predicted_cycles <= 2 * (M + N) + K + 8
+    report = rtl.report()
+    assert {loop.ii for loop in report.loops} == {1}
+    banks = {m.func: m.banks for m in report.memories if m.name == "C" and "PE" in m.func}
+    assert set(banks.values()) == {1}  # an element is given its own cell, whichever that is
 
 
 def test_in_verilator():
