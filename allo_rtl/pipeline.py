@@ -14,11 +14,13 @@ Each step reads what the one before it made.  The verifier runs at every boundar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
+from allo_rtl.hls.run_overlap import check_overlap
 from allo_rtl.hls.unit_limits import check_names
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Call, Module
@@ -86,6 +88,7 @@ def build_rtl(
     trace: Path | str | None = None,
     units: Mapping[str, int] | None = None,
     overlap: bool = True,
+    overlap_runs: int = 1,
     steps: Callable[[], Sequence[StepReport]] = tuple,
 ) -> RtlModule:
     """Compile a module to RTL.
@@ -99,6 +102,10 @@ def build_rtl(
             Operations take turns at them, which makes intervals longer where it has to.
         overlap: whether loops that follow each other and have nothing in common run at the same
             time; without it they do only where the schedule says so.
+        overlap_runs: how many runs may be under way at a time: with more than 1 a process of a
+            region goes on to the next run while others are at one before.  All arguments and
+            results have to be streams (``interface(array, "stream")``), and so all that passes
+            between processes.
         trace: file for waveforms of every call (VCD or FST).
         steps: gives what a report tells of the schedule, when one is asked for.
 
@@ -114,4 +121,6 @@ def build_rtl(
         design = choose_depths(
             build_design(module, target, float(clock_mhz), limits=units, overlap=overlap)
         )
+        check_overlap(design, overlap_runs)
+        design = replace(design, runs=overlap_runs)
     return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

@@ -67,6 +67,7 @@ class RtlModule:
     Attributes:
         design: the timed design.
         measured_cycles: length of the last simulated run in cycles, None before the first.
+        starts, ends: cycles in which runs of the last :meth:`run_many` started and ended.
         output: takes each line that the kernel prints; a user may set another one.
         trace: the waveform file being written, or None.
         stalls: how simulated runs make the kernel wait at its streams; None is never.  A user may
@@ -80,6 +81,8 @@ class RtlModule:
         self.design = design
         self._find_steps = steps
         self.measured_cycles: int | None = None
+        self.starts: list[int] = []
+        self.ends: list[int] = []
         self.output: Callable[[str], None] = to_stdout
         self.stalls: Stalls | None = None
         self._trace = trace
@@ -165,6 +168,44 @@ class RtlModule:
             SimulationError: it wrote outside an array, or does not end.
         """
         return call_with_numpy(self._signature, args, self.run_raw)
+
+    def run_many(self, runs: Sequence[Sequence[Any]]) -> list[Any]:
+        """Simulate several runs, each started as soon as the kernel is ready for it.
+
+        All arguments and results have to be streams.  With ``build(..., overlap_runs=n)`` runs of a
+        region overlap; else each follows the one before without a break.
+
+        Args:
+            runs: the arguments of each run; arrays are changed as by a call.
+
+        Returns:
+            What each run returns.  The cycles in which runs were started and ended, counted from
+            the first start, are in ``starts`` and ``ends``.
+
+        Raises:
+            CallError: the kernel has other arguments or results, or there are no runs; and what
+                a call raises.
+        """
+        raws: list[list[Raw]] = []
+        outcome: list[list[Raw]] = []
+        returned: list[Any] = []
+
+        def lowered(raw: list[Raw]) -> list[Raw]:
+            """Go on with the next run's arguments; when all are there simulate."""
+            number = len(raws)
+            raws.append(raw)
+            call_next()
+            return outcome[number]
+
+        def call_next() -> None:
+            if len(raws) < len(runs):
+                returned.append(call_with_numpy(self._signature, runs[len(raws)], lowered))
+            else:
+                found = self._simulation.run_many(raws, stalls=self.stalls)
+                outcome[:], self.starts, self.ends = found
+
+        call_next()
+        return returned[::-1]
 
     def profile(self, *args: Any, what_if: bool = False) -> Profile:  # noqa: ANN401
         """Simulate a run of a region and say what each of its processes did in each cycle.

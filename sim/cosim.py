@@ -130,14 +130,7 @@ class Simulation:
         """
         self._check_open()
         ports = self.interface.args
-        if len(args) != len(ports):
-            name = self.interface.name
-            raise CallError(f"'{name}' takes {len(ports)} arguments, {len(args)} were given")
-        given = [_checked(p, a) for p, a in zip(ports, args, strict=True)
-                 if not isinstance(p, ScalarPort)]
-        fresh = [unwritten(p.type) for p in self.interface.results
-                 if not isinstance(p, ScalarPort)]
-        arrays = list(zip(arrays_of(self.interface), [*given, *fresh], strict=True))
+        arrays = list(zip(arrays_of(self.interface), self._arrays(args), strict=True))
         memories = [_scatter(port, words) for port, words in arrays]
         scalars = [_scalar_words(p, a) for p, a in zip(ports, args, strict=True)
                    if isinstance(p, ScalarPort)]
@@ -152,6 +145,63 @@ class Simulation:
         if cycles < 0:
             raise self._failure(cycles, limit)
         return self._results(raw, [w for _, w in arrays]), cycles
+
+    def run_many(
+        self, runs: Sequence[Sequence[Raw]], *, stalls: Stalls | None = None
+    ) -> tuple[list[list[Raw]], list[int], list[int]]:
+        """Run a kernel whose arguments and results are streams several times, as fast as it goes.
+
+        Args:
+            runs: the raw arguments of each run; arrays that are written are changed in place.
+            stalls: how to make the kernel wait at its streams; by default never.
+
+        Returns:
+            The raw results of each run, the cycles in which runs were started, and in which they
+            ended, counted from the first start.
+
+        Raises:
+            CallError: the kernel has other arguments or results, or there are no runs.
+            SimulationError, AssertionFailed, Deadlock: see :meth:`run`.
+        """
+        self._check_open()
+        ports = arrays_of(self.interface)
+        others = [p for p in (*self.interface.args, *self.interface.results)
+                  if not isinstance(p, ArrayStream)]
+        if others or not runs:
+            what = f"'{others[0].name}' is no stream" if others else "there are no runs"
+            raise CallError(f"{what}: runs follow each other without a break where all are streams")
+        every = [self._arrays(args) for args in runs]
+        memories = [
+            np.concatenate([_scatter(port, arrays[n]) for arrays in every])
+            for n, port in enumerate(ports)
+        ]
+        starts, ends = (np.zeros(len(runs), np.uint64) for _ in range(2))
+        limit = len(runs) * self._limit(stalls)
+        chance = (stalls.seed % (1 << 64), stalls.percent) if stalls else (0, 0)
+        self._library.simulation_stall(self._handle, *chance)
+        pointers = (ctypes.c_void_p * max(1, len(memories)))(*(m.ctypes.data for m in memories))
+        outcome = int(self._library.simulation_run_many(
+            self._handle, pointers, len(runs), starts.ctypes.data, ends.ctypes.data, limit,
+            self._patience * (HELD_BACK if stalls else 1), IN_VAIN,
+        ))  # fmt: skip
+        for n, port in enumerate(ports):
+            for arrays, memory in zip(every, np.split(memories[n], len(runs)), strict=True):
+                _gather(port, memory, arrays[n])
+        self._replay(outcome)
+        if outcome < 0:
+            raise self._failure(outcome, limit)
+        count = len(self.interface.args)
+        return [a[count:] for a in every], [int(c) for c in starts], [int(c) for c in ends]
+
+    def _arrays(self, args: Sequence[Raw]) -> list[Words]:
+        """The arrays of a run's arguments, and new ones for its results."""
+        if len(args) != len(self.interface.args):
+            name, count = self.interface.name, len(self.interface.args)
+            raise CallError(f"'{name}' takes {count} arguments, {len(args)} were given")
+        given = [_checked(p, a) for p, a in zip(self.interface.args, args, strict=True)
+                 if not isinstance(p, ScalarPort)]
+        return given + [unwritten(p.type) for p in self.interface.results
+                        if not isinstance(p, ScalarPort)]
 
     def record(self, table: Words, processes: int) -> None:
         """Record what processes do in the runs that follow; none of them ends that.
@@ -305,6 +355,10 @@ def _load(path: Path) -> ctypes.CDLL:
     counts = [ctypes.c_uint64] * 3
     library.simulation_run.argtypes = [pointer, pointer, pointer, pointer, *counts]
     library.simulation_run.restype = ctypes.c_int64
+    library.simulation_run_many.argtypes = [
+        pointer, pointer, counts[0], pointer, pointer, *counts,
+    ]  # fmt: skip
+    library.simulation_run_many.restype = ctypes.c_int64
     library.simulation_progress.argtypes = [pointer, pointer]
     library.simulation_progress.restype = None
     library.simulation_stall.argtypes = [pointer, ctypes.c_uint64, ctypes.c_uint64]

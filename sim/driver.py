@@ -99,10 +99,10 @@ def _kernel_struct(interface: KernelInterface, probes: int) -> str:
             f"b{n}.answer({ports[f'{bank.name}_rdata']});"
             for n, (_, _, bank) in enumerate(banks) if bank.read
         ],
-        "void attach(uint64_t* const* arrays)": [
+        "void attach(uint64_t* const* arrays, uint64_t runs)": ["(void)runs;"] + [
             f"b{n}.attach(arrays[{array}] + {b * bank.depth * _words(bank.width)}u);"
             for n, (array, b, bank) in enumerate(banks)
-        ] + [f"s{n}.attach(arrays[{array}]);" for n, (array, _) in enumerate(streams)],
+        ] + [f"s{n}.attach(arrays[{array}], runs);" for n, (array, _) in enumerate(streams)],
         "void detach()": [f"b{n}.memory = nullptr;" for n in range(len(banks))]
         + [f"s{n}.memory = nullptr;" for n in range(len(streams))],
         "void offer(Dice& dice)": [

@@ -145,6 +145,7 @@ class Design:
         depths: depths of FIFOs that are not as the module says; ``reasons`` why they are not less.
         notes: what the report has to say about them.
         source: the module as it was before legalization.
+        runs: how many runs may be under way at a time.
         stretch: what was taken to last longer than the delay model says.
         limits: how many units of a name each function may have.
         overlap: whether loops run at the same time wherever that is sure to help.
@@ -158,6 +159,7 @@ class Design:
     depths: Mapping[Value, int] = field(default_factory=dict)
     reasons: Mapping[Value, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    runs: int = 1
     source: Module = field(kw_only=True)
     stretch: Stretch = field(default_factory=Stretch, kw_only=True)
     limits: Mapping[str, int] = field(default_factory=dict, kw_only=True)

@@ -41,6 +41,7 @@ from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.memory import Memories
 from allo_rtl.rtl.names import Names, located
 from allo_rtl.rtl.nest import NestCounters, has_iterations
+from allo_rtl.rtl.run_queue import queue_runs
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import shape_of
@@ -66,6 +67,7 @@ class Controller:
         values: signals of values held in registers: arguments, and what is added here.
         instantiate: makes the module of a call.
         island: what streams are used through, in a function that uses any.
+        runs: how many runs of the processes of a region may be under way at a time.
         processes_start: made 1 in the cycle in which the processes of a region start.
     """
 
@@ -81,7 +83,9 @@ class Controller:
         instantiate: Instantiate,
         island: Island | None = None,
         processes_start: Signal | None = None,
+        runs: int = 1,
     ) -> None:
+        self._runs = runs
         self._m = m
         self._schedules = schedules
         self._values = values
@@ -355,6 +359,8 @@ class Controller:
     def _parallel(self, control: Parallel, enter: Value) -> Value:
         """Processes: they start together in one cycle, and all have to end."""
         m = self._m
+        if self._runs > 1:
+            return self._overlapping(control, enter)
         go = enter if control.at_once else self._token("processes_go", enter)
         callees = [self._instantiate(call, k, go) for k, call in enumerate(control.calls)]
         busy = Signal(name=self._names("processes_busy"))
@@ -367,6 +373,13 @@ class Controller:
         if self._processes_start is not None:
             m.d.comb += self._processes_start.eq(go)
         return leave
+
+    def _overlapping(self, control: Parallel, enter: Value) -> Value:
+        """Processes that go on to the next run each when it can; answers the end of a run."""
+        pairs = [(call, Signal(name=self._names("process_start"))) for call in control.calls]
+        callees = [self._instantiate(call, k, start) for k, (call, start) in enumerate(pairs)]
+        starts, readies = [start for _, start in pairs], [callee.ready for callee in callees]
+        return queue_runs(self._m, self._names, self._runs, enter, starts, readies)
 
     def _clear(self, control: Clear, enter: Value) -> Value:
         m, depth, base = self._m, control.depth, f"{control.array.name}_clear"

@@ -105,7 +105,9 @@ class KernelComponent(wiring.Component):
         func = self.function.control.func
         names = _reserved_names(self.interface)
         made = made_streams(func)
-        begun = Signal(name=names("processes_start")) if made else None
+        runs = self.design.runs if self.function is self.design.top else 1
+        # Words of the next run may be in a FIFO when one is over, and of none before it starts.
+        begun = Signal(name=names("processes_start")) if made and runs == 1 else None
         fifos = {s: self._fifo(m, s, names, begun) for s in made}
         streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
         island = None
@@ -118,7 +120,7 @@ class KernelComponent(wiring.Component):
         values = self._constants()
         events = Events(self.design.sites, self.events, self._prints)
         shared = SharedUnits(m, self.function.shared, names)
-        begin, leaving = self._handshake(m, memories.restore(m), advance)
+        begin, leaving = self._handshake(m, memories.restore(m), advance, runs)
         self._sample_arguments(m, begin, values)
         instances = Instances(
             m, self.design, self.function, values, memories, streams, names, self.taps,
@@ -126,7 +128,7 @@ class KernelComponent(wiring.Component):
         )
         controller = Controller(
             m, self.function.schedules, values, memories, shared, events, names, instances.make,
-            island, begun,
+            island, begun, runs,
         )
         m.d.comb += leaving.eq(controller.body(self.function.control.body, begin))
         self._results(m, controller, leaving)
@@ -223,16 +225,24 @@ class KernelComponent(wiring.Component):
         return signal
 
     def _handshake(
-        self, m: Module, restoring: Value, advance: Value
+        self, m: Module, restoring: Value, advance: Value, runs: int
     ) -> tuple[Signal, Signal]:
         """(a run begins in the next cycle, this is the last cycle of a run)."""
         busy, begin, last = Signal(name="busy"), Signal(name="accept"), Signal(name="last")
         self.taps.add(TapKind.BUSY, (busy, True))
+        free: Value = ~busy | last
+        if runs > 1:
+            under_way = Signal(range(runs + 1), name="runs_under_way")
+            free = under_way != runs
+            m.d.sync += under_way.eq(under_way + begin - last)
+            m.d.comb += busy.eq(under_way != 0)
         m.d.comb += [
-            self._signal("ready").eq((~busy | last) & ~restoring & advance),
+            self._signal("ready").eq(free & ~restoring & advance),
             begin.eq(self._signal("start") & self._signal("ready")),
         ]
         m.d[self._free] += self._signal("done").eq(last & advance)
+        if runs > 1:
+            return begin, last
         with m.If(begin):
             m.d.sync += busy.eq(1)
         with m.Elif(last):
@@ -278,7 +288,8 @@ class KernelComponent(wiring.Component):
 
 def _reserved_names(ports: KernelInterface) -> Names:
     names = Names()
-    for name in (*RESERVED, "accept", "last", "advance", "settled", *ports.signals()):
+    own = ("accept", "last", "advance", "settled", "runs_under_way")
+    for name in (*RESERVED, *own, *ports.signals()):
         names(name)
     return names
 

@@ -118,13 +118,16 @@ struct Dice {
 // What gives the kernel the words of an array.
 template <std::size_t Words>
 struct Source {
-    uint64_t count;
+    uint64_t words;
+    uint64_t count = words;
     const uint64_t* memory = nullptr;
     uint64_t next = 0;
     bool valid = false;
 
-    void attach(const uint64_t* words) {
-        memory = words;
+    // The words of so many runs, one after the other.
+    void attach(const uint64_t* from, uint64_t runs) {
+        memory = from;
+        count = words * runs;
         next = 0;
     }
 
@@ -156,14 +159,16 @@ struct Source {
 // What takes the words of an array from the kernel.
 template <std::size_t Words>
 struct Sink {
-    uint64_t count;
+    uint64_t words;
+    uint64_t count = words;
     uint64_t* memory = nullptr;
     uint64_t next = 0;
     bool ready = false;
     bool wrong = false;
 
-    void attach(uint64_t* words) {
-        memory = words;
+    void attach(uint64_t* to, uint64_t runs) {
+        memory = to;
+        count = words * runs;
         next = 0;
         wrong = false;
     }
@@ -171,7 +176,7 @@ struct Sink {
     template <class Data>
     void sample(bool valid, bool last, const Data& data) {
         if (!valid || !ready) return;
-        if (!memory || next == count || last != (next + 1 == count)) {
+        if (!memory || next == count || last != ((next + 1) % words == 0)) {
             wrong = true;
             return;
         }
@@ -357,7 +362,7 @@ public:
                 uint64_t max_cycles, uint64_t patience, uint64_t in_vain) {
         output.clear();
         written = &output;
-        kernel.attach(arrays);
+        kernel.attach(arrays, 1);
         kernel.offer(dice);
         for (uint64_t late = dice.percent ? dice.roll() % @latest_start@ : 0; late; late--) {
             settle();
@@ -393,6 +398,43 @@ public:
             if (kernel.wrote_outside()) outcome = outside;
             if (tells_of_failure(output)) outcome = asserted;
         }
+        kernel.detach();
+        kernel.offer(dice);
+#ifdef WAVES
+        waves->flush();
+#endif
+        return outcome;
+    }
+
+    // Several runs of a kernel whose arrays are streams, each started as soon as it is ready;
+    // the words of all are one after the other.  `starts` gets the cycles in which runs were
+    // started, from 0, and `ends` those before done.  Cycles from the first start, or an Outcome.
+    int64_t run_many(uint64_t* const* arrays, uint64_t runs, uint64_t* starts, uint64_t* ends,
+                     uint64_t max_cycles, uint64_t patience, uint64_t in_vain) {
+        output.clear();
+        written = &output;
+        kernel.attach(arrays, runs);
+        kernel.offer(dice);
+        int64_t outcome = time_out;
+        uint64_t started = 0, ended = 0, stuck = 0, vain = 0;
+        for (uint64_t cycle = 0; outcome == time_out && cycle <= max_cycles; cycle++) {
+            kernel.start(started < runs);
+            settle();
+            if (started < runs && kernel.ready()) starts[started++] = cycle;
+            if (kernel.done()) {
+                if (ended == started) return wrong_word;
+                ends[ended++] = cycle - 1;
+            }
+            uint64_t counts = kernel.held_back() ? 0 : 1;
+            stuck = kernel.stuck() ? stuck + counts : 0;
+            vain = kernel.vain() ? vain + counts : 0;
+            if (stuck > patience || vain > in_vain) outcome = deadlock;
+            edge(cycle);
+            if (ended == runs && kernel.streams_over()) outcome = int64_t(ends[runs - 1]);
+            if (kernel.wrong_word()) outcome = wrong_word;
+            if (tells_of_failure(output)) outcome = asserted;
+        }
+        kernel.start(0);
         kernel.detach();
         kernel.offer(dice);
 #ifdef WAVES
@@ -444,6 +486,11 @@ EXPORT int64_t simulation_run(Simulation* s, uint64_t* const* arrays, const uint
                               uint64_t* results, uint64_t max_cycles, uint64_t patience,
                               uint64_t in_vain) {
     return s->run(arrays, scalars, results, max_cycles, patience, in_vain);
+}
+EXPORT int64_t simulation_run_many(Simulation* s, uint64_t* const* arrays, uint64_t runs,
+                                   uint64_t* starts, uint64_t* ends, uint64_t max_cycles,
+                                   uint64_t patience, uint64_t in_vain) {
+    return s->run_many(arrays, runs, starts, ends, max_cycles, patience, in_vain);
 }
 EXPORT void simulation_record(Simulation* s, const uint64_t* table, uint64_t count,
                               uint64_t words) {

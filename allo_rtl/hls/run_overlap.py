@@ -1,0 +1,92 @@
+"""Whether runs of a kernel may overlap: each process goes on to the next run when it is done.
+
+A run is then no more than the words of one: the streams between processes tell nobody where one
+ends.  So what a process finds in its second run must be just what it would find after the first
+had ended: all streams are empty at the end of a run, nothing else passes between processes, and the
+outside gives and takes words in their order too, which memories and numbers would not be.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from allo_rtl.errors import BuildError
+from allo_rtl.hls.control import Parallel
+from allo_rtl.hls.depths_trace import Fork, NotStaticError, Pipe, Steps, Trace, outside_trace
+from allo_rtl.hls.design import Design
+from allo_rtl.hls.processes import made_streams
+from allo_rtl.ir.ops import Value
+from allo_rtl.ir.types import StreamType
+
+type _Counts = Counter[tuple[Value, bool]]
+"""How often something is done with a stream: got (False) or put (True)."""
+
+_ALLOWED = "regions and functions of tasks whose arrays are streams outside and inside"
+
+
+def check_overlap(design: Design, runs: object) -> None:
+    """Refuse a design whose runs may not overlap.
+
+    Args:
+        design: a timed design.
+        runs: how many may be under way at a time.
+
+    Raises:
+        BuildError: it is no number, or why they may not.
+    """
+    if not isinstance(runs, int) or isinstance(runs, bool) or not 1 <= runs <= 1024:
+        raise BuildError(
+            f"{runs!r} runs at a time", allowed="a number of runs from 1 to 1024, 1 for no overlap"
+        )
+    if runs > 1 and (reason := _reason(design)) is not None:
+        raise BuildError(
+            f"runs of '{design.top.name}' cannot overlap: {reason}",
+            loc=design.top.control.func.loc, allowed=_ALLOWED,
+        )  # fmt: skip
+
+
+def _reason(design: Design) -> str | None:
+    """Why runs may not overlap; None when they may."""
+    control = design.top.control
+    match control.body:
+        case (Parallel(at_once=True),):
+            pass
+        case _:
+            return "there is more to it than processes that start together"
+    for value in design.port_values:
+        if not isinstance(value.type, StreamType):
+            return f"{value.name or 'a result'} is no stream, and holds what one run needs"
+    if control.storage:
+        array = next(iter(control.storage))
+        return f"its processes share the array {array.name or 'of theirs'}"
+    try:
+        counts = _counts(outside_trace(design), {})
+    except NotStaticError as error:
+        return f"how many values its streams carry is not known: {error}"
+    for stream in made_streams(control.func):
+        got, put = counts[stream, False], counts[stream, True]
+        if got != put:
+            return f"{put} values are put to {stream.name or 'a stream'} and {got} are taken"
+    return None
+
+
+def _counts(trace: Trace, given: Mapping[Value, Value]) -> _Counts:
+    """What a trace does with the streams of its region, those ``given`` to it."""
+    found: _Counts = Counter()
+    for part in trace:
+        match part:
+            case Steps(steps=steps):
+                found.update((stream, put) for _, stream, put in steps)
+            case Pipe(leading=leading, iterations=iterations):
+                for stream in leading:
+                    found[stream, False] += len(iterations)
+                for steps in iterations:
+                    found.update((stream, put) for _, stream, put in steps)
+            case Fork(processes=processes):
+                for process in processes:
+                    found.update(_counts(process.trace, process.given))
+    renamed: _Counts = Counter()
+    for (stream, put), count in found.items():
+        renamed[given.get(stream, stream), put] += count
+    return renamed
