@@ -191,7 +191,8 @@ class Simulation:
         if outcome < 0:
             raise self._failure(outcome, limit)
         count = len(self.interface.args)
-        return [a[count:] for a in every], [int(c) for c in starts], [int(c) for c in ends]
+        results = [list[Raw](arrays[count:]) for arrays in every]
+        return results, [int(c) for c in starts], [int(c) for c in ends]
 
     def _arrays(self, args: Sequence[Raw]) -> list[Words]:
         """The arrays of a run's arguments, and new ones for its results."""

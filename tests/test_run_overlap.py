@@ -1,6 +1,5 @@
 """Runs that overlap: processes go on to the next run while others are at one before."""
 
-# ruff: noqa: F821 - streams are declared by annotations
 from collections import deque
 
 import numpy as np
@@ -182,7 +181,7 @@ def eager(A: int32[N], B: int32[N]):
     def store(b: int32[N]):
         for i in range(N):
             x, ok = link.try_get()
-            b[i] = x
+            b[i] = x if ok else 0
 
 
 def plain(A: int32[N], B: int32[N]):
@@ -190,11 +189,40 @@ def plain(A: int32[N], B: int32[N]):
         B[i] = A[i] + 1
 
 
+def tasks(A: int32[N], B: int32[N]):
+    T: int32[N]
+    for i in range(N):
+        T[i] = A[i] + 1
+    for j in range(N):
+        B[j] = T[j] * 3
+
+
+def streamed_tasks():
+    s = allo.customize(tasks)
+    s.pipeline("i")
+    s.pipeline("j")
+    s.dataflow("tasks")
+    s.interface("A", "stream")
+    s.interface("B", "stream")
+    return s
+
+
+def test_tasks_with_a_fifo_between_them_take_a_word_in_every_cycle():
+    s = streamed_tasks()
+    s.to("T", "j", depth=2)
+    rtl, runs = s.build(target="rtl", overlap_runs=3), runs_of(6)
+    rtl.run_many(runs)
+    for a, b in runs:
+        np.testing.assert_array_equal(b, (a + 1) * 3)
+    assert rtl.ends == [rtl.ends[0] + k * N for k in range(6)]
+
+
 def test_what_may_not_overlap_is_refused():
     cases = [
         (streamed(stages, "A"), "B is no stream"),
         (streamed(uneven, "A", "B"), "17 values are put to link and 16 are taken"),
         (streamed(eager, "A", "B"), "is not known"),
+        (streamed_tasks(), "share the array T"),
     ]
     s = allo.customize(plain)
     s.interface("A", "stream")
