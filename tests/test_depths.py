@@ -20,6 +20,7 @@ from allo_rtl.ir.types import Int, Stream, int32
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim import pysim
 from allo_rtl.sim.marshal import to_words
+from allo_rtl.sim.stalls import Stalls
 from allo_rtl.target import device
 
 N = 12
@@ -256,10 +257,129 @@ def test_blocks_are_counted_in_scalars():
 
 def test_in_a_large_design_depths_are_alike_and_enough(monkeypatch):
     monkeypatch.setattr(depths, "_WORK", 80)
+    monkeypatch.setattr(depths, "_KINDS_WORK", 0)
     found = depths.choose_depths(design(bursts))
     ((stream, depth),) = found.depths.items()
     assert "the depths of s are enough; that they are least is not shown" in found.notes
     assert simulated(found) == simulated(replace(found, depths={stream: 2 * depth}))
+
+
+@df.region()
+def array(A: int32[3, 4], B: int32[4, 3], C: int32[3, 3]):
+    rows: Stream[int32][3, 3]
+    columns: Stream[int32][3, 3]
+
+    @df.kernel(mapping=[3], args=[A])
+    def load_a(a: int32[3, 4]):
+        i = df.get_pid()
+        for k in range(4):
+            rows[i, 0].put(a[i, k])
+
+    @df.kernel(mapping=[3], args=[B])
+    def load_b(b: int32[4, 3]):
+        j = df.get_pid()
+        for k in range(4):
+            columns[0, j].put(b[k, j])
+
+    @df.kernel(mapping=[3, 3], args=[C])
+    def pe(c: int32[3, 3]):
+        i, j = df.get_pid()
+        total: int32 = 0
+        for _ in range(4):
+            x = rows[i, j].get()
+            y = columns[i, j].get()
+            total += x * y
+            with allo.meta_if(j < 2):
+                rows[i, j + 1].put(x)
+            with allo.meta_if(i < 2):
+                columns[i + 1, j].put(y)
+        c[i, j] = total
+
+
+def test_in_an_array_of_kernels_depths_are_least_for_all_of_a_kind(monkeypatch):
+    """Each proof is what a simulation gives in which all FIFOs of the kind have one place less."""
+    schedule = df.customize(array, opt_default=True)
+    schedule.partition("array:A", dim=1)
+    schedule.partition("array:B", dim=2)
+    schedule.partition("array:C", dim=0)
+    made = build_design(schedule.module, device("ecp5-85"), 50.0)
+    streams = streams_of(made)
+    monkeypatch.setattr(depths, "_WORK", 2000)
+    plan = least_depths(made, streams)
+    assert (plan.is_least, plan.by_kinds) == (False, True)
+    assert plan.cycles == plan.best
+    assert simulated(replace(made, depths=plan.depths)) == plan.cycles
+    of = depths.kinds(made)
+    groups = [[s for s in streams if of[s] == k] for k in dict.fromkeys(of.values())]
+    assert 1 < len(groups) < len(streams)
+    deep = [g for g in groups if plan.depths[g[0]] > 1]
+    for group in (deep[0], deep[-1]):
+        less = {**plan.depths, **{s: plan.depths[s] - 1 for s in group}}
+        cycles = simulated(replace(made, depths=less))
+        assert cycles > plan.cycles
+        assert {plan.proofs[s].cycles for s in group} == {cycles}
+        assert {plan.proofs[s].together for s in group} == {len(group)}
+    notes = depths.choose_depths(made).notes
+    assert any("are least for all of a kind together" in note for note in notes)
+
+
+@df.region()
+def late(A: int32[N], B: int32[N]):
+    """All but one value of the short way waits until ``add`` is done, some of them in ``cube``."""
+    items: Stream[int32]
+    short: Stream[int32]
+    cubes: Stream[int32]
+    total: Stream[int32]
+
+    @df.kernel(mapping=[1], args=[A])
+    def fork(a: int32[N]):
+        for i in range(N):
+            x: int32 = a[i]
+            items.put(x)
+            short.put(x)
+
+    @df.kernel(mapping=[1])
+    def add():
+        t: int32 = 0
+        for _ in range(N):
+            t += items.get()
+        total.put(t)
+
+    @df.kernel(mapping=[1])
+    def cube():
+        for _ in range(N):
+            y: int32 = short.get()
+            cubes.put(y * y * y * y * y)
+
+    @df.kernel(mapping=[1], args=[B])
+    def join(b: int32[N]):
+        t: int32 = total.get()
+        for i in range(N):
+            b[i] = cubes.get() + t
+
+
+def test_where_arguments_come_late_depths_do_not_count_on_full_pipelines():
+    """The pipeline of ``cube`` holds several values, but only where these come one by one."""
+    schedule = df.customize(late, opt_default=True)
+    plain = build_design(schedule.module, device("ecp5-85"), 150.0)
+    tight = {s.name: d for s, d in depths.choose_depths(plain).depths.items()}
+    schedule.interface("A", "stream")
+    found = depths.choose_depths(build_design(schedule.module, device("ecp5-85"), 150.0))
+    safe = {s.name: d for s, d in found.depths.items()}
+    assert tight["short"] + tight["cubes"] < N - 2 == safe["short"] + safe["cubes"]
+    assert "a deadlock where values come late" in str(found.reasons.values())
+    raw = [to_words(np.arange(N).astype(object), int32), to_words(np.zeros(N, object), int32)]
+    stalls = Stalls(seed=1, percent=80)
+
+    def ends(design):
+        try:
+            pysim.run(KernelComponent(design), raw, max_cycles=3000, stalls=stalls)
+        except SimulationError:
+            return False
+        return True
+
+    assert ends(found)
+    assert not ends(replace(found, depths={s: tight[s.name] for s in found.depths}))
 
 
 def network(seed, pipelined):

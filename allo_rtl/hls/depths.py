@@ -12,18 +12,19 @@ happens is the proof that it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heappop, heappush
 from itertools import count
 
 from allo_rtl.hls.depths_model import Outcome, Room, play
+from allo_rtl.hls.depths_order import secured
 from allo_rtl.hls.depths_trace import NotStaticError, Trace, trace_of
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import fifo_shape, made_streams
 from allo_rtl.hls.storage import StorageKind
-from allo_rtl.ir.ops import Value
+from allo_rtl.ir.ops import Call, Value
 from allo_rtl.ir.types import StreamType
 
 _WORK = 1_500_000
@@ -31,6 +32,12 @@ _WORK = 1_500_000
 
 _RUNS_A_STREAM = 8
 """Runs for each FIFO that the search for the fewest bits takes, about."""
+
+_KINDS_WORK = 900_000
+"""Gets and puts that are played at most for FIFOs of a kind together."""
+
+_RUNS_A_KIND = 3
+"""Runs for each kind of FIFOs, about."""
 
 _BRANCHES = 300
 """Vectors of depths that are looked at before the search stops to look for the fewest bits."""
@@ -46,6 +53,7 @@ class Proof:
         token: number, from 0, of the first value that is put later than before, or never; None
             when there is none (a FIFO in registers has a shorter way through than one in a RAM).
         cycle: when it is put with the depth of the plan; ``later``: with one less, None for never.
+        together: FIFOs that have one place less: those of a kind (see :func:`kinds`), or one.
     """
 
     depth: int
@@ -53,13 +61,17 @@ class Proof:
     token: int | None = None
     cycle: int = 0
     later: int | None = None
+    together: int = 1
 
     def __str__(self) -> str:
         what = "deadlock" if self.cycles is None else f"{self.cycles:,} cycles"
+        given = f"with {self.depth}"
+        if self.together > 1:
+            given += f" in all {self.together} of its kind"
         if self.token is None:
-            return f"with {self.depth}: {what}"
+            return f"{given}: {what}"
         when = "never put" if self.later is None else f"put in cycle {self.later:,}"
-        return (f"with {self.depth}: {what}; value {self.token} is {when}, "
+        return (f"{given}: {what}; value {self.token} is {when}, "
                 f"with {self.depth + 1} in cycle {self.cycle:,}")  # fmt: skip
 
 
@@ -72,9 +84,12 @@ class Plan:
         cycles: length of a run with them, None for a deadlock.
         best: length of a run with FIFOs of any depth that take one cycle; None for a deadlock.
         proofs: for the FIFOs that were free, what one place less does.
-        is_least: whether each of these has a proof, or a depth of 1.
+        is_least: whether each of these has a proof, or a depth of 1; ``by_kinds``: the proofs are
+            of all FIFOs of a kind together, and one of them alone might be less.
         shares_ports: whether processes share memory ports, for which they wait besides: cycles are
             then as if each had ports of its own.
+        deeper: the FIFOs that are deeper than ``proofs`` show, because it is not known when values
+            come (see :mod:`allo_rtl.hls.depths_order`).
     """
 
     depths: Mapping[Value, int]
@@ -83,11 +98,29 @@ class Plan:
     proofs: Mapping[Value, Proof]
     is_least: bool
     shares_ports: bool
+    by_kinds: bool = False
+    deeper: frozenset[Value] = frozenset()
 
 
 def streams_of(design: Design) -> list[Value]:
     """All streams of a design, of outer regions first."""
     return [s for f in reversed(design.functions) for s in made_streams(f.control.func)]
+
+
+def kinds(design: Design) -> dict[Value, tuple[str, ...]]:
+    """Of each stream what it connects: which function puts by which argument, and which takes.
+
+    In an array of processes there are many of a few kinds.
+    """
+    found: dict[Value, list[str]] = {}
+    for function in design.functions:
+        func = function.control.func
+        for op in func.body if func.dataflow else ():
+            if isinstance(op, Call):
+                for n, value in enumerate(op.args):
+                    if isinstance(value.type, StreamType):
+                        found.setdefault(value, []).append(f"{func.name} {op.callee} {n}")
+    return {s: (str(s.type), *sorted(ends)) for s, ends in found.items()}
 
 
 def run_cycles(design: Design) -> int | None:
@@ -108,13 +141,29 @@ def least_depths(design: Design, free: Iterable[Value]) -> Plan:
 
     Of several such vectors one of the fewest bits is found, where the model's times do not
     shrink with FIFOs that shrink.  Where the search is too long for that it is one of which no FIFO
-    can be less; and in a large design one that is enough, with all FIFOs alike.
+    can be less; in a large design one of which not all FIFOs of a kind can be less, together; and
+    in one that is larger still one that is enough, with all FIFOs alike.
 
     Raises:
         NotStaticError: what the processes do depends on data, or is too much to search.
     """
     fixed = {s: design.depth(s) for s in streams_of(design)}
-    return _Search(_Model(design), fixed, dict.fromkeys(free, 1)).plan()
+    free = list(free)
+    model = _Model(design, outside=True)
+    plan = _Search(model, fixed, dict.fromkeys(free, 1)).plan()
+    if plan.cycles is None or not (plan.shares_ports or _has_outside(design)):
+        return plan
+    depths = secured(model.trace, plan.depths, free, lambda s: design.fifo(s).width)
+    return replace(plan, depths=depths, deeper=_more(depths, plan.depths))
+
+
+def _has_outside(design: Design) -> bool:
+    """Whether arguments are streams."""
+    return any(isinstance(v.type, StreamType) for v in design.port_values)
+
+
+def _more(depths: Mapping[Value, int], before: Mapping[Value, int]) -> frozenset[Value]:
+    return frozenset(s for s, d in depths.items() if d > before[s])
 
 
 class _Model:
@@ -124,11 +173,11 @@ class _Model:
         steps: gets and puts of the last run; ``left``: those that may be played yet.
     """
 
-    def __init__(self, design: Design, work: int | None = None) -> None:
+    def __init__(self, design: Design, work: int | None = None, outside: bool = False) -> None:
         self.design = design
         self.left = _WORK if work is None else work
         self.steps = 0
-        self.trace: Trace = trace_of(design)
+        self.trace: Trace = trace_of(design, outside)
         self._outside = [v for v in design.port_values if isinstance(v.type, StreamType)]
         self._known: dict[tuple[int | None, ...], Outcome] = {}
 
@@ -175,15 +224,66 @@ class _Search:
         best = self.ideal.cycles
         if best is None:
             return Plan({**self._fixed, **self._floor}, None, None, {}, False, shares)
-        rounds = self._model.left // max(1, self._model.steps * len(self._floor))
+        steps = max(1, self._model.steps)
+        rounds = self._model.left // (steps * len(self._floor))
         depths = self._fewest_bits() if rounds >= _RUNS_A_STREAM else self._alike()
-        proofs = {}
+        proofs: dict[Value, Proof] = {}
+        by_kinds = False
         if rounds > 2:
             depths = self._reduced(depths)
             proofs = {s: p for s in self._floor if (p := self._proof(depths, s)) is not None}
-        done = all(d == self._floor[s] or s in proofs for s, d in depths.items()
-                   if s in self._floor)  # fmt: skip
-        return Plan(depths, self.run(depths).cycles, best, proofs, done, shares)
+        elif (groups := self._kinds()) and len(groups) * steps * _RUNS_A_KIND <= _KINDS_WORK:
+            depths = self._reduced_by_kinds(depths, groups)
+            found = [self._proofs_of_kind(depths, g) for g in groups]
+            proofs = {s: p for part in found for s, p in part.items()}
+            by_kinds = all(p or self._is_low(depths, g) for p, g in zip(found, groups, strict=True))
+        done = all(s in proofs or self._is_low(depths, [s]) for s in self._floor)
+        cycles = self.run(depths).cycles
+        return Plan(depths, cycles, best, proofs, done and not by_kinds, shares, by_kinds)
+
+    def _is_low(self, depths: Mapping[Value, int], group: Iterable[Value]) -> bool:
+        return all(depths[s] == self._floor[s] for s in group)
+
+    def _kinds(self) -> list[list[Value]]:
+        """The FIFOs that are free, those of a kind together."""
+        of, found = kinds(self._model.design), dict[object, list[Value]]()
+        for stream in self._floor:
+            found.setdefault(of.get(stream, stream), []).append(stream)
+        return list(found.values())
+
+    def _reduced_by_kinds(
+        self, depths: Mapping[Value, int], groups: Sequence[Sequence[Value]]
+    ) -> dict[Value, int]:
+        """The depths without places that all FIFOs of a kind can do without."""
+        now = dict(depths)
+        for group in groups:
+            now = self._reduced_together(now, group)
+        return now
+
+    def _reduced_together(
+        self, depths: dict[Value, int], group: Sequence[Value]
+    ) -> dict[Value, int]:
+        goal = self.run(depths).cycles
+
+        def suffices(most: int) -> bool:
+            return self._reaches(self.run(_at_most(depths, group, most)).cycles, goal)
+
+        low = max(self._floor[s] for s in group)
+        return _at_most(depths, group, _least(low, max(depths[s] for s in group), suffices))
+
+    def _proofs_of_kind(
+        self, depths: Mapping[Value, int], group: Sequence[Value]
+    ) -> dict[Value, Proof]:
+        """What one place less in all that have the most places of their kind does."""
+        most = max(depths[s] for s in group)
+        if most == 1:
+            return {}
+        deep = [s for s in group if depths[s] == most]
+        less = _at_most(depths, group, most - 1)
+        proofs = {s: self._proof_of(depths, less, s) for s in deep}
+        return {
+            s: replace(p, together=len(deep)) for s, p in proofs.items() if p is not None
+        }
 
     @cached_property
     def ideal(self) -> Outcome:
@@ -284,7 +384,13 @@ class _Search:
         """What one place less does, when it does anything."""
         if depths[stream] == 1:
             return None
-        full, less = self.run(depths), self.run({**depths, stream: depths[stream] - 1})
+        return self._proof_of(depths, {**depths, stream: depths[stream] - 1}, stream)
+
+    def _proof_of(
+        self, depths: Mapping[Value, int], others: Mapping[Value, int], stream: Value
+    ) -> Proof | None:
+        """What lesser depths do to a stream, when they do anything."""
+        full, less = self.run(depths), self.run(others)
         if self._reaches(less.cycles, full.cycles):
             return None
         before, after = full.puts[stream], less.puts[stream]
@@ -295,6 +401,13 @@ class _Search:
             return Proof(depths[stream] - 1, less.cycles)
         later = after[token] if token < len(after) else None
         return Proof(depths[stream] - 1, less.cycles, token, before[token], later)
+
+
+def _at_most(
+    depths: Mapping[Value, int], group: Collection[Value], most: int
+) -> dict[Value, int]:
+    """The depths, those of a group no greater than some number."""
+    return {**depths, **{s: min(most, depths[s]) for s in group}}
 
 
 def _least(low: int, high: int, holds: Callable[[int], bool]) -> int:
@@ -325,6 +438,14 @@ def choose_depths(design: Design) -> Design:
         return replace(design, notes=(*design.notes, note))
     chosen = {s: plan.depths[s] for s in free}
     reasons = {s: str(proof) for s, proof in plan.proofs.items()}
+    late = "a deadlock where values come late"
+    reasons |= {s: f"with {plan.depths[s] - 1}: {late}" for s in plan.deeper}
+    if plan.by_kinds:
+        note = (
+            f"the depths of {_names(free)} are least for all of a kind together; that one alone "
+            "cannot be less is not shown"
+        )
+        return replace(design, depths=chosen, reasons=reasons, notes=(*design.notes, note))
     if not plan.is_least:
         others = [s for s in free if plan.depths[s] > 1 and s not in reasons]
         note = f"the depths of {_names(others)} are enough; that they are least is not shown"
@@ -352,10 +473,14 @@ def ending_depths(design: Design) -> dict[Value, int]:
         NotStaticError: see :func:`least_depths`.
     """
     depths = {s: design.depth(s) for s in streams_of(design)}
-    plan = _Search(_Model(design, _WORK // 4), depths, depths, only_ends=True).plan()
+    model = _Model(design, _WORK // 4, outside=True)
+    plan = _Search(model, depths, depths, only_ends=True).plan()
     if plan.cycles is None:
         return {}
-    return {s: d for s, d in plan.depths.items() if d > depths[s]}
+    found = plan.depths
+    if plan.shares_ports or _has_outside(design):
+        found = secured(model.trace, found, list(depths), lambda s: design.fifo(s).width)
+    return {s: d for s, d in found.items() if d > depths[s]}
 
 
 def _names(streams: Sequence[Value]) -> str:

@@ -101,13 +101,16 @@ class Fork:
 type Trace = tuple[Steps | Pipe | Fork, ...]
 
 
-def trace_of(design: Design) -> Trace:
+def trace_of(design: Design, outside: bool = False) -> Trace:
     """The trace of a design's top function, with all its processes.
+
+    Args:
+        outside: whether arguments may be streams, whose times are not known.
 
     Raises:
         NotStaticError: it depends on data, or is too long.
     """
-    if any(isinstance(a.type, StreamType) for a in design.top.control.func.args):
+    if not outside and any(isinstance(a.type, StreamType) for a in design.top.control.func.args):
         raise NotStaticError("arguments are streams, which may come and go at any time")
     return outside_trace(design)
 
