@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import test_dataflow as graphs
+import region_graphs as graphs
 import test_dataflow_streams as streams
 import test_races as shared
 from agreement import random_args

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from isomorphism import difference
-from test_dataflow import output_stationary, two_levels
+from region_graphs import output_stationary, two_levels
 from test_dataflow_streams import blocks, converted, until_the_last, without_waiting
 
 import allo_rtl as allo

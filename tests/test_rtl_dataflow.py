@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import test_dataflow as designs
+import region_graphs as designs
 from ir_writer import agree
 
 import allo_rtl as allo
