@@ -4,10 +4,12 @@ import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
+import allo_rtl as allo
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls import bank_map, chart, render
 from allo_rtl.hls.certificate import Certificate, Reason, Step
 from allo_rtl.hls.report import BankAccess, ChartRow, KernelReport, LoopReport, MemoryReport
+from allo_rtl.ir.types import Partition, float32, int32
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINE = SourceLoc("/home/somebody/gemm.py", 12)
@@ -255,3 +257,32 @@ def test_bank_maps_of_many_banks_end_with_a_number() -> None:
     svg = chart.render_svg(replace(PROVED, accesses=many, ii=100))
     texts = [e.text for e in ET.fromstring(svg).iter(f"{SVG}text")]
     assert "60 more ports, 68 more cycles are not shown" in texts
+
+
+def test_charts_say_what_floating_point_units_do() -> None:
+    def kernel(a: float32[8], b: float32[8]):
+        for i in range(8):
+            b[i] = allo.sqrt(a[i]) / (b[i] + a[i] * 3.0)
+
+    s = allo.customize(kernel)
+    s.pipeline("i")
+    report = s.build(target="rtl").report()
+    svg = chart.render_svg_report(report)
+    for name in ("float32 sqrt", "float32 div", "float32 add", "float32 mul"):
+        assert name in svg
+    legend = ("multiply", "divide, root", "add, subtract")
+    assert all(f">{word}</text>" in svg for word in legend)
+    assert "if this is the bank" not in svg
+
+
+def test_a_bank_map_says_what_the_question_mark_means() -> None:
+    def kernel(a: int32[8], b: int32[8], at: int32[8]):
+        for i in range(8):
+            b[i] = a[at[i] & 7]
+
+    s = allo.customize(kernel)
+    s.pipeline("i")
+    s.partition("a", Partition.Cyclic, dim=1, factor=4)
+    svg = chart.render_svg_report(s.build(target="rtl").report())
+    assert "line" in svg
+    assert "(?: if this is the bank that is meant)" in svg

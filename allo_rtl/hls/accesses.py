@@ -6,8 +6,9 @@ store that is overwritten unseen is dropped.  What is left are memory nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from heapq import merge
 from math import gcd
 
 from allo_rtl.hls.carry import CarriedWords
@@ -43,6 +44,34 @@ class _Cell:
     store: int | None  # position in the list of pending stores; None for a load
     predicate: Node | None
     op: Load | Store | None = None
+
+
+class _Cells:
+    """The remembered accesses of one array in the order of the text.
+
+    Those in one bank are looked at without those in the others: an unrolled loop has thousands.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._in_bank: dict[int, list[tuple[int, _Cell]]] = {}
+        self._anywhere: list[tuple[int, _Cell]] = []
+
+    def add(self, cell: _Cell) -> None:
+        """Remember an access."""
+        bank = cell.place.bank
+        known = self._in_bank.setdefault(bank.value, []) if bank.is_const else self._anywhere
+        known.append((self._count, cell))
+        self._count += 1
+
+    def before(self, place: _Place) -> Iterator[_Cell]:
+        """The accesses that may be of the bank of ``place``, the latest first."""
+        if place.bank.is_const:
+            lists = [self._in_bank.get(place.bank.value, []), self._anywhere]
+        else:
+            lists = [*self._in_bank.values(), self._anywhere]
+        latest = (reversed(cells) for cells in lists)
+        return (cell for _, cell in merge(*latest, key=lambda numbered: -numbered[0]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +119,7 @@ class Accesses:
         self._initial: dict[Bank, Node] = {}
         self._written: dict[Bank, Store | Alloc] = {}
         self._private: set[Value] = set()
-        self._cells: dict[Value, list[_Cell]] = {}
+        self._cells: dict[Value, _Cells] = {}
         self._pending: list[_PendingStore | None] = []
         self._order = 0
 
@@ -151,12 +180,15 @@ class Accesses:
         elif op.array in self._handed_on and op in self._handed_on[op.array].loads:
             node = self._or_last_store(op, place.address, node)
         cell = _Cell(place, op.index, node, None, None, op)
-        self._cells.setdefault(op.array, []).append(cell)
+        self._cells.setdefault(op.array, _Cells()).add(cell)
         return node
+
+    def _before(self, op: Load | Store, place: _Place) -> Iterator[_Cell]:
+        return self._cells[op.array].before(place) if op.array in self._cells else iter(())
 
     def _recall(self, op: Load, place: _Place) -> Node | None:
         """What is known to lie at ``place``, looking back over the accesses of the array."""
-        for cell in reversed(self._cells.get(op.array, [])):
+        for cell in self._before(op, place):
             if cell.place == place:
                 return cell.content if cell.predicate is None else None
             if cell.store is not None and not _differ(cell.index, op.index):
@@ -268,7 +300,7 @@ class Accesses:
         pending = _PendingStore(place, data, predicate, op, self.next_order())
         self._pending.append(pending)
         cell = _Cell(place, op.index, data, len(self._pending) - 1, predicate, op)
-        self._cells.setdefault(op.array, []).append(cell)
+        self._cells.setdefault(op.array, _Cells()).add(cell)
         if op.array in self._handed_on:
             self._keep_last(op, place.address, data, predicate)
 
@@ -276,7 +308,7 @@ class Accesses:
         self, op: Store, place: _Place, predicate: Node | None
     ) -> None:
         """Drop an earlier store to the same place that nothing can have read."""
-        for cell in reversed(self._cells.get(op.array, [])):
+        for cell in self._before(op, place):
             if cell.store is not None and cell.place == place:
                 if predicate is None or predicate is cell.predicate:
                     self._pending[cell.store] = None

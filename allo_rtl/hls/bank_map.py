@@ -33,7 +33,10 @@ def draw_bank_map(loop: LoopReport, top: float) -> tuple[list[str], float, float
     columns = min(loop.ii, MAX_COLUMNS)
     labels = max(len(_name(port)) for port, _ in shown) * CHAR + 16
     cell = max([len(_cell(users)) for _, slots in shown for users in slots] + [6]) * CHAR + 8
-    out = [label(MARGIN, top + 12, f"banks of loop {loop.name}, by cycle modulo {loop.ii}", "dim")]
+    title = f"banks of loop {loop.name}, by cycle modulo {loop.ii}"
+    if any(access.varies for access in loop.accesses):
+        title += " (?: if this is the bank that is meant)"
+    out = [label(MARGIN, top + 12, title, "dim")]
     for column in range(columns):
         x = MARGIN + labels + column * cell + cell / 2
         out.append(label(x, top + 29, str(column), "dim"))
@@ -47,7 +50,7 @@ def draw_bank_map(loop: LoopReport, top: float) -> tuple[list[str], float, float
         more = f"{hidden} more ports, {loop.ii - columns} more cycles are not shown"
         out.append(label(MARGIN, top + height + 14, more, "dim"))
         height += 18
-    return out, labels + columns * cell, height
+    return out, max(labels + columns * cell, len(title) * CHAR), height
 
 
 def cells(loop: LoopReport) -> dict[_Port, list[list[BankAccess]]]:

@@ -25,7 +25,7 @@ from allo_rtl.hls.dual_ports import ports_of
 from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
 
-MAX_NODES = 20_000
+MAX_NODES = 50_000
 """Larger regions stay as they were placed, so that compile time grows linearly."""
 
 

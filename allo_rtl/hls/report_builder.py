@@ -211,7 +211,8 @@ def _chart(nodes: Sequence[Node], schedule: OpSchedule) -> tuple[ChartRow, ...]:
             continue
         start = schedule.start[node]
         end = max(start, schedule.ready[node]) + (0 if node.kind is Kind.READ else 1)
-        rows.append(ChartRow(_label(node), node.kind.value, start, max(start + 1, end), node.loc))
+        kind = node.float.kind.value if node.float else node.kind.value
+        rows.append(ChartRow(_label(node), kind, start, max(start + 1, end), node.loc))
     return tuple(sorted(rows, key=lambda r: (r.start, r.end)))
 
 
@@ -235,7 +236,7 @@ def _bank_is_fixed(array: Value, op: Load | Store) -> bool:
 def _label(node: Node) -> str:
     if node.bank is not None:
         return f"{_SYMBOLS[node.kind]} {node.name}"
-    return node.kind.value
+    return str(node.float) if node.float else node.kind.value
 
 
 def _units(design: Design) -> tuple[tuple[str, int], ...]:

@@ -91,6 +91,7 @@ class _Matcher:
 
     def __post_init__(self) -> None:
         self.define = {v: op for op in self.block for v in op.results()}
+        self.places = {op: k for k, op in enumerate(self.block)}
 
     def accumulation(self, store: Store) -> tuple[Load, str] | None:
         """(load, kind) when the store closes an accumulation."""
@@ -124,7 +125,7 @@ class _Matcher:
             return False
         if load.array is not store.array and self.root(store.array) in self.apart:
             return False
-        between = self.block[self.block.index(load) + 1 : self.block.index(store)]
+        between = self.block[self.places[load] + 1 : self.places[store]]
         return not any(self.may_write(op, store.array) for op in walk(between))
 
     def may_write(self, op: Op, array: Value) -> bool:
