@@ -103,7 +103,7 @@ def test_a_floating_point_sum_saves_the_cycle_of_the_memory():
                 y[i] += A[i, j] * x[j]
 
     rtl = built(dot, "j")
-    adder = next(row for row in rtl.report().loops[-1].chart if row.kind == "float")
+    adder = next(row for row in rtl.report().loops[-1].chart if row.label == "float32 add")
     assert adder.end > adder.start
     assert "recurrence: y" in rtl.report().loops[-1].limit
 
