@@ -99,7 +99,7 @@ def test_distances_are_those_found_by_going_through_all_iterations(seed):
         if cell in last:
             best = min(best or len(order), number - last[cell])
         last[tuple(e.evaluate(at.__getitem__) for e in src)] = number
-    assert least_distance(loops, src, dst) == best
+    assert least_distance(loops, tuple(src), tuple(dst)) == best
     columns = points(loops)
     assert [dict(zip(ivs, row, strict=True)) for row in
             zip(*(columns[v].tolist() for v in ivs), strict=True)] == order  # fmt: skip
@@ -125,4 +125,4 @@ def test_large_nests_are_not_gone_through():
     assert points(loops) is None
     assert count(loops, lambda _: None) == 400 * 399 * 398 // 6
     with pytest.raises(ValueError, match="too many"):
-        least_distance(loops, [AffineExpr.of(ivs[0])], [AffineExpr.of(ivs[0])])
+        least_distance(loops, (AffineExpr.of(ivs[0]),), (AffineExpr.of(ivs[0]),))

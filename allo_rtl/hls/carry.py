@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import gcd, prod
+from math import gcd
 
 from allo_rtl.hls.storage import ArrayStorage, StorageKind
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access, accesses
+from allo_rtl.ir.domain import count, counter_intervals, is_static
 from allo_rtl.ir.ops import Alloc, FloatOp, For, Load, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
@@ -224,15 +225,26 @@ def _visits(
     used = {v for e in index for v in e.values}
     steady = tuple(x for x in nest if x.iv not in used)
     others = [x for x in nest if x.iv in used]
-    if not steady or any(x.trip_count is None for x in others):
+    if not steady or (not is_static(nest) and any(x.trip_count is None for x in others)):
         return None
     first = nest.index(steady[0])
-    if tuple(nest[first : first + len(steady)]) != steady or not _one_to_one(index, others):
+    spans = _spans(nest)
+    if tuple(nest[first : first + len(steady)]) != steady:
         return None
-    return steady, prod(x.trip_count or 0 for x in nest[first + len(steady) :])
+    distance = count(nest[first + len(steady) :], lambda _: None)
+    return (steady, distance) if distance and _one_to_one(index, others, spans) else None
 
 
-def _one_to_one(index: Sequence[AffineExpr], loops: Sequence[For]) -> bool:
+def _spans(nest: Sequence[For]) -> dict[Value, int]:
+    """How far the counters of a nest go, at most."""
+    intervals = counter_intervals(nest, lambda _: (0, 0)) if is_static(nest) else {}
+    spans = {iv: high - low for iv, (low, high) in intervals.items()}
+    return spans | {x.iv: (x.trip_count - 1) * x.step for x in nest if x.trip_count}
+
+
+def _one_to_one(
+    index: Sequence[AffineExpr], loops: Sequence[For], spans: Mapping[Value, int]
+) -> bool:
     """Whether different counters mean different subscripts, each a number in mixed radix."""
     by_counter = {x.iv: x for x in loops}
     seen: list[Value] = []
@@ -244,6 +256,6 @@ def _one_to_one(index: Sequence[AffineExpr], loops: Sequence[For]) -> bool:
             loop = by_counter[atom]
             if coefficient * loop.step <= reach:
                 return False
-            reach += coefficient * loop.step * ((loop.trip_count or 1) - 1)
+            reach += coefficient * spans[atom]
             seen.append(atom)
     return len(seen) == len(loops) == len(set(seen))

@@ -474,19 +474,22 @@ def _distance(pair: _Pair) -> int | None:
     return _least(_Space(pair), pair.loops, "true")
 
 
-def _comparable(pair: _Pair) -> tuple[list[AffineExpr], list[AffineExpr]]:
-    """The subscripts of both that are known but for what they have in common."""
+def _comparable(pair: _Pair) -> tuple[tuple[AffineExpr, ...], tuple[AffineExpr, ...]]:
+    """The subscripts of both that are known but for what they have in common.
+
+    Those of lanes, which differ by constants, are then the same.
+    """
     ivs = {loop.iv for loop in pair.loops}
     inside = _defined_in(pair.loops[0]) - ivs
-    src, dst = list[AffineExpr](), list[AffineExpr]()
+    src, dst, zero = list[AffineExpr](), list[AffineExpr](), AffineExpr.constant(0)
     for a, b in zip(pair.src, pair.dst, strict=True):
         symbols = (a.values | b.values) - ivs
         same = all(a.coefficient(v) == b.coefficient(v) for v in symbols)
         plain = a.is_linear and b.is_linear and same and not symbols & inside
         if not symbols or plain:
-            src.append(a.substitute(lambda v: None if v in ivs else AffineExpr.constant(0)))
-            dst.append(b.substitute(lambda v: None if v in ivs else AffineExpr.constant(0)))
-    return src, dst
+            src.append(a.substitute(lambda v: None if v in ivs else zero) - a.const)
+            dst.append(b.substitute(lambda v: None if v in ivs else zero) - a.const)
+    return tuple(src), tuple(dst)
 
 
 def _distance_carried(pair: _Pair, assumed: Sequence[bool]) -> int | None:

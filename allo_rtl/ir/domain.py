@@ -238,9 +238,8 @@ def _numbers(expr: AffineExpr, at: Points, size: int) -> np.ndarray[Any, Any]:
     return np.zeros(size, np.int64) + numbers
 
 
-def least_distance(
-    loops: tuple[For, ...], src: Sequence[AffineExpr], dst: Sequence[AffineExpr]
-) -> int | None:
+@lru_cache(maxsize=1 << 12)
+def least_distance(loops: tuple[For, ...], src: Bounds, dst: Bounds) -> int | None:
     """The least number of iterations from one of ``src`` to a later one of ``dst`` that uses its
     cell, over a static nest; None when there is none.  Subscripts are of its counters alone.
 

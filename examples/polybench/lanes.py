@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import allo_rtl as allo
 from allo_rtl.ir.ops import For
@@ -93,6 +94,23 @@ def _product(
     row, column = _blocks(s, i, extents[0], rows), _blocks(s, j, extents[1], columns)
     turns = -(-extents[1] // columns)
     outer = (row.outer, k, column.outer) if turns >= TURNS else (k, row.outer, column.outer)
+    _ordered(s, outer, (row.inner, column.inner))
+    _pipeline(s, outer)
+    return rows, columns
+
+
+def _triangle(
+    s: allo.Schedule, loops: str, extents: Sizes, wanted: int | tuple[int, int]
+) -> tuple[int, int]:
+    """Sums in a triangle, loops i, j, k: a block at once, the terms outermost; answers the block.
+
+    The blocks that the triangle touches take turns, each time as many: all sums go on in steps of
+    the same length.
+    """
+    i, j, k = loops.split()
+    rows, columns = tile(extents[0], extents[1], wanted)
+    row, column = _blocks(s, i, extents[0], rows), _blocks(s, j, extents[1], columns)
+    outer = (k, row.outer, column.outer)
     _ordered(s, outer, (row.inner, column.inner))
     _pipeline(s, outer)
     return rows, columns
@@ -244,13 +262,12 @@ def symm(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.symm, instantiate=[M, N])
     s.inline()
-    _, found = _product(s, "sum.i1 sum.j1 sum.k1", (M, N), _row(N, lanes[0]))
-    column = _blocks(s, "j", N, found)
-    _pipeline(s, ("k", column.outer))
-    few = divisor(found, found // 3)
+    rows, columns = _triangle(s, "sum.i1 sum.j1 sum.k1", (M, N), lanes[0])
+    _triangle(s, "k j i", (M, N), lanes[0])
+    few = divisor(columns, rows * columns // 3)
     _elements(s, "i2 j2", (M, N), (1, few))
-    _banks(s, *((array, 2, found) for array in ("B", "B_again", "summ")))
-    _banks(s, ("C", 2, few), ("out", 2, few))
+    _banks(s, ("A", 1, rows), ("A_again", 2, rows), *_pairs((rows, columns), "summ"))
+    _banks(s, ("B", 2, columns), ("B_again", 2, columns), ("C", 2, few), ("out", 2, few))
     return s
 
 
@@ -260,23 +277,24 @@ def _row(extent: int, lanes: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def syrk(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
-    return _rank_update(kernels.syrk, sizes, lanes, ("A_again",))
+    return _rank_update(kernels.syrk, sizes, lanes, "A")
 
 
 def syr2k(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
-    return _rank_update(kernels.syr2k, sizes, lanes, ("A_again", "B_again"))
+    return _rank_update(kernels.syr2k, sizes, lanes, "AB")
 
 
 def _rank_update(
-    kernel: Callable, sizes: Sizes, lanes: Lanes, by_column: Sequence[str]
+    kernel: Callable, sizes: Sizes, lanes: Lanes, factors: str
 ) -> allo.Schedule:
     _, N = sizes
     s = allo.customize(kernel, instantiate=list(sizes))
-    _, found = _product(s, "i1 j1 k1", (N, N), _row(N, lanes[0]))
+    block = _triangle(s, "i1 j1 k1", (N, N), lanes[0])
     for loops in ("i0 j0", "i2 j2"):
-        _elements(s, loops, (N, N), (1, found))
-    _banks(s, *((array, 2, found) for array in ("buffer", "C", "scaled", "out")))
-    _banks(s, *((array, 1, found) for array in by_column))
+        _elements(s, loops, (N, N), block if block[0] < N else (1, block[1]))
+    _banks(s, *_pairs(block, "buffer", "C", "scaled", "out"))
+    for factor in factors:
+        _banks(s, (factor, 1, block[0]), (f"{factor}_again", 1, block[1]))
     return s
 
 
@@ -296,12 +314,24 @@ def correlation(sizes: Sizes, lanes: Lanes) -> allo.Schedule:
     M, N = sizes
     s = allo.customize(kernels.correlation, instantiate=[M, N])
     s.inline()
-    for loop in ("S_x_0.m", "S_m1_2.m1", "S_x_0_1.m", "S_m1_2_1.m1", "centre.m"):
+    side = tile(M, M, lanes[0])[1] if isinstance(lanes[0], tuple) else _side(M, lanes[0])
+    for loop in ("S_m1_2.m1", "S_m1_2_1.m1"):
         s.pipeline(loop)
-    _, found = _product(s, "corr.i corr.j corr.k", (M, M), _row(M, lanes[0]))
-    _banks(s, ("centred", 2, found), ("corr", 2, found))
-    s.pipeline("j1")
+    rows = (
+        ("S_x_0.x", "S_x_0.m"), ("S_x_0_1.x", "S_x_0_1.m"), ("centre.x", "centre.m"), ("i1", "j1"),
+    )  # fmt: skip
+    for around, loop in rows:
+        _pipeline(s, (around, _blocks(s, loop, M, side).outer))
+    _triangle(s, "corr.i corr.j corr.k", (M, M), (side, side))
+    _banks(s, *((array, 2, side) for array in ("data", "data_again", "data_third", "centred")))
+    _banks(s, *_pairs((side, side), "corr"))
+    _banks(s, *((array, 1, side) for array in ("total", "total_1", "mean", "stddev")))
     return s
+
+
+def _side(extent: int, lanes: int) -> int:
+    """Of the largest square of so many elements whose side divides the extent."""
+    return divisor(extent, isqrt(lanes))
 
 
 LANES: dict[str, Callable[[Sizes, Lanes], allo.Schedule]] = {
