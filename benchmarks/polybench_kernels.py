@@ -293,13 +293,13 @@ def symm(
     alpha: uint32, beta: uint32, A: uint32[N, N], B: uint32[N, L], C: uint32[N, L]
 ):
     T: uint32[N, L] = 0
-    S: uint32[N, L]
+    R: uint32[N, L]
     for i, j in allo.grid(N, L, name="diagonal"):
-        S[i, j] = alpha * B[i, j]
-        C[i, j] = beta * C[i, j] + S[i, j] * A[i, i]
+        R[i, j] = B[i, j]
+        C[i, j] = beta * C[i, j] + alpha * B[i, j] * A[i, i]
     for i, j in allo.grid(N, L, name="rows"):
         for k in range(i):
-            C[k, j] += S[i, j] * A[i, k]
+            C[k, j] += alpha * R[i, j] * A[i, k]
             T[i, j] += B[k, j] * A[i, k]
     for i in allo.grid(N - 1, name="sums"):
         for j in range(L):
