@@ -3,13 +3,16 @@
 import random
 
 import pytest
-from agreement import check
+from agreement import check, random_args
+from ir_writer import agree
 from source_generators import load
 
 import allo_rtl as allo
+import allo_rtl.dataflow as df
 from allo_rtl.customize import customize
 from allo_rtl.hls.control import Pipelined, regions
-from allo_rtl.ir.types import Partition, float32, int32, uint32
+from allo_rtl.ir.legalize import legalize
+from allo_rtl.ir.types import Partition, Stream, float32, int32, uint32
 
 
 def checked(kernel, loop="k", **options):
@@ -357,3 +360,34 @@ def test_most_random_nests_are_flattened():
         control = s.build(target="rtl").design.top.control
         found += any(isinstance(p, Pipelined) and p.varies for p in regions(control.body))
     assert found > 20
+
+
+@df.region()
+def triangles(A: int32[6, 6], B: int32[6, 6]):
+    link: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def give(a: int32[6, 6]):
+        for i in range(6):
+            for k in range(i + 1):
+                link.put(a[i, k])
+
+    @df.kernel(mapping=[1], args=[B])
+    def take(b: int32[6, 6]):
+        for i in range(6):
+            b[i, 5] = i
+            for j in range(6):
+                for k in range(i - 5, 1 + i - j):
+                    if j == 0 and k >= 0:
+                        b[i, k] = link.get()
+
+
+def test_words_of_streams_are_in_order():
+    s = df.customize(triangles)
+    s.pipeline("give_0:k")
+    s.pipeline("take_0:k")
+    module = legalize(s.module)
+    agree(module, random_args(module))
+    loops = s.build(target="rtl").report().loops
+    assert [x.name for x in loops if x.func.startswith("give")] == ["i, k"]
+    assert "j, k" in [x.name for x in loops if x.func.startswith("take")]
