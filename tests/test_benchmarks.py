@@ -6,7 +6,15 @@ from allo_rtl.ir.types import int8, int32
 from allo_rtl.rtl.verilog import to_verilog
 from benchmarks import handwritten
 from benchmarks.polybench_u32 import CASES, measure
-from benchmarks.systolic import DEVICE, PERIOD_NS, run, square, tiled
+from benchmarks.systolic import DEVICE, ECP5, PERIOD_NS, TILE, WHOLE, forms, run
+from benchmarks.systolic_designs import (
+    daisy_chain,
+    linear,
+    square,
+    tiled,
+    unfolded,
+    weight_stationary,
+)
 
 CASE = {case.name: case for case in CASES}
 UNITS = {"device": DEVICE, "clock_mhz": 1000 / PERIOD_NS}
@@ -59,6 +67,38 @@ def test_no_kernel_takes_more_cycles_than_one_written_by_hand(case, device):
 def test_square_products_on_systolic_arrays(n, cycles):
     """Piezo's take 11, 29 and 53."""
     assert square(n, int32).build(target="rtl", **UNITS).predicted_cycles <= cycles
+
+
+@pytest.mark.long
+def test_an_array_of_32_x_32_is_simulated():
+    """A thousand elements; Verilator and the C++ compiler take minutes of processor time for it."""
+    rtl = square(32, int8).build(target="rtl", **UNITS)
+    assert run(rtl, 32, int8) == 3 * 32
+
+
+@pytest.mark.long
+def test_the_tiled_array_of_the_page_is_busy():
+    cycles = run(tiled(WHOLE, TILE).build(target="rtl", **ECP5), WHOLE, int8)
+    assert WHOLE**3 / (TILE**2 * cycles) > 0.995
+
+
+@pytest.mark.parametrize(
+    ("schedule", "cycles"),
+    [
+        (lambda: weight_stationary(16, 4), 16 + 8), (lambda: unfolded(4, 16), 16 + 11),
+        (lambda: linear(16, 4), 64 + 9), (lambda: daisy_chain(4, 16), 64 + 24),
+    ],
+    ids=["weights stay", "unfold", "line", "daisy chain"],
+)  # fmt: skip
+def test_other_forms_of_arrays(schedule, cycles):
+    """The words of the longest way in, and the way through the array and out."""
+    assert schedule().build(target="rtl", **ECP5).predicted_cycles <= cycles
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", forms(), ids=lambda form: form.name)
+def test_forms_of_arrays_compute_what_numpy_does(form):
+    assert form.row()[0] == form.name
 
 
 def test_a_tiled_systolic_array_is_busy():
