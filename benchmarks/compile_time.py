@@ -1,10 +1,10 @@
 """How long a large body, and a large array, take to Verilog, beside Amaranth's own time.
 
-Run as ``python -m benchmarks.compile_time [--sizes N ...] [--arrays N ...]``; without any the
-tables in docs/benchmarks.md are written.  Times are those of the processor, Yosys included, so
-that other work on the machine does not count.  The yardstick is Amaranth's elaboration and Verilog
-writing of the same design: everything from the netlist on, which takes a time of its own however
-it is made.
+Run as ``python -m benchmarks.compile_time [--sizes N ...] [--arrays N ...]``; a table of all the
+sizes that are measured without any is written to docs/benchmarks.md.  Times are those of the
+processor, Yosys included, so that other work on the machine does not count.  The yardstick is
+Amaranth's elaboration and Verilog writing of the same design: everything from the netlist on, which
+takes a time of its own however it is made.
 """
 
 from __future__ import annotations
@@ -159,13 +159,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arrays", type=int, nargs="*", default=[], metavar="N")
     options = parser.parse_args(arguments)
     some = bool(options.sizes or options.arrays)
-    works = (
-        (COLUMNS, options.sizes if some else SIZES, measure),
-        (ELEMENTS, options.arrays if some else ARRAYS, measure_array),
-    )
-    tables = [_table(*work) for work in works if work[1]]
-    if not some:
-        replace_part("compile_time", "\n\n".join(tables))
+    for part, columns, sizes, usual, work in (
+        ("compile_time", COLUMNS, options.sizes, SIZES, measure),
+        ("compile_time_arrays", ELEMENTS, options.arrays, ARRAYS, measure_array),
+    ):
+        wanted = tuple(sizes) if some else usual
+        if wanted:
+            table = _table(columns, wanted, work)
+            if wanted == usual:
+                replace_part(part, table)
 
 
 def _table(
