@@ -24,7 +24,9 @@ from allo_rtl.ir.promise_check import has_promises, keeps_promises
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.schedule.unfold import ElementAxis
-from allo_rtl.verify import Verdict, copies, random_inputs, verify
+from allo_rtl.trial_inputs import random_inputs
+from allo_rtl.trial_runs import copies
+from allo_rtl.verify import Verdict, verify
 
 _DRAWS = 4
 """Arguments that are tried for a primitive until some are accepted."""

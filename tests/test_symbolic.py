@@ -103,7 +103,7 @@ def check(module, found, args):
         number, _, place = rest.partition("[")
         if kind == "line":
             text, types = term.detail
-            types = types or tuple(t.type for t in term.parts)
+            types = [t or part.type for t, part in zip(types, term.parts, strict=True)]
             numbers = [value_of(t, inputs, known) for t in term.parts]
             assert line_of(text, list(zip(types, numbers, strict=True))) == lines[int(number)]
         if kind not in ("argument", "result"):

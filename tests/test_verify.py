@@ -8,7 +8,7 @@ import allo_rtl as allo
 from allo_rtl.customize import customize
 from allo_rtl.errors import LanguageError, ScheduleError
 from allo_rtl.ir.evaluate import evaluate
-from allo_rtl.ir.types import Int, float32, index, int8, int16, int32, uint8
+from allo_rtl.ir.types import Int, bool, float8_e4m3, float32, index, int8, int16, int32, uint8
 from allo_rtl.verify import verify
 
 
@@ -300,6 +300,10 @@ def never(x: int32, y: int32) -> bool:
     return False
 
 
+def never_one(x: int32) -> bool:
+    return False
+
+
 def two_numbers(A: int32[2], B: int32[2]) -> int32:
     r: int32 = A[0]
     if A[0] * 3 - 5 == 30000001 and (B[1] ^ A[1]) == 77777777:
@@ -309,6 +313,50 @@ def two_numbers(A: int32[2], B: int32[2]) -> int32:
 
 def first_number(A: int32[2], B: int32[2]) -> int32:
     return A[0]
+
+
+def is_that_square(x: int32) -> bool:
+    return x * x == 2493241
+
+
+def half_of_odd(x: int32) -> int32:
+    return (x * x + 3 * x) * 1073741824
+
+
+def one_cell(X: uint8[6]) -> int32:
+    H: int32[64] = 0
+    for i in range(6):
+        H[X[i] & 63] += i
+    return H[37]
+
+
+def one_cell_of_five(X: uint8[6]) -> int32:
+    H: int32[64] = 0
+    for i in range(5):
+        H[X[i] & 63] += i
+    return H[37]
+
+
+def first_large(A: int32[6]) -> int32:
+    k: int32 = 0
+    while k < 6 and A[k] <= 123456:
+        k += 1
+    return k
+
+
+def first_larger(A: int32[6]) -> int32:
+    k: int32 = 0
+    while k < 6 and A[k] < 123456:
+        k += 1
+    return k
+
+
+def that_square_is_there(A: int32[4], x: int32) -> int32:
+    return A[1] if x * x * x == 1860867 else A[2]
+
+
+def it_is_not(A: int32[4], x: int32) -> int32:
+    return A[2]
 
 
 def up_to_a_sum(x: int32, y: int32) -> bool:
@@ -325,7 +373,9 @@ SUBTLE = [
     (one_number, no_number), (below, not_above), (below, unchecked), (printing, unchecked),
     (counting, unchecked), (counting, counting_from_five), (last_element, first_element),
     (onto, onto_backwards), (weighted, never), (two_numbers, first_number),
-    (up_to_a_sum, below_a_sum),
+    (up_to_a_sum, below_a_sum), (is_that_square, never_one), (half_of_odd, no_number),
+    (one_cell, one_cell_of_five), (first_large, first_larger),
+    (that_square_is_there, it_is_not),
 ]  # fmt: skip
 
 
@@ -336,6 +386,41 @@ def test_kernels_that_differ_subtly_are_told_apart(one, other):
         assert not verdict.equal
         assert verdict.proved
         assert len(verdict.inputs) == len(customize(a).top_func.args)
+
+
+def hash_is(x: int32, y: int32) -> bool:
+    h: int32 = x
+    for _i in range(9):
+        h = (h * 1103515245 + y) ^ (h >> 7)
+    return h == 123456789
+
+
+def test_what_no_search_finds_is_not_called_proved():
+    """There are inputs for which these differ, most probably; none of them is found."""
+    verdict = verify(hash_is, never)
+    assert verdict.equal
+    assert not verdict.proved
+    assert str(verdict).startswith("equivalent (tested): equal on 80 random inputs; result 1 is ")
+
+
+def endless(x: int32) -> int32:
+    y: int32 = x
+    while y != 0:
+        y -= 3
+    return y
+
+
+def endless_too(x: int32) -> int32:
+    y: int32 = x
+    while y != 0:
+        y += 3
+    return y
+
+
+def test_loops_that_are_too_long_to_be_run_are_not_waited_for():
+    verdict = verify(endless, endless_too, tests=8)
+    assert verdict.equal
+    assert not verdict.proved
 
 
 def test_state_that_starts_differently_makes_other_kernels_of_the_same_text():
@@ -355,9 +440,205 @@ def magnitude_in_eight_bits(x: int8) -> int8:
     return max(x, y)
 
 
+def doubled(x: float8_e4m3) -> float8_e4m3:
+    return x + x
+
+
+def times_two(x: float8_e4m3) -> float8_e4m3:
+    return x * 2.0
+
+
 def test_few_inputs_are_all_tried():
-    verdict = verify(customize(magnitude), customize(magnitude_in_eight_bits))
+    assert verify(magnitude, magnitude_in_eight_bits).proved
+    verdict = verify(doubled, times_two)
     assert str(verdict) == "equivalent (proved): equal on all 256 inputs"
+
+
+# --- what is proved though it is written differently -----------------------------------------
+
+
+def distributed(a: int32, b: int32, c: int32) -> int32:
+    return a * b + a * c
+
+
+def factored(a: int32, b: int32, c: int32) -> int32:
+    return a * (b + c)
+
+
+def squares(a: int16, b: int16) -> int32:
+    return a * a - b * b
+
+
+def sum_times_difference(a: int16, b: int16) -> int32:
+    return (a + b) * (a - b)
+
+
+def horner(x: int32) -> int32:
+    return ((x * 3 + 5) * x - 7) * x + 1
+
+
+def powers(x: int32) -> int32:
+    return 1 - 7 * x + 5 * x * x + 3 * x * x * x
+
+
+def shifted_by_three(x: int32) -> int32:
+    return (x << 3) - x
+
+
+def seven_times(x: int32) -> int32:
+    return x * 7
+
+
+def wide_then_narrow(a: int16, b: int16) -> int8:
+    wide: Int(40) = a * b
+    return wide + a
+
+
+def narrow_at_once(a: int16, b: int16) -> int8:
+    x: int8 = a
+    y: int8 = b
+    return x * y + x
+
+
+def nested_conditions(x: int32, y: int32) -> int32:
+    r: int32 = 0
+    if x > 3:  # noqa: SIM102
+        if y > 5:
+            r = x * y
+    return r
+
+
+def one_condition(x: int32, y: int32) -> int32:
+    return x * y if y >= 6 and x >= 4 else 0
+
+
+def negated(x: int32, y: int32) -> int32:
+    return y if not (x < y) else x
+
+
+def smaller(x: int32, y: int32) -> int32:
+    return min(x, y)
+
+
+def histogram(X: uint8[5]) -> int32[4]:
+    H: int32[4] = 0
+    for i in range(5):
+        H[X[i] & 3] += 1
+    return H
+
+
+def histogram_from_behind(X: uint8[5]) -> int32[4]:
+    H: int32[4] = 0
+    for i in range(5):
+        H[X[4 - i] & 3] += 1
+    return H
+
+
+def some_of(A: int32[8], n: uint8) -> int32:
+    total: int32 = 0
+    for i in range(n & 7):
+        total += A[i]
+    return total
+
+
+def some_of_all(A: int32[8], n: uint8) -> int32:
+    total: int32 = 0
+    for i in range(8):
+        if i < (n & 7):
+            total += A[i]
+    return total
+
+
+def until_large(A: int32[6]) -> int32:
+    k: int32 = 0
+    while k < 6 and A[k] < 10:
+        k += 1
+    return k
+
+
+def unrolled_by_hand(A: int32[6]) -> int32:
+    k: int32 = 0
+    done: bool = False
+    for i in range(6):
+        if not done:
+            if A[i] < 10:
+                k = i + 1
+            else:
+                done = True
+    return k
+
+
+def half_of_two_numbers_in_turn(x: int32) -> int32:
+    return (x * x + x) * 2147483648
+
+
+def nothing(x: int32) -> int32:
+    return 0
+
+
+def low_bits(x: int32) -> int32:
+    return x - (x & 7)
+
+
+def cleared(x: int32) -> int32:
+    return (x >> 3) * 8
+
+
+def complement(A: int8[3]) -> int8[3]:
+    B: int8[3] = 0
+    for i in range(3):
+        B[i] = ~A[i]
+    return B
+
+
+def negative_less_one(A: int8[3]) -> int8[3]:
+    B: int8[3] = 0
+    for i in range(3):
+        B[i] = 0 - A[i] - 1
+    return B
+
+
+def by_bits(A: Int(5)[2], B: Int(5)[2]) -> Int(5)[2]:
+    C: Int(5)[2] = 0
+    for i in range(2):
+        C[i] = (A[i] ^ B[i]) + 2 * (A[i] & B[i])
+    return C
+
+
+def by_sum(A: Int(5)[2], B: Int(5)[2]) -> Int(5)[2]:
+    C: Int(5)[2] = 0
+    for i in range(2):
+        C[i] = A[i] + B[i]
+    return C
+
+
+def tells(x: int32) -> int32:
+    print(2 * x)
+    return x
+
+
+def tells_too(x: int32) -> int32:
+    print(x + x)
+    return x
+
+
+EQUAL = [
+    (distributed, factored), (squares, sum_times_difference), (horner, powers),
+    (shifted_by_three, seven_times), (wide_then_narrow, narrow_at_once),
+    (nested_conditions, one_condition), (negated, smaller), (histogram, histogram_from_behind),
+    (some_of, some_of_all), (until_large, unrolled_by_hand),
+    (half_of_two_numbers_in_turn, nothing), (complement, negative_less_one),
+    (by_bits, by_sum), (tells, tells_too), (low_bits, cleared),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), EQUAL, ids=lambda k: k.__name__)
+def test_kernels_that_are_written_differently_are_proved_equal(one, other):
+    for a, b in ((one, other), (other, one)):
+        verdict = verify(a, b)
+        assert verdict.equal, verdict
+        assert verdict.proved, verdict
+        assert verdict.reason.startswith("all ")
 
 
 def fails(A: int32[4], n: int32) -> int32:

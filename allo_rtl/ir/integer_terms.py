@@ -73,11 +73,7 @@ class IntegerTerms(Maker):
 
     def of_polynomial(self, type_: Whole, a: Polynomial) -> Term:
         """The term of a polynomial modulo the width of a type."""
-        modulus = 1 << type_.bits
-        kept = {}
-        for monomial, f in a.items():
-            if factor := f % modulus:
-                kept[monomial] = factor if 2 * factor <= modulus else factor - modulus
+        kept = self._centred(type_, self._without_quotients(type_, self._centred(type_, a)))
         rest, constant = without_constant(kept)
         if not rest:
             return self.const(type_.wrap(constant), type_)
@@ -86,6 +82,29 @@ class IntegerTerms(Maker):
         if not constant and len(parts) == 1 and rest[monomials[0]] == 1 and parts[0].type == type_:
             return parts[0]
         return self.make("sum", type_, constant, parts, tuple(rest[m] for m in monomials))
+
+    def _centred(self, type_: Whole, a: Polynomial) -> Polynomial:
+        """A polynomial with coefficients of least magnitude, none of them 0."""
+        modulus = 1 << type_.bits
+        kept: Polynomial = {}
+        for monomial, f in a.items():
+            if factor := f % modulus:
+                kept[monomial] = factor if 2 * factor <= modulus else factor - modulus
+        return kept
+
+    def _without_quotients(self, type_: Whole, a: Polynomial) -> Polynomial:
+        """A polynomial with ``x - x % d`` for each ``d * (x // d)``."""
+        found = [
+            m for m, f in a.items()
+            if len(m) == 1 and m[0].kind == "quotient" and f % m[0].number == 0
+        ]  # fmt: skip
+        for monomial in found:
+            (quotient,), factor = monomial, a[monomial]
+            (part,), divisor = quotient.parts, quotient.number
+            rest = self.cast_whole(type_, self.remainder(part, divisor))
+            multiple = plus(self._numbers(part), self.polynomial(rest), -1)
+            a = plus({m: f for m, f in a.items() if m != monomial}, multiple, factor // divisor)
+        return a
 
     def _monomial(self, type_: Whole, monomial: Monomial) -> Term:
         return monomial[0] if len(monomial) == 1 else self.make("product", type_, None, monomial)
@@ -276,6 +295,12 @@ class IntegerTerms(Maker):
             down = plus(self.exact(a) or {(a,): 1}, {(): low // divisor * divisor}, -1)
             return self.of_polynomial(type_, down)
         return self.make("remainder", type_, divisor, (a,))
+
+    def as_number(self, a: Term) -> Term:
+        """A term for the same number whose type does not depend on that of this one, if it cannot
+        have wrapped."""
+        exact = self.exact(a)
+        return a if exact is None else self._exactly(exact)
 
     def _exactly(self, a: Polynomial) -> Term:
         """A polynomial as a term of a type that has all its values; one atom as itself."""

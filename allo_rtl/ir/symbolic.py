@@ -45,7 +45,7 @@ from allo_rtl.ir.stream_ops import Get, MakeStream, Put
 from allo_rtl.ir.symbolic_memory import index_term, load, places, store
 from allo_rtl.ir.symbolic_run import Array, Content, NotSymbolic, Run
 from allo_rtl.ir.terms import Term, Terms
-from allo_rtl.ir.types import ArrayType, StreamType, Type, bool_, index
+from allo_rtl.ir.types import ArrayType, Index, IntegerType, StreamType, Type, bool_, index
 
 __all__ = ["NotSymbolic", "outputs"]
 
@@ -200,9 +200,7 @@ class _Frame:
                 pass
             case Print():
                 self.shared.always("what it prints")
-                args = tuple(self.scalars[a] for a in op.args)
-                what = (op.text, op.types)
-                self.shared.lines.append(self.terms.make("print", bool_, what, args))
+                self.shared.lines.append(self.line(op))
             case Assert(condition=condition):
                 self.shared.claim(self.scalars[condition])
             case Load() | Store() | Alloc() | GetGlobal() | SubView():
@@ -211,6 +209,16 @@ class _Frame:
                 self.stream(op)
             case _:
                 self.compute(op)
+
+    def line(self, op: Print) -> Term:
+        """What is printed; integers are written alike whatever their width."""
+        types = op.types or tuple(a.type for a in op.args)
+        shown = tuple(None if isinstance(t, IntegerType | Index) else t for t in types)
+        args = tuple(
+            self.terms.as_number(self.scalars[a]) if t is None else self.scalars[a]
+            for a, t in zip(op.args, shown, strict=True)
+        )
+        return self.terms.make("print", bool_, (op.text, shown), args)
 
     # --- control ---------------------------------------------------------------------------
 
