@@ -5,6 +5,7 @@ The place is a line of the kernel, or where the refusal is about none the call o
 
 import re
 
+import numpy as np
 import pytest
 
 import allo_rtl as allo
@@ -199,3 +200,10 @@ def test_one_about_the_kernel_stays_there():
     with pytest.raises(ScheduleError) as caught:
         schedule().split("i", 0)
     assert "allo.grid(8, 6" in caught.value.loc.text
+
+
+def test_numbers_of_numpy_are_numbers():
+    s = schedule()
+    s.split("i", np.int64(2))
+    s.partition(s.A, dim=np.int8(1), factor=np.uint16(2), partition_type=Partition.Cyclic)
+    assert str(s.history()[0]) == "split('i', 2)"

@@ -338,3 +338,30 @@ def test_hierarchies_are_composed():
         "inline(within='top')", "outline('top:S_i_0.i', name='end')", "pipeline('end:i')",
     ]  # fmt: skip
     same(wide, s)
+
+
+def last(X: int32[8]):
+    for i in range(8):
+        X[i] = X[i] + 1
+    for j in range(8):
+        X[j] = X[j] * X[j]
+
+
+def twice(A: int32[8], B: int32[8]):
+    last["u"](A)
+    last["v"](B)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [(None, ["last_v_S_j_1", "last_u_S_j_1"]), ("end", ["end", "end_u"])]
+)
+def test_each_instance_gets_outlined_functions_of_its_own(name, found):
+    inner = allo.customize(last)
+    inner.pipeline(inner.outline("j", name) + ":j", initiation_interval=2)
+    s = allo.customize(twice)
+    s.compose(inner, id="v")
+    s.compose(inner, id="u")
+    assert [str(step) for step in s.history()][1::2] == [
+        f"pipeline('{name}:j', initiation_interval=2)" for name in found
+    ]
+    same(twice, s)

@@ -262,3 +262,16 @@ def test_what_leaves_iterations_independent_is_taken_after_parallel(step):
     s.parallel("x")
     getattr(s, step[0])(*step[1:])
     agreement.check(s, original=customize(own).module, simulator="pysim")
+
+
+def piece(n: int32, m: int32, A: int32[16]):
+    for i in range(n, m):
+        A[i] += 1
+
+
+def test_blocks_of_a_loop_as_long_as_data_say_are_unrolled():
+    s = customize(piece)
+    s.split("i", 3)
+    s.unroll("i.inner")
+    limits = {"n": (0, 16), "m": (0, 16)}
+    agreement.check(s, original=customize(piece).module, limits=limits, simulator="pysim")

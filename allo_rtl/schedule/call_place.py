@@ -9,6 +9,9 @@ from functools import wraps
 from inspect import getframeinfo
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import numpy as np
 
 from allo_rtl.errors import ScheduleError, SourceLoc
 
@@ -20,14 +23,20 @@ def primitive[**P, R](method: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        plain: Any = tuple(map(_plain, args)), {k: _plain(v) for k, v in kwargs.items()}
         try:
-            return method(*args, **kwargs)
+            return method(*plain[0], **plain[1])
         except ScheduleError as error:
             if error.loc is not None or (loc := _users_line()) is None:
                 raise
             raise error.at(loc) from None
 
     return call
+
+
+def _plain(arg: object) -> object:
+    """A number of numpy as Python's: factors are often computed with it."""
+    return int(arg) if isinstance(arg, np.integer) else arg
 
 
 def _users_line() -> SourceLoc | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -40,42 +40,63 @@ def instance_of(module: Module, kernel: str, id: str | None) -> str:
 
 
 def renamed(
-    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], old: str, new: str,
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], old: str, names: Mapping[str, str],
     functions: Collection[str] = (),
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
-    """The arguments of a primitive on ``old``, a top function, as those on ``new``, a callee.
+    """The arguments of a primitive on ``old``, a top function, as those on a callee.
 
-    Names of other functions, which ``functions`` has, stay.
+    Args:
+        name: of the primitive.
+        args: its arguments, and
+        kwargs: those by name.
+        old: the top function of the schedule that they come from.
+        names: what functions of that schedule, ``old`` among them, are called now; others keep
+            their names.
+        functions: those of that schedule, where the primitive may name one.
     """
     if name == "inline":
-        return _inlined(args, kwargs, old, new)
+        return _inlined(args, kwargs, old, names)
     if name == "dataflow" and args[0] in functions:
-        return (new if args[0] == old else args[0],), kwargs
+        return (names.get(args[0], args[0]),), kwargs
     named = _NAMES.get(name, len(args))
-    moved = tuple(_renamed(a, k < named, old, new) for k, a in enumerate(args))
-    return moved, {k: _renamed(v, False, old, new) for k, v in kwargs.items()}
+    moved = tuple(_renamed(a, k < named, old, names) for k, a in enumerate(args))
+    return moved, {k: _renamed(v, False, old, names) for k, v in kwargs.items()}
+
+
+def free_name(module: Module, kwargs: dict[str, Any], id: str | None) -> dict[str, Any]:
+    """The arguments of an outline, for another instance under another name: with its id."""
+    name = kwargs.get("name")
+    if id is None or name is None or all(f.name != name for f in module.funcs):
+        return kwargs
+    return kwargs | {"name": f"{name}_{id}"}
+
+
+def made_names(before: Module, after: Module) -> list[str]:
+    """The functions that a primitive has made, in their order."""
+    known = {f.name for f in before.funcs}
+    return [f.name for f in after.funcs if f.name not in known]
 
 
 def _inlined(
-    args: tuple[Any, ...], kwargs: dict[str, Any], old: str, new: str
+    args: tuple[Any, ...], kwargs: dict[str, Any], old: str, names: Mapping[str, str]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Those of inline: what concerned all calls of the kernel concerns all calls in it now."""
-    others = tuple(a for a in args if a not in (None, old))
+    others = tuple(names.get(a, a) for a in args if a not in (None, old))
     within = kwargs.get("within") or (None if others else old)
-    return others, {"within": new if within == old else within} if within else {}
+    return others, {"within": names.get(within, within)} if within else {}
 
 
-def _renamed(arg: Any, is_name: bool, old: str, new: str) -> Any:  # noqa: ANN401 - of a primitive
+def _renamed(arg: Any, is_name: bool, old: str, names: Mapping[str, str]) -> Any:  # noqa: ANN401
     match arg:
         case LoopWrapper(func=func, band=band, loop=loop):
-            return LoopWrapper(new if func == old else func, band, loop)
+            return LoopWrapper(names.get(func, func), band, loop)
         case MockBuffer(func=func, name=name):
-            return MockBuffer(new if func == old else func, name)
+            return MockBuffer(names.get(func, func), name)
         case ElementAxis(func=func):
-            return replace(arg, func=new if func == old else func)
+            return replace(arg, func=names.get(func, func))
         case list():
-            return [_renamed(a, False, old, new) for a in arg]
+            return [_renamed(a, False, old, names) for a in arg]
         case str() if is_name:
-            func, colon, name = arg.rpartition(":")
-            return f"{new if not colon or func == old else func}:{name}"
+            func, _, name = arg.rpartition(":")
+            return f"{names.get(func or old, func)}:{name}"
     return arg

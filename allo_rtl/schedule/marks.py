@@ -48,8 +48,7 @@ def _check_copies(place: Place, factor: object) -> None:
         raise ScheduleError(
             f"the factor of unroll is {factor!r}", loc=loop.loc, allowed="a number of copies"
         )
-    known = loop.iv in _bounded(place.nest, set()) and len(loop.lower) == 1
-    if factor == 0 and not known:
+    if factor == 0 and not _has_greatest_trip(loop, _bounded(place.nest[:-1], set())):
         raise ScheduleError(
             f"unroll needs a greatest number of iterations, which loop {loop.name!r} has not",
             loc=loop.loc,
@@ -99,6 +98,13 @@ def _bounded(nest: Iterable[For], counters: set[Value]) -> set[Value]:
     return counters
 
 
+def _has_greatest_trip(loop: For, counters: set[Value]) -> bool:
+    """Whether the counters with known ranges bound the number of iterations."""
+    return len(loop.lower) == 1 and any(
+        (upper - loop.lower[0]).values <= counters for upper in loop.upper
+    )
+
+
 def _check_unrollable(loop: For, counters: set[Value]) -> None:
     """Everything inside a pipelined loop is fully unrolled, so it must have a greatest size.
 
@@ -106,7 +112,7 @@ def _check_unrollable(loop: For, counters: set[Value]) -> None:
     """
     known = _bounded([loop, *all_loops(loop.body)], counters)
     for inner in all_loops(loop.body):
-        if inner.iv not in known:
+        if not _has_greatest_trip(inner, known):
             raise ScheduleError(
                 f"loop {loop.name!r} cannot be pipelined: the loops inside it are fully unrolled, "
                 f"and the number of iterations of loop {inner.name!r} depends on data",

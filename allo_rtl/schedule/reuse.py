@@ -107,10 +107,10 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
 
 def _no_pattern(place: Place, array: Value, primitive: str, op: Op) -> ScheduleError:
     return ScheduleError(
-        f"{primitive}: no two iterations of loop {place.loop.name!r} that follow each other read "
-        f"the same element of {array.name!r}",
+        f"{primitive}: loop {place.loop.name!r} moves no window up through {array.name!r} that "
+        "overlaps the next iteration's",
         loc=op.loc,
-        allowed="a loop whose counter is in one subscript, in a window that overlaps the next",
+        allowed="a loop whose counter is in one subscript, with a factor above zero",
     )
 
 

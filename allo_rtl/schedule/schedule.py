@@ -19,7 +19,7 @@ from allo_rtl.schedule import (
 )
 from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buffer
 from allo_rtl.schedule.call_place import primitive
-from allo_rtl.schedule.compose import instance_of, renamed
+from allo_rtl.schedule.compose import free_name, instance_of, made_names, renamed
 from allo_rtl.schedule.loop_primitives import LoopPrimitives
 from allo_rtl.schedule.loops import Axis, find_func
 from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
@@ -338,18 +338,29 @@ class Schedule(LoopPrimitives, TaskPrimitives):
         target = instance_of(self.module, sub.top_func_name, id)
         before, count = self.module, len(self._steps)
         try:
-            for step in sub.history():
-                if step.name == "interface":  # of a top; a call passes arrays as they are
-                    continue
-                names = [f.name for f in step.before.funcs]
-                args, kwargs = renamed(
-                    step.name, step.args, step.kwargs, sub.top_func_name, target, names
-                )
-                getattr(self, step.name)(*args, **kwargs)
+            self._replay(sub, {sub.top_func_name: target}, id)
         except Exception:
             self.module = before
             del self._steps[count:]
             raise
+
+    def _replay(self, sub: Schedule, names: dict[str, str], id: str | None) -> None:
+        """Apply the steps of a schedule; ``names`` are what its functions are called here."""
+        steps = sub.history()
+        afters = [*(step.before for step in steps[1:]), sub.module]
+        for step, after in zip(steps, afters, strict=True):
+            if step.name == "interface":  # of a top; a call passes arrays as they are
+                continue
+            functions = [f.name for f in step.before.funcs]
+            args, kwargs = renamed(
+                step.name, step.args, step.kwargs, sub.top_func_name, names, functions
+            )
+            if step.name == "outline":
+                kwargs = free_name(self.module, kwargs, id)
+            before = self.module
+            getattr(self, step.name)(*args, **kwargs)
+            theirs, ours = made_names(step.before, after), made_names(before, self.module)
+            names = names | dict(zip(theirs, ours, strict=False))
 
     @primitive
     def get_equivalent_variables(self, target: Target) -> set[str]:
