@@ -9,8 +9,8 @@ does not deliver is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from allo_rtl.errors import AlloError, SourceLoc
@@ -22,6 +22,7 @@ from allo_rtl.hls.modulo import port_bound
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.report import LoopReport
 from allo_rtl.hls.report_builder import build_report
+from allo_rtl.hls.unit_limits import check_names
 from allo_rtl.ir.ops import For, Load, Store, Value
 from allo_rtl.ir.types import Partition
 from allo_rtl.pipeline import DEFAULT_CLOCK_MHZ, DEFAULT_DEVICE
@@ -64,6 +65,7 @@ class Edit:
             history, after which the rest of it follows.
         loop, loc: name and place of the loop that is pipelined with it.
         clock_mhz: another clock to build for, None for the same.
+        units: other numbers of units to build with.
         promise: what has to be true for the result to be right, "" where it is checked.
     """
 
@@ -72,6 +74,7 @@ class Edit:
     loc: SourceLoc | None
     instead: int | None = None
     clock_mhz: float | None = None
+    units: Mapping[str, int] = field(default_factory=dict)
     promise: str = ""
 
 
@@ -115,7 +118,8 @@ class Advice:
 
 
 def advise(
-    schedule: Schedule, device: str = DEFAULT_DEVICE, clock_mhz: float = DEFAULT_CLOCK_MHZ
+    schedule: Schedule, device: str = DEFAULT_DEVICE, clock_mhz: float = DEFAULT_CLOCK_MHZ,
+    units: Mapping[str, int] | None = None,
 ) -> tuple[Advice, ...]:
     """For each loop that could be faster in hardware, the cheapest change found that makes it so.
 
@@ -124,7 +128,7 @@ def advise(
 
     Args:
         schedule: what to look at.
-        device, clock_mhz: what is built for, as in ``build(target="rtl")``.
+        device, clock_mhz, units: what is built for, as in ``build(target="rtl")``.
 
     Returns:
         One advice a loop, whose ``edit`` is text to paste; none where nothing found helps.
@@ -132,7 +136,8 @@ def advise(
     Raises:
         BuildError: the schedule itself cannot be built.
     """
-    base = _Trial.of(schedule, find_device(device), float(clock_mhz))
+    check_names(units or {})
+    base = _Trial.of(schedule, find_device(device), float(clock_mhz), units or {})
     found = []
     for loop in base.loops:
         best = _best(base, loop)
@@ -151,8 +156,10 @@ class _Trial:
     latency: int | None
 
     @staticmethod
-    def of(schedule: Schedule, device: Device, clock_mhz: float) -> _Trial:
-        design = build_design(schedule.module, device, clock_mhz)
+    def of(
+        schedule: Schedule, device: Device, clock_mhz: float, units: Mapping[str, int]
+    ) -> _Trial:
+        design = build_design(schedule.module, device, clock_mhz, limits=units)
         report = build_report(design)
         return _Trial(schedule, design, report.loops, report.latency)
 
@@ -167,7 +174,9 @@ class _Trial:
         """The trial with a change; None where the change is refused."""
         clock = edit.clock_mhz or self.design.clock_mhz
         try:
-            return _Trial.of(_applied(self.schedule, edit), self.design.device, clock)
+            changed = _applied(self.schedule, edit)
+            units = {**self.design.limits, **edit.units}
+            return _Trial.of(changed, self.design.device, clock, units)
         except (AlloError, TypeError):
             return None
 
@@ -221,6 +230,8 @@ def _advice(base: _Trial, loop: LoopReport, edit: Edit, trial: _Trial) -> Advice
         text = f"in place of s.{base.schedule.history()[edit.instead]}: {text}"
     if edit.clock_mhz is not None:
         text = f's.build(target="rtl", clock_mhz={edit.clock_mhz:g})'
+    if edit.units:
+        text = f's.build(target="rtl", units={dict(trial.design.limits)})'
     after = trial.loop(loop.func, edit.loop, edit.loc)
     return Advice(
         f"{loop.func}:{_innermost(loop)}", loop.loc, loop.limit, text,
@@ -238,8 +249,13 @@ def _candidates(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
     reason = loop.certificate.reason if loop.certificate else Reason.ONE
     if reason in (Reason.ONE, Reason.ASKED):
         return
+    if reason is Reason.UNIT:
+        yield from _units(base, loop)
+        return
     if reason is not Reason.RECURRENCE:
+        yield from _windows(base, loop, 1)
         yield from _partitions(base, loop)
+        yield from _windows(base, loop, 2)
     if reason is not Reason.PORT:
         yield from _orders(base, loop)
         yield from _partial_sums(base, loop)
@@ -276,7 +292,38 @@ def _nodes(trial: _Trial, func: str, name: str, loc: SourceLoc | None) -> Sequen
     return found[0].region.nodes() if len(found) == 1 else ()
 
 
-# Ports: partitions.
+def _units(base: _Trial, loop: LoopReport) -> Iterator[Edit]:
+    """More of the units that are busiest: as many as an interval shorter by a cycle takes."""
+    proof = loop.certificate
+    for name, most in base.design.limits.items():
+        if proof and loop.ii and proof.text.startswith(f"{name} is done"):
+            needed = -(-len(proof.steps) // (loop.ii - 1))
+            for count in dict.fromkeys([needed, len(proof.steps)]):
+                if count > most:
+                    yield Edit((), _innermost(loop), loop.loc, units={name: count})
+
+
+# Ports: windows and partitions.
+
+
+def _windows(base: _Trial, loop: LoopReport, buffers: int) -> Iterator[Edit]:
+    """Buffers of what a window of the busiest array has read, along one loop or two."""
+    name, axis = _innermost(loop), _loop_axis(base, loop)
+    port = port_bound(_nodes(base, loop.func, name, loop.loc))
+    if port is None or port.users[0].kind is not Kind.READ or port.users[0].bank is None:
+        return
+    array = _axis(base, loop.func, port.users[0].bank.array.name)
+    if buffers == 1:
+        yield Edit((Call("reuse_at", (array, axis), {}),), name, loop.loc)
+        return
+    for other in reversed(loop.name.split(", ")[:-1]):
+        outer = axis.removesuffix(name) + other
+        try:
+            lines = base.schedule.copy().reuse_at(array, outer)
+        except AlloError:
+            continue
+        calls = Call("reuse_at", (array, outer), {}), Call("reuse_at", (str(lines), axis), {})
+        yield Edit(calls, name, loop.loc)
 
 
 def _partitions(base: _Trial, loop: LoopReport) -> Iterator[Edit]:

@@ -56,6 +56,20 @@ def on_chip(A: int32[32], C: int32[32]):
         C[j] = T[j] + T[j + 1] + T[j + 2]
 
 
+def cube(A: int32[4, 5, 6], B: int32[3, 4, 4]):
+    for i, j, k in allo.grid(3, 4, 4):
+        near: int32 = A[i, j, k] + A[i + 1, j, k] + A[i, j + 1, k] + A[i, j, k + 1]
+        B[i, j, k] = near - A[i + 1, j + 1, k + 1]
+
+
+def wide(A: int8[16, 16], B: int32[8, 8]):
+    for y, x in allo.grid(8, 8):
+        v: int32 = 0
+        for r, c in allo.reduction(9, 9):
+            v += A[y + r, x + c]
+        B[y, x] = v
+
+
 # Recurrences.
 
 
@@ -130,6 +144,8 @@ CORPUS = {
     "strided": (lambda: pipelined(strided, "i"), 50),
     "halves": (lambda: pipelined(halves, "i"), 50),
     "block": (lambda: pipelined(block, "j"), 50),
+    "cube": (lambda: pipelined(cube, "k"), 50),
+    "wide": (lambda: pipelined(wide, "x"), 50),
     "lanes": (lanes, 50),
     "scattered": (lambda: pipelined(scattered, "i"), 50),
     "both": (lambda: pipelined(both, "i"), 50),
@@ -174,7 +190,7 @@ def test_every_advice_delivers(name):
         assert after.predicted_cycles / rate < before.predicted_cycles / clock
 
 
-@pytest.mark.parametrize("name", ["block", "scattered", "product"])
+@pytest.mark.parametrize("name", ["block", "scattered", "product", "window", "cube", "wide"])
 def test_advised_schedules_compute_the_same(name):
     make, clock = CORPUS[name]
     [advice] = allo.advise(make(), "ecp5-85", clock)
@@ -254,3 +270,31 @@ def test_certificates_add_up(name):
         assert (proof.reason, taken) == (Reason.PORT, len(proof.steps))
         assert -(-taken // ports) == loop.ii
     assert all(step.loc and step.loc.file == __file__ for step in proof.steps)
+
+
+def test_windows_are_advised_where_they_need_no_more_memories():
+    assert allo.advise(windowed())[0].edit == "s.reuse_at('A', 'i')"
+    make, clock = CORPUS["wide"]
+    [advice] = allo.advise(make(), "ecp5-85", clock)  # 81 words would be in 256 banks
+    assert [call.partition("(")[0] for call in advice.edit.split("; ")] == ["s.reuse_at"] * 2
+    assert advice.interval == (81, 1)
+
+
+def test_three_dimensions_are_partitioned_where_two_are_not_enough():
+    make, clock = CORPUS["cube"]
+    [advice] = allo.advise(make(), "ecp5-85", clock)
+    assert [f"dim={n}" in advice.edit for n in (1, 2, 3)] == [True] * 3
+    assert advice.interval == (5, 1)
+
+
+def test_units_that_were_limited_are_told():
+    def powers(A: int32[16], B: int32[16]):
+        for i in range(16):
+            B[i] = A[i] * A[i] * A[i] * A[i]
+
+    s = pipelined(powers, "i")
+    [advice] = allo.advise(s, "ecp5-85", 50, units={"mul": 1})
+    assert advice.edit == "s.build(target=\"rtl\", units={'mul': 3})"
+    assert advice.interval == (3, 1)
+    rtl = s.build(target="rtl", device="ecp5-85", clock_mhz=50, units={"mul": 3})
+    assert rtl.predicted_cycles == advice.latency[1]

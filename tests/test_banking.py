@@ -67,6 +67,19 @@ def test_no_partition_of_one_dimension_with_fewer_banks_would_do(offsets):
             assert any(g % factor == 0 if cyclic else g < near for g in gaps)
 
 
+def test_three_dimensions_where_two_are_not_enough():
+    i, j, k = (AffineExpr.of(Value(Index(), name)) for name in "ijk")
+    corners = [(i + a, j + b, k + c) for a, b, c in product((0, 1), repeat=3)]
+    found = separating_cuts(ArrayType(int32, (4, 6, 8)), [corners])
+    assert [(c.dim, c.factor) for c in found[0]] == [(1, 2), (2, 2), (3, 2)]
+    for cuts in found:
+        type = partitioned((4, 6, 8), cuts)
+        for at in product(range(3), range(5), range(7)):
+            cells = [tuple(x + d for x, d in zip(at, offset, strict=True))
+                     for offset in product((0, 1), repeat=3)]  # fmt: skip
+            assert len({Layout(type).place_const(c)[0] for c in cells}) == 8
+
+
 def test_accesses_that_may_be_anywhere_are_not_kept_apart():
     i, j = (AffineExpr.of(iv) for iv in IVS)
     assert separating_cuts(ArrayType(int32, (12,)), [[(i,), (j,)]]) == []

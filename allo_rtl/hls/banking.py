@@ -35,7 +35,9 @@ class Cut:
 def separating_cuts(
     type: ArrayType, groups: Sequence[Sequence[Subscripts]]
 ) -> list[tuple[Cut, ...]]:
-    """Partitions of one or two dimensions that keep the accesses of each group apart.
+    """Partitions of a few dimensions that keep the accesses of each group apart.
+
+    Three dimensions are partitioned where one or two are not enough.
 
     Args:
         type: the array's type; dimensions that are partitioned already stay as they are.
@@ -61,7 +63,25 @@ def separating_cuts(
         if a.dim != b.dim and first | second == everything and a.factor * b.factor <= MAX_BANKS
         and everything not in (first, second)
     ]
-    return sorted([*single, *double], key=_cost)
+    found = [*single, *double] or list(_triples(useful, everything))
+    return sorted(found, key=_cost)
+
+
+def _triples(useful: Sequence[tuple[Cut, int]], everything: int) -> Iterator[tuple[Cut, ...]]:
+    """Partitions of three dimensions, of each the cheapest that keeps the same pairs apart."""
+    cheapest: dict[tuple[int, int], Cut] = {}
+    for cut, mask in useful:
+        known = cheapest.get((cut.dim, mask))
+        if known is None or cut.cost < known.cost:
+            cheapest[cut.dim, mask] = cut
+    for three in combinations(cheapest.items(), 3):
+        cuts = tuple(cut for _, cut in three)
+        apart = 0
+        for (_, mask), _ in three:
+            apart |= mask
+        banks = prod(cut.factor for cut in cuts)
+        if len({c.dim for c in cuts}) == 3 and apart == everything and banks <= MAX_BANKS:
+            yield cuts
 
 
 def _cost(cuts: tuple[Cut, ...]) -> tuple[float, int, int, int]:
