@@ -207,4 +207,4 @@ def test_report_gives_advice(tmp_path):
     )
     result = run("report", f"{tmp_path / 'window.py'}:s", "--advice")
     assert result.exit_code == 0, result.output
-    assert "s.partition('A', Partition.Cyclic, dim=1, factor=2)\n  II 2 -> 1" in result.output
+    assert "s.reuse_at('A', 'i')\n  II 2 -> 1" in result.output
