@@ -485,3 +485,27 @@ def test_a_run_after_another_without_a_reset():
     evaluator = s.build(target="evaluator")
     runs = [random_args(s.module, seed) for seed in range(3)]
     in_amaranth(rtl, s.module, [(a, run(evaluator.run_raw, s.module, a)) for a in runs])
+
+
+def weighted(A: int32[8, 3], w: int32[6], B: int32[8]):
+    for i in range(8):
+        B[i] = (A[i, 0] * w[i % 3] + A[i, 1] * w[i % 3 + 1]) ^ (A[i, 2] * w[5 - i % 3])
+
+
+def weighted_floats(A: float32[6, 3], w: float32[6], B: float32[6]):
+    for i in range(6):
+        B[i] = (A[i, 0] * w[i % 3] + A[i, 1] * w[i % 3 + 1]) - (A[i, 2] * w[5 - i % 3])
+
+
+@pytest.mark.parametrize("kernel", [weighted, weighted_floats])
+@pytest.mark.parametrize("limits", [{}, {"mul": 1, "float32 mul": 1, "float32 add": 1}])
+@pytest.mark.parametrize("clock_mhz", [30, 110])
+def test_shared_units_wait_with_the_words(kernel, limits, clock_mhz):
+    """Their operands come in turn, and what is inside of them stays there while a stream waits."""
+    s = streamed(kernel, "A", "B")
+    s.pipeline("i")
+    rtl = check(s, (1,), simulator="pysim", units=limits, clock_mhz=clock_mhz)
+    if limits:
+        counts = [n for name, n in rtl.report().units if "mul" in name]
+        assert counts == [1]
+    waits(s, rtl, seeds=(1, 2, 3), percents=(60, 30, 85))
