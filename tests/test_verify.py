@@ -5,10 +5,22 @@ from dataclasses import replace
 import pytest
 
 import allo_rtl as allo
+import allo_rtl.dataflow as df
 from allo_rtl.customize import customize
 from allo_rtl.errors import LanguageError, ScheduleError
 from allo_rtl.ir.evaluate import evaluate
-from allo_rtl.ir.types import Int, bool, float8_e4m3, float32, index, int8, int16, int32, uint8
+from allo_rtl.ir.types import (
+    Int,
+    Stream,
+    bool,
+    float8_e4m3,
+    float32,
+    index,
+    int8,
+    int16,
+    int32,
+    uint8,
+)
 from allo_rtl.verify import verify
 
 
@@ -672,3 +684,57 @@ def test_shapes_may_differ_that_have_as_many_elements():
     s = customize(gemm)
     s.reshape(s.A, (2, 2, 6))
     assert verify(customize(gemm), s).proved
+
+
+# --- tasks and streams ---------------------------------------------------------------------------
+
+
+@df.region()
+def doubled_in_turn(A: int32[6], B: int32[6]):
+    link: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def produce(a: int32[6]):
+        for i in range(6):
+            link.put(a[i] + 1)
+
+    @df.kernel(mapping=[1], args=[B])
+    def consume(b: int32[6]):
+        for i in range(6):
+            b[i] = link.get() * 2
+
+
+def doubled_at_once(A: int32[6], B: int32[6]):
+    for i in range(6):
+        B[i] = 2 * A[i] + 2
+
+
+def doubled_wrongly(A: int32[6], B: int32[6]):
+    for i in range(6):
+        B[i] = 2 * A[i] + (2 if i < 5 else 1)
+
+
+def test_processes_and_streams_are_followed():
+    assert verify(doubled_in_turn, doubled_at_once).proved
+    verdict = verify(doubled_in_turn, doubled_wrongly)
+    assert not verdict.equal
+    assert verdict.proved
+    assert verdict.reason.startswith("argument 2[5] is ")
+
+
+def two_steps(A: int32[6], B: int32[6]):
+    X: int32[6]
+    for i in allo.grid(6, name="first"):
+        X[i] = A[i] + 1
+    for j in allo.grid(6, name="second"):
+        B[j] = X[j] * 2
+
+
+def test_tasks_and_elements_are_compared():
+    s = customize(two_steps)
+    s.to("X", "second", depth=2)
+    t = customize(two_steps)
+    t.unfold("second", [0])
+    for scheduled in (s, t):
+        assert verify(scheduled, doubled_at_once).proved
+        assert not verify(scheduled, doubled_wrongly)
