@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import allo_rtl as allo
@@ -49,6 +49,12 @@ def line(n):
 class Placed:
     fmax_mhz: float
     critical: CriticalPath | None = None
+
+
+def latencies(made):
+    """Cycles of each operation's unit, in the order of the operations."""
+    (schedule,) = made.top.schedules.values()
+    return [unit.latency for unit in schedule.units.values()]
 
 
 def depth(made):
@@ -165,11 +171,14 @@ def test_a_build_that_fails_leaves_the_one_before():
 
 
 @given(st.floats(1.0, 4.0), st.floats(1.0, 4.0))
-def test_more_time_never_makes_an_iteration_shorter(a, b):
+@example(1.75, 1.8125)
+def test_more_time_never_makes_a_unit_shorter(a, b):
+    """An iteration may get shorter: a product with one more register has less logic behind it."""
     source = _SOURCE.source
     low, high = sorted((a, b))
-    depths = [depth(build_design(source, CHIP, 50.0, Stretch({}, f))) for f in (low, high)]
-    assert depths == sorted(depths)
+    quick, slow = (latencies(build_design(source, CHIP, 50.0, Stretch({}, f))) for f in (low, high))
+    assert len(quick) == len(slow) > 3
+    assert all(x <= y for x, y in zip(quick, slow, strict=True))
 
 
 _SOURCE = design()
