@@ -32,7 +32,7 @@ COLUMNS = ("kernel", "cycles", "ms", "multipliers", "adders", "used")
 WANTED: dict[str, Lanes] = {
     "two_mm": (36, 36), "three_mm": (36, 36, 36), "atax": (30, (10, 3)), "bicg": ((5, 3), (3, 5)),
     "correlation": (30,), "gemm": (36,), "gesummv": (10,), "mvt": ((8, 2), (8, 2)),
-    "symm": (30,), "syr2k": (15,), "syrk": (30,), "trmm": (24,),
+    "symm": ((2, 15),), "syr2k": ((1, 15),), "syrk": ((2, 15),), "trmm": (24,),
 }  # fmt: skip
 """Products at once.  jacobi_2d makes a row at once, for which there is no room."""
 SMALL_INSTANCE: Lanes = ((1, 1),)

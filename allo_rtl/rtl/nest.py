@@ -75,10 +75,11 @@ def _quotient(numerator: AffineExpr, divisor: int, value: Find, interval: Interv
     low, high = (bound // divisor for bound in numerator.bounds(interval))
     if divisor & (divisor - 1) == 0:
         return number // Const(divisor)
-    total: Value = Const(low)
-    for quotient in range(low + 1, high + 1):
-        total = total + (number >= quotient * divisor)
-    return total
+    reached: list[Value] = [number >= q * divisor for q in range(low + 1, high + 1)]
+    while len(reached) > 1:  # pairs of pairs, so that it is not one long chain
+        pairs = [a + b for a, b in zip(reached[::2], reached[1::2], strict=False)]
+        reached = pairs + reached[len(pairs) * 2 :]
+    return sum(reached, Const(low))
 
 
 class NestCounters:
