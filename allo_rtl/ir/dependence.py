@@ -141,11 +141,17 @@ class _Collector:
         array = self.states.get(array, array)
         index = subscripts
         if subscripts is not None:
-            index = tuple(e.substitute(self.applied.get) for e in subscripts)
+            index = tuple(map(self.resolved, subscripts))
         affine = index is not None and not any(e.values & self.inside for e in index)
         self.out.append(
             Access(op, loops, position, array, is_store, affine, index, parents)
         )
+
+    def resolved(self, expr: AffineExpr) -> AffineExpr:
+        """An expression of what has been applied so far; most are of loop counters alone."""
+        if self.applied.keys().isdisjoint(expr.values):
+            return expr
+        return expr.substitute(self.applied.get)
 
 
 def _views(block: Block) -> dict[Value, SubView]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import islpy as isl
 
@@ -20,7 +21,6 @@ from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access
 from allo_rtl.ir.guards import Guards
 from allo_rtl.ir.ops import For, If, Load, Op, Store, Value
-from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.task_scope import Scope
 
 
@@ -110,8 +110,12 @@ class _Checker:
         self.scope = scope
         self.array = array
         self.said = said
-        self.inside = {v for op in walk(scope.body) for v in op.results()}
-        self.guards = Guards((*scope.func.body, *scope.body))
+        self.inside = scope.inside
+
+    @cached_property
+    def guards(self) -> Guards:
+        """The conditions of the function and of its tasks."""
+        return Guards((*self.scope.func.body, *self.scope.body))
 
     def refuse(self, text: str, loc: SourceLoc | None, hint: str = "") -> ScheduleError:
         return ScheduleError(
@@ -291,7 +295,7 @@ class _Checker:
         home = self._home(access)
         depth = access.parents.index(home)
         time = _time(access, names)[: 2 * depth + 2]
-        place = 2 * self.scope.first(reader) if home is access.loops[0] else 0
+        place = 2 * self.scope.firsts[reader] if home is access.loops[0] else 0
         return self._map(access, names, [*time, str(place), str(taken.number)], length, home)
 
     def _map(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import accumulate
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import AffineExpr
@@ -95,7 +97,7 @@ class Scope:
         """All of it as one block."""
         return (*self.common, *(op for task in self.tasks for op in task.ops))
 
-    @property
+    @cached_property
     def local(self) -> dict[Value, Alloc]:
         """The arrays that are made here, in each iteration anew."""
         return {op.result: op for op in self.common if isinstance(op, Alloc)}
@@ -105,7 +107,8 @@ class Scope:
 
         The first loop of each access is the scope's.
         """
-        loop = replace(self.loop, body=self.body)
+        body = self.body
+        loop = replace(self.loop, body=body)
         owners = [k for k, task in enumerate(self.tasks) for _ in task.ops]
         found = []
         for access in accesses((loop,), _with_body(module, self, loop)):
@@ -114,9 +117,16 @@ class Scope:
                 found.append((owners[at], access))
         return found
 
-    def first(self, task: int) -> int:
-        """The place of a task's first operation in the body."""
-        return len(self.common) + sum(len(t.ops) for t in self.tasks[:task])
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """The place of each task's first operation in the body."""
+        *places, _ = accumulate((len(t.ops) for t in self.tasks), initial=len(self.common))
+        return tuple(places)
+
+    @cached_property
+    def inside(self) -> frozenset[Value]:
+        """All that is computed in the body."""
+        return frozenset(v for op in self.body for v in mentioned(op).results)
 
 
 def _with_body(module: Module, scope: Scope, loop: For) -> Module:
@@ -148,6 +158,32 @@ def open_scope(module: Module, func: Func, loop: For | None = None) -> Scope:
         func, loop or once, loop is not None, tuple(opener.common), opener.tasks(),
         tuple(opener.closing),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mentioned:
+    """What is in an operation and inside it.
+
+    Attributes:
+        operands, results: the values used and computed, in the order of the text.
+        arrays: those of both that are arrays.
+        calls: whether there are calls.
+    """
+
+    operands: tuple[Value, ...]
+    results: tuple[Value, ...]
+    arrays: tuple[Value, ...]
+    calls: bool
+
+
+@lru_cache(maxsize=1 << 13)
+def mentioned(op: Op) -> Mentioned:
+    """What is in an operation, which most primitives leave as it is."""
+    inside = tuple(walk((op,)))
+    operands = tuple(dict.fromkeys(v for x in inside for v in x.operands()))
+    results = tuple(v for x in inside for v in x.results())
+    arrays = tuple(v for v in {*operands, *results} if isinstance(v.type, ArrayType))
+    return Mentioned(operands, results, arrays, any(isinstance(x, Call) for x in inside))
 
 
 @dataclass
@@ -225,7 +261,7 @@ class _Opener:
 
     def _straight(self, op: Op) -> None:
         """What has no name of its own: part of the piece it uses values of, or of the next."""
-        used = {self._owner.get(v, -1) for x in walk((op,)) for v in x.operands()}
+        used = {self._owner.get(v, -1) for v in mentioned(op).operands}
         last = len(self.pieces) - 1
         if last >= 0 and last in used:
             for held in (*self._pending, op):
@@ -267,7 +303,7 @@ class _Opener:
     def _taken(self, at: int, ops: list[Op]) -> list[Op]:
         """Operations with the values of other pieces read from variables."""
         used = dict.fromkeys(
-            v for op in walk(tuple(ops)) for v in op.operands()
+            v for op in ops for v in mentioned(op).operands
             if self._owner.get(v, at) != at and not isinstance(v.type, ArrayType)
         )
         before: list[Op] = []
@@ -308,13 +344,14 @@ def _takes_control(op: Op) -> bool:
     return any(isinstance(x, For | While | Call) for x in inside)
 
 
-def _names_of(op: Op) -> list[str]:
+@lru_cache(maxsize=1 << 13)
+def _names_of(op: Op) -> tuple[str, ...]:
     """The names a task may be called by for what is in it, its own first."""
     if isinstance(op, Call):
-        return [op.callee]
+        return (op.callee,)
     inside = list(loops((op,)))
     named = [p.attrs.band for p in inside if p.attrs.band]
-    return [*named, *(p.name for p in inside[:1])]
+    return (*named, *(p.name for p in inside[:1]))
 
 
 def shared_arrays(pieces: Iterable[Block], common: Iterable[Op]) -> set[Value]:
@@ -322,9 +359,8 @@ def shared_arrays(pieces: Iterable[Block], common: Iterable[Op]) -> set[Value]:
     source = {op.result: op.source for op in common if isinstance(op, SubView)}
     users: dict[Value, int] = {}
     for piece in pieces:
-        used = {v for op in walk(piece) for v in op.operands()}
-        used |= {v for op in walk(piece) for v in op.results()}
-        for value in {_whole(v, source) for v in used if isinstance(v.type, ArrayType)}:
+        used = {v for op in piece for v in mentioned(op).arrays}
+        for value in {_whole(v, source) for v in used}:
             users[value] = users.get(value, 0) + 1
     shared = {v for v, n in users.items() if n > 1}
     return shared | {view for view in source if _whole(view, source) in shared}
@@ -338,6 +374,8 @@ def _whole(value: Value, source: Mapping[Value, Value]) -> Value:
 
 def _opened(block: Block, module: Module, arrays: set[Value]) -> Block:
     """The block with the calls that are given some of the arrays replaced by what they do."""
+    if not any(mentioned(op).calls for op in block):
+        return block
     for op in walk(block):
         if isinstance(op, SubView) and op.source in arrays:
             arrays.add(op.result)

@@ -88,8 +88,11 @@ def plan(
     _check_prints(module, scope, said)
     found = [(task, see(access)) for task, access in scope.accesses(module)]
     planner = _Planner(module, scope, said)
-    for array in dict.fromkeys(a.array for _, a in found):
-        planner.array(array, [(task, a) for task, a in found if a.array is array])
+    uses: dict[Value, list[tuple[int, Access]]] = {}
+    for task, access in found:
+        uses.setdefault(access.array, []).append((task, access))
+    for array, of_array in uses.items():
+        planner.array(array, of_array)
     for buffer in planner.buffers:
         for pair in zip(buffer.users, buffer.users[1:], strict=False):
             planner.order.setdefault(pair, set()).add(buffer.array)
@@ -122,6 +125,20 @@ def _both(a: Task, b: Task) -> str:
     return f"{a.name!r} and {b.name!r}"
 
 
+@dataclass(frozen=True)
+class _Passing:
+    """How an array passes between the tasks of a function."""
+
+    fifos: tuple[Fifo, ...]
+    order: tuple[tuple[int, int], ...]
+
+
+_PASSING: dict[tuple[object, ...], _Passing] = {}
+"""What has been decided: most primitives leave most arrays and what uses them as they are."""
+
+_MOST_PASSING = 1 << 12
+
+
 @dataclass
 class _Planner:
     module: Module
@@ -133,6 +150,48 @@ class _Planner:
 
     def array(self, array: Value, uses: list[tuple[int, Access]]) -> None:
         """Decide how an array passes between the tasks that use it."""
+        if len({task for task, _ in uses}) < 2:
+            return
+        key = self._key(array, uses)
+        if key is not None and (known := _PASSING.get(key)) is not None:
+            self.fifos += known.fifos
+            for pair in known.order:
+                self.order.setdefault(pair, set()).add(array)
+            return
+        self._decide(array, uses)
+        if key is not None:
+            fifos = tuple(f for f in self.fifos if f.array is array)
+            order = tuple(pair for pair, arrays in self.order.items() if array in arrays)
+            while len(_PASSING) >= _MOST_PASSING:
+                del _PASSING[next(iter(_PASSING))]
+            _PASSING[key] = _Passing(fifos, order)
+
+    def _key(self, array: Value, uses: Sequence[tuple[int, Access]]) -> tuple[object, ...] | None:
+        """All that says how an array passes between the tasks of a function.
+
+        None where more may decide: of loops, and where data or conditions say what is used.
+        """
+        if self.scope.of_loop or isinstance(array.type, StreamType):
+            return None
+        made = self.scope.local.get(array)
+        if made is not None and made.fifo:
+            self._check_kept(array, made.fifo)
+        parts: list[object] = [array, made.fifo if made else None]
+        for task, access in uses:
+            _, *around = access.parents
+            if access.index is None or not all(isinstance(p, For) for p in around):
+                return None
+            counters = {p.iv for p in around if isinstance(p, For)}
+            exprs = (*access.index, *(e for p in around if isinstance(p, For)
+                                      for e in (*p.lower, *p.upper)))  # fmt: skip
+            if any(e.values - counters for e in exprs):
+                return None
+            place = access.position[2] - self.scope.firsts[task]
+            parts += [task, access.op, access.is_store, access.index, place, *access.position[3:]]
+            parts += around
+        return tuple(parts)
+
+    def _decide(self, array: Value, uses: list[tuple[int, Access]]) -> None:
         users = sorted({task for task, _ in uses})
         made = self.scope.local.get(array)
         if made is not None and made.fifo and len(users) > 1:

@@ -138,7 +138,9 @@ def _check_reader(
 # --- both ----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=8)
 def _plan(module: Module, func: Func, loop: For | None, said: str) -> Plan:
+    """What :func:`to` finds is what is checked when the schedule takes the module."""
     return plan(module, func, loop, said=said, see=aliases(module, func).access)
 
 
