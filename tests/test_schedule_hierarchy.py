@@ -365,3 +365,11 @@ def test_each_instance_gets_outlined_functions_of_its_own(name, found):
         f"pipeline('{name}:j', initiation_interval=2)" for name in found
     ]
     same(twice, s)
+
+
+def test_a_schedule_without_steps_composes_to_nothing():
+    s = allo.customize(rows)
+    before = s.module
+    s.compose(allo.customize(one))
+    assert s.module is before
+    assert s.history() == ()

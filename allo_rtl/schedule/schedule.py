@@ -347,8 +347,8 @@ class Schedule(LoopPrimitives, TaskPrimitives):
     def _replay(self, sub: Schedule, names: dict[str, str], id: str | None) -> None:
         """Apply the steps of a schedule; ``names`` are what its functions are called here."""
         steps = sub.history()
-        afters = [*(step.before for step in steps[1:]), sub.module]
-        for step, after in zip(steps, afters, strict=True):
+        modules = [*(step.before for step in steps), sub.module]
+        for step, after in zip(steps, modules[1:], strict=True):
             if step.name == "interface":  # of a top; a call passes arrays as they are
                 continue
             functions = [f.name for f in step.before.funcs]
