@@ -185,11 +185,11 @@ def random_varying_nest(seed):
     names = ["i", "j", "k"] if three else ["i", "k"]
 
     def value(known):
-        at = f"A[{dice.choice(known)} + 6, {dice.choice(known)} + 6]"
+        at = f"A[{dice.choice(known)} + 20, {dice.choice(known)} + 20]"
         return dice.choice([at, "C[i]", "n", "g", "t", *known])
 
     def statement(known):
-        target = dice.choice(["g", "t", "C[i]", "C[5 - i]", f"A[i, {dice.choice(known)} + 6]"])
+        target = dice.choice(["g", "t", "C[i]", "C[5 - i]", f"A[i, {dice.choice(known)} + 20]"])
         body = f"{target} {dice.choice(['=', '+=', '-='])} {value(known)} "
         body += f"{dice.choice('+-*^')} {value(known)}"
         return f"if {value(known)} > {value(known)}: {body}" if dice.random() < 0.2 else body
@@ -203,7 +203,7 @@ def random_varying_nest(seed):
         ])  # fmt: skip
 
     lines = ["from allo_rtl.ir.types import *", ""]
-    lines += ["def top(A: int32[40, 40], C: int32[6], n: int8) -> int32:"]
+    lines += ["def top(A: int32[48, 48], C: int32[6], n: int8) -> int32:"]
     lines += ["    g: int32 = 0", "    t: int32 = 1"]
     for depth, name in enumerate(names):
         pad = "    " * (depth + 1)
