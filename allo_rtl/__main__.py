@@ -29,6 +29,7 @@ from allo_rtl.frontend.dataflow_dsl import plain
 from allo_rtl.fuzz import findings_table
 from allo_rtl.fuzz import fuzz as fuzz_schedules
 from allo_rtl.hls.chart import render_svg_report
+from allo_rtl.hls.depths import why_unknown
 from allo_rtl.hls.render import WIDTH, BoardRow, render_json, rich_boards, rich_report
 from allo_rtl.pipeline import DEFAULT_CLOCK_MHZ, DEFAULT_DEVICE
 from allo_rtl.rtl_module import RtlModule
@@ -134,8 +135,7 @@ def simulate(
         rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz)
         case = random_case(schedule.module, np.random.default_rng(seed))
         different, cycles, trace = run_case(rtl, case, waves)
-        predicted = "depends on data" if rtl.predicted_cycles is None else rtl.predicted_cycles
-        typer.echo(f"cycles predicted: {predicted}")
+        typer.echo(f"cycles predicted: {why_unknown(rtl.design) or rtl.predicted_cycles}")
         typer.echo(f"cycles measured:  {cycles}")
         if trace is not None:
             typer.echo(f"waveforms: {trace}")

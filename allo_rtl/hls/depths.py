@@ -136,6 +136,30 @@ def run_cycles(design: Design) -> int | None:
         return None
 
 
+def why_unknown(design: Design) -> str:
+    """Why :func:`run_cycles` does not know the length of a run, in a few words; empty if it does.
+
+    Where nothing but the data decides, that is all it says.
+    """
+    if run_cycles(design) is not None:
+        return ""
+    if not streams_of(design) and not any(design.shared.values()):
+        return "depends on data"
+    users: dict[str, set[str]] = {}
+    for name, ends in design.shared.items():
+        for end in ends:
+            users.setdefault(end.bank.array.name, set()).add(name)
+    if users:
+        at = (f"{array} ({', '.join(sorted(users[array]))})" for array in sorted(users))
+        listed = ", ".join(at)
+        return f"not known: processes that run at once take turns at the ports of {listed}"
+    try:
+        _Model(design).run({s: design.depth(s) for s in streams_of(design)})
+    except NotStaticError as error:
+        return f"not known: {error.reason}"
+    return "never ends: processes wait for each other"
+
+
 def least_depths(design: Design, free: Iterable[Value]) -> Plan:
     """The least depths of the streams ``free``; the others keep theirs.
 

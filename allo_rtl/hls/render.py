@@ -150,7 +150,7 @@ def _proofs(loops: Sequence[LoopReport]) -> Table:
 
 def _totals(report: KernelReport, measured: int | None) -> Table:
     table = _table("Totals", "what", "value")
-    predicted = _count(report.latency, "depends on data")
+    predicted = _count(report.latency, report.unknown)
     table.add_row("cycles, predicted", predicted)
     if measured is not None:
         table.add_row("cycles, simulated", f"{measured:,}")
@@ -215,13 +215,15 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
 
     ``schedule`` has what each primitive changed as text, before and after it.
     ``null`` stands for what depends on data (``trip``, ``latency``), is not pipelined (``ii``) or
-    was not simulated (``measured``).  Places are ``"file.py:line"``.
+    was not simulated (``measured``); ``unknown`` says why the kernel's ``latency`` is not known.
+    Places are ``"file.py:line"``.
     """
     data = {
         "kernel": report.kernel,
         "device": report.device,
         "clock_mhz": report.clock_mhz,
         "latency": report.latency,
+        "unknown": report.unknown if report.latency is None else None,
         "measured": measured,
         "critical_ns": report.critical_ns,
         "loops": [_loop_data(loop) for loop in report.loops],

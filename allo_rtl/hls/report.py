@@ -115,8 +115,9 @@ class KernelReport:
     """Everything known of a kernel after compilation.
 
     ``latency`` is the predicted number of cycles from an accepted start to done, None when it
-    depends on data.  ``units`` counts the operators by name ("mul 32x32": 8), ``clock_mhz`` is
-    the clock the operations were chained for and ``critical_ns`` the longest chain so made.
+    is not known; ``unknown`` says why then.  ``units`` counts the operators by name ("mul 32x32":
+    8), ``clock_mhz`` is the clock the operations were chained for and ``critical_ns`` the longest
+    chain so made.
     ``steps`` are the primitives of the schedule, each with what it changed.
     """
 
@@ -131,6 +132,7 @@ class KernelReport:
     notes: tuple[str, ...] = ()
     streams: tuple[StreamReport, ...] = ()
     steps: tuple[StepReport, ...] = ()
+    unknown: str = "depends on data"
 
     def __str__(self) -> str:
         from allo_rtl.hls.render import render_table

@@ -15,7 +15,7 @@ from allo_rtl.hls.control import (
     Together,
     flatten,
 )
-from allo_rtl.hls.depths import lost_cycles, run_cycles
+from allo_rtl.hls.depths import lost_cycles, run_cycles, why_unknown
 from allo_rtl.hls.design import Design, FunctionDesign
 from allo_rtl.hls.node import MEMORY, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
@@ -78,6 +78,7 @@ def build_report(design: Design) -> KernelReport:
         device=design.device.name,
         clock_mhz=design.clock_mhz,
         latency=run_cycles(design),
+        unknown=why_unknown(design),
         critical_ns=critical,
         loops=tuple(r for f in reversed(design.functions) for r in _loops(f, f.control.body, 0)),
         memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),

@@ -229,20 +229,25 @@ class AffineExpr:
         return iter(self.terms)
 
     def __str__(self) -> str:
+        return self.text(lambda v: v.name or "?")
+
+    def text(self, name: Callable[[Value], str]) -> str:
+        """The expression, with values as ``name`` calls them."""
         parts: list[str] = []
         for atom, c in self.terms:
-            parts.append(_atom_text(atom) if c == 1 else f"{c}*{_atom_text(atom)}")
+            shown = _atom_text(atom, name)
+            parts.append({1: shown, -1: f"-{shown}"}.get(c, f"{c}*{shown}"))
         if self.const or not parts:
             parts.append(str(self.const))
         return " + ".join(parts).replace("+ -", "- ")
 
 
-def _atom_text(atom: Atom) -> str:
+def _atom_text(atom: Atom, name: Callable[[Value], str]) -> str:
     if isinstance(atom, FloorDiv):
-        return f"({atom.numerator}) floordiv {atom.divisor}"
+        return f"({atom.numerator.text(name)}) floordiv {atom.divisor}"
     if isinstance(atom, Mod):
-        return f"({atom.numerator}) mod {atom.divisor}"
-    return atom.name or "?"
+        return f"({atom.numerator.text(name)}) mod {atom.divisor}"
+    return name(atom)
 
 
 def _atom_bounds(atom: Atom, env: Callable[[Value], Interval]) -> Interval:

@@ -21,6 +21,7 @@ from allo_rtl.ir.types import ArrayType, DimPartition, Partition, index
 from allo_rtl.schedule.buffers import alias_root
 from allo_rtl.schedule.loops import Place, check_made_outside, fresh_array_name, unused
 from allo_rtl.schedule.shared import check_shared
+from allo_rtl.schedule.write_buffer import nothing_to_gather
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,7 @@ def _loops_around(
                 "each other",
             )  # fmt: skip
     if around[-1] is place.loop:
-        raise ScheduleError(
-            f"{said}: loop {place.loop.name!r} is the innermost, there is nothing to gather",
-            loc=place.loop.loc, allowed="a loop with loops inside",
-        )  # fmt: skip
+        raise nothing_to_gather(place.loop, said)
     return around
 
 

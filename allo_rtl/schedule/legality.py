@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from allo_rtl.errors import IllegalScheduleError, SourceLoc
+from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access, Condition, Conflict, accesses, conflict, states
 from allo_rtl.ir.ops import (
     Alloc,
@@ -214,6 +215,13 @@ def illegal(primitive: str, consequence: str, found: Violation) -> IllegalSchedu
     hint = None
     if isinstance(found.source.op, Call) or isinstance(found.sink.op, Call):
         hint = f"a call is taken to touch all of {name}"
+    elif found.source.index is None or found.sink.index is None:
+        arrays = {a.op.array.name for a in (found.source, found.sink)
+                  if isinstance(a.op, Load | Store)}  # fmt: skip
+        hint = (
+            f"a call gives {' and '.join(sorted(arrays))} parts of one array, so any two elements "
+            "are taken to be one; assume_independent promises that iterations never share one"
+        )
     elif None in found.conflict.cell:
         hint = (
             f"a subscript of {name} depends on data ('?'), so it is taken to be any cell; "
@@ -256,7 +264,18 @@ def touch(
 ) -> Note:
     """What an access does in one iteration of some loops, and where it stands."""
     iteration = f"iteration {iteration_text(loops, values)} " if loops else "this "
+    if isinstance(access.op, Load | Store) and access.index is None:
+        return f"{iteration}{_touches_part(access, loops, values)}", access.op.loc
     return f"{iteration}{_touches(access, cell)}", access.op.loc
+
+
+def _touches_part(access: Access, loops: Sequence[For], values: Sequence[int]) -> str:
+    """What is done to an array that may be a part of the same as others: by its own subscripts."""
+    assert isinstance(access.op, Load | Store)
+    at = {p.iv: AffineExpr.constant(v) for p, v in zip(loops, values, strict=True)}
+    exprs = [e.substitute(at.get) for e in access.op.index]
+    cell = [e.const if e.is_constant else None for e in exprs]
+    return _touches(replace(access, array=access.op.array), cell)
 
 
 def iteration_text(loops: Sequence[For], values: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ holds these three names and no IR, and stays right while other loops are rewritt
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ from functools import lru_cache
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr, Interval
-from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value
+from allo_rtl.ir.ops import Apply, Block, For, Func, Module, Op, Value, While
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, walk, with_fields
 from allo_rtl.ir.transform import LoopWrapper as LoopWrapper
@@ -350,6 +351,12 @@ def _no_loop(func: Func, band: str, name: str, replaced: Sequence[Replaced]) -> 
                 f"there is no loop {name!r} in {func.name} any more: {past.by} replaced it",
                 allowed=", ".join(past.new),
             )
+    if (early := _left_early(func, name)) is not None:
+        return ScheduleError(
+            f"data decide when loop {name!r} of {func.name} ends, as of a while loop: a break or a "
+            "return leaves it",
+            loc=early.loc, allowed="a loop that runs a number of iterations", hint=RUNS_ALL,
+        )  # fmt: skip
     names = [p.loop.name for p in _places(func) if band in ("", p.band)]
     return ScheduleError(
         f"there is no loop {name!r} in {band or func.name}",
@@ -357,6 +364,20 @@ def _no_loop(func: Func, band: str, name: str, replaced: Sequence[Replaced]) -> 
         allowed=", ".join(names) or f"{func.name} has no loops",
         hint=did_you_mean(name, names),
     )
+
+
+RUNS_ALL = (
+    "a for loop with a name runs all its iterations, which do nothing after a break: "
+    "for i in allo.grid(8, name=\"search\")"
+)
+"""The hint for a loop that a break or a return leaves."""
+
+
+def _left_early(func: Func, name: str) -> While | None:
+    """The for loop of that name that became a while loop, for what leaves it early."""
+    head = re.compile(rf"\s*for\s[^:]*\b{re.escape(name)}\b[^:]*\bin\b")
+    whiles = (op for op in walk(func.body) if isinstance(op, While))
+    return next((op for op in whiles if op.loc and head.match(op.loc.text)), None)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str | None:

@@ -43,7 +43,7 @@ def apply_reshape(module: Module, func: Func, array: Value, shape: tuple[int, ..
     Raises:
         ScheduleError: part of the array is used as a view.
     """
-    type_ = replace(array.array, shape=shape)
+    type_, said = replace(array.array, shape=shape), f"{array.name!r} of {func.name}"
     same = equal_arrays(module, func, array)
     names = {
         op.name
@@ -53,34 +53,34 @@ def apply_reshape(module: Module, func: Func, array: Value, shape: tuple[int, ..
     }
     return replace(
         module,
-        funcs=tuple(_reshape(f, same.get(f.name, set()), type_) for f in module.funcs),
+        funcs=tuple(_reshape(f, same.get(f.name, set()), type_, said) for f in module.funcs),
         globals=tuple(replace(g, type=type_) if g.name in names else g for g in module.globals),
     )
 
 
-def _reshape(func: Func, arrays: set[Value], type_: ArrayType) -> Func:
+def _reshape(func: Func, arrays: set[Value], type_: ArrayType, said: str) -> Func:
     if not arrays:
         return func
-    body = _with_subscripts(func.body, arrays, type_.shape, {})
+    body = _with_subscripts(func.body, arrays, type_.shape, {}, said)
     return retype(replace(func, body=body), dict.fromkeys(arrays, type_))
 
 
 def _with_subscripts(
-    block: Block, arrays: set[Value], shape: tuple[int, ...], ranges: Mapping[Value, Interval]
+    block: Block, arrays: set[Value], shape: tuple[int, ...],
+    ranges: Mapping[Value, Interval], said: str,
 ) -> Block:
-    """A block with the subscripts of the arrays for another shape."""
+    """A block with the subscripts of the arrays for another shape; ``said`` is what they are."""
     out = []
     for op in block:
         if isinstance(op, SubView) and op.source in arrays:
             raise ScheduleError(
-                f"{op.source.name!r} cannot be reshaped: a part of it is used as an array here",
+                f"{said} cannot be reshaped: a part of it is used as an array here",
                 loc=op.loc,
                 allowed="an array that is used element by element",
             )
         if isinstance(op, SubView) and op.result in arrays:
             raise ScheduleError(
-                f"{op.result.name or 'the array'!r} cannot be reshaped: it is given a part of "
-                f"{op.source.name!r} here",
+                f"{said} cannot be reshaped: it is a part of {op.source.name!r} here",
                 loc=op.loc,
                 allowed="an array that is used element by element",
             )
@@ -89,7 +89,7 @@ def _with_subscripts(
         inner = ranges
         if isinstance(op, For) and (bounds := op.constant_bounds) is not None:
             inner = {**ranges, op.iv: (bounds[0], max(bounds[0], bounds[1] - 1))}
-        out.append(with_regions(op, partial(_with_subscripts, arrays=arrays, shape=shape,
+        out.append(with_regions(op, partial(_with_subscripts, arrays=arrays, shape=shape, said=said,
                                             ranges=inner)))  # fmt: skip
     return tuple(out)
 

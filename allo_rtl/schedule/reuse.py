@@ -87,7 +87,12 @@ def check_reuse_at(module: Module, place: Place, array: Value, primitive: str) -
         IllegalScheduleError: an iteration of the loop reads what an earlier one wrote.
     """
     loop = place.loop
-    if loop.constant_bounds is None or not loop.trip_count:
+    if loop.trip_count == 0:
+        raise ScheduleError(
+            f"{primitive}: loop {loop.name!r} has no iterations, so that nothing is reused",
+            loc=loop.loc, allowed="a loop of two iterations or more",
+        )  # fmt: skip
+    if loop.constant_bounds is None or loop.trip_count is None:
         raise ScheduleError(
             f"{primitive} needs constant bounds, and those of loop {loop.name!r} are not",
             loc=loop.loc,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 from allo_rtl.errors import BuildError, ScheduleError
@@ -21,7 +22,7 @@ from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buf
 from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.compose import free_name, instance_of, made_names, renamed
 from allo_rtl.schedule.loop_primitives import LoopPrimitives
-from allo_rtl.schedule.loops import Axis, find_func
+from allo_rtl.schedule.loops import Axis, did_you_mean, find_func
 from allo_rtl.schedule.partition import apply_partition, check_partition, partition_kind
 from allo_rtl.schedule.state import Step, call_text
 from allo_rtl.schedule.task_primitives import TaskPrimitives
@@ -320,6 +321,9 @@ class Schedule(LoopPrimitives, TaskPrimitives):
             s = allo.customize(top)                   # calls gemm
             s.compose(s_gemm)                    ->   s.pipeline("gemm:j")
 
+        Steps are replayed in order, but for :meth:`interface`, which is about a top function only.
+        What :meth:`outline` made under a name is called ``name_id`` where that is taken.
+
         Args:
             schs: the schedule of a kernel that this one calls, or a list of them; or a function
                 of the library, which stands for its predefined schedule.
@@ -407,10 +411,23 @@ class Schedule(LoopPrimitives, TaskPrimitives):
             "simulator": pipeline.build_simulator, "cpu": pipeline.build_cpu,
             "llvm": pipeline.build_cpu,
         }  # fmt: skip
+        regions = any(f.dataflow for f in self.module.funcs)
+        chosen = target or ("simulator" if regions else "cpu")
+        _check_options(chosen, builds[chosen], options)
         if target == "rtl":
             options["steps"] = self.copy().step_reports
-        regions = any(f.dataflow for f in self.module.funcs)
-        return builds[target or ("simulator" if regions else "cpu")](self.module, **options)
+        return builds[chosen](self.module, **options)
+
+
+def _check_options(target: str, build: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse options that a target does not have."""
+    known = [name for name in signature(build).parameters if name not in ("module", "steps")]
+    for name in options.keys() - known:
+        raise BuildError(
+            f"target {target!r} has no option {name!r}",
+            allowed=", ".join(known) or f"no options for target {target!r}",
+            hint=did_you_mean(name, known),
+        )
 
 
 def _predefined(kernel: object, instantiate: list[Any] | None) -> Schedule:

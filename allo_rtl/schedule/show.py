@@ -6,8 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, If, Module, Op, Store, Value, While
-from allo_rtl.ir.rewrite import changed_funcs
+from allo_rtl.ir.ops import (
+    Alloc,
+    Block,
+    Call,
+    Cast,
+    Constant,
+    For,
+    Func,
+    If,
+    Load,
+    Module,
+    Op,
+    Store,
+    Value,
+    While,
+)
+from allo_rtl.ir.rewrite import changed_funcs, walk
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, Partition, StreamType
 
@@ -26,12 +41,12 @@ class Row:
     about: Op | Func
 
 
-def show_func(func: Func) -> str:
-    """One function, a loop or a statement a line."""
-    return "\n".join("  " * row.depth + row.text for row in rows(func))
+def show_func(func: Func, whole: Func | None = None) -> str:
+    """One function, a loop or a statement a line; with ``whole`` it is a part of that."""
+    return "\n".join("  " * row.depth + row.text for row in rows(func, whole))
 
 
-def rows(func: Func) -> Iterator[Row]:
+def rows(func: Func, whole: Func | None = None) -> Iterator[Row]:
     """The lines of one function, its head first."""
     ways = [" as a stream" if n in func.streams else "" for n in range(_ends(func))]
     args = ", ".join(f"{a.name}: {show_type(a)}{w}" for a, w in zip(func.args, ways, strict=False))
@@ -40,7 +55,35 @@ def rows(func: Func) -> Iterator[Row]:
     )
     head = f"{func.name}({args})" + (f" -> {results}" if results else "")
     yield Row(0, head + ("  dataflow" if func.tasks else ""), func)
-    yield from _block(func.body, 1)
+    yield from _block(func.body, 1, _Names(whole or func))
+
+
+class _Names:
+    """What the numbers are called that a function's bounds and subscripts are made of.
+
+    Where data are read for that it is the variable, or the element of an array.
+    """
+
+    def __init__(self, func: Func) -> None:
+        self._makers = {v: op for op in walk(func.body) for v in op.results()}
+
+    def text(self, expr: AffineExpr) -> str:
+        """An expression as the source has it, as far as it can be told; ``?`` for the rest."""
+        return expr.text(self._name)
+
+    def _name(self, value: Value) -> str:
+        match self._makers.get(value):
+            case _ if value.name:
+                return value.name
+            case Cast(operand=inner):
+                return self._name(inner)
+            case Load(array=array, index=()):
+                return array.name or "?"
+            case Load(array=array, index=index):
+                return f"{array.name}[{', '.join(map(self.text, index))}]"
+            case Constant(value=number):
+                return str(number)
+        return "?"
 
 
 def show_change(before: Module, after: Module) -> tuple[str, str]:
@@ -58,7 +101,7 @@ def _only_in(module: Module, other: Module) -> str:
 def _different(func: Func, other: Func | None) -> str:
     """The head of a function and the operations that another form of it has not."""
     known = set(other.body) if other else set()
-    return show_func(replace(func, body=tuple(op for op in func.body if op not in known)))
+    return show_func(replace(func, body=tuple(op for op in func.body if op not in known)), func)
 
 
 def _ends(func: Func) -> int:
@@ -80,31 +123,31 @@ def show_type(value: Value) -> str:
     return f"{type_} banked [{', '.join(parts)}]"
 
 
-def _block(block: Block, depth: int) -> Iterator[Row]:
+def _block(block: Block, depth: int, names: _Names) -> Iterator[Row]:
     for op in block:
         match op:
             case For():
-                yield Row(depth, _loop(op), op)
-                yield from _block(op.body, depth + 1)
+                yield Row(depth, _loop(op, names), op)
+                yield from _block(op.body, depth + 1, names)
             case If():
                 yield Row(depth, "if ...", op)
-                yield from _block(op.then, depth + 1)
+                yield from _block(op.then, depth + 1, names)
                 if op.orelse:
                     yield Row(depth, "else", op)
-                    yield from _block(op.orelse, depth + 1)
+                    yield from _block(op.orelse, depth + 1, names)
             case While():
                 yield Row(depth, "while ...", op)
-                yield from _block((*op.before, *op.body), depth + 1)
+                yield from _block((*op.before, *op.body), depth + 1, names)
             case _:
-                if text := _statement(op):
+                if text := _statement(op, names):
                     yield Row(depth, text, op)
 
 
-def _statement(op: Op) -> str:
+def _statement(op: Op, names: _Names) -> str:
     """What an operation does that the text has a line for, "" for others."""
     match op:
         case Store():
-            subscripts = ", ".join(map(str, op.index))
+            subscripts = ", ".join(map(names.text, op.index))
             return f"{op.array.name}[{subscripts}] = ..." if op.index else f"{op.array.name} = ..."
         case Call():
             outs = ", ".join(v.name for v in op.outs)
@@ -140,17 +183,17 @@ def _stream(op: StreamOp) -> str:
             return f"{name}.{kind.value}()"
 
 
-def _loop(loop: For) -> str:
+def _loop(loop: For, names: _Names) -> str:
     band = f"{loop.attrs.band}: " if loop.attrs.band else ""
     step = f" step {loop.step}" if loop.step > 1 else ""
-    bounds = f"{_bound('max', loop.lower)}..{_bound('min', loop.upper)}"
+    bounds = f"{_bound('max', loop.lower, names)}..{_bound('min', loop.upper, names)}"
     return f"{band}for {loop.name} in {bounds}{step}{''.join(_marks(loop))}"
 
 
-def _bound(name: str, exprs: tuple[AffineExpr, ...]) -> str:
+def _bound(name: str, exprs: tuple[AffineExpr, ...], names: _Names) -> str:
     if len(exprs) == 1:
-        return str(exprs[0])
-    return f"{name}({', '.join(map(str, exprs))})"
+        return names.text(exprs[0])
+    return f"{name}({', '.join(map(names.text, exprs))})"
 
 
 def _marks(loop: For) -> Iterator[str]:

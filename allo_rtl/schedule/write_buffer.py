@@ -19,6 +19,7 @@ from allo_rtl.ir.ops import (
     Op,
     Store,
     Value,
+    While,
 )
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, walk
@@ -26,6 +27,7 @@ from allo_rtl.ir.types import ArrayType, index
 from allo_rtl.schedule.buffers import alias_root, aliases
 from allo_rtl.schedule.legality import Note, collision, iteration_text, numbers_outside
 from allo_rtl.schedule.loops import (
+    RUNS_ALL,
     Place,
     check_made_outside,
     counter_ranges,
@@ -70,11 +72,7 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
             nothing.
     """
     if not any(isinstance(op, For) for op in walk(place.loop.body)):
-        raise ScheduleError(
-            f"{primitive}: loop {place.loop.name!r} is the innermost, there is nothing to gather",
-            loc=place.loop.loc,
-            allowed="a loop with loops inside",
-        )
+        raise nothing_to_gather(place.loop, primitive)
     check_made_outside(place.loop, array, primitive)
     check_shared(module, place.func, [array], place.loop.body, primitive)
     found = list(_accesses(module, place, array, primitive))
@@ -88,6 +86,22 @@ def check_buffer_at(module: Module, place: Place, array: Value, primitive: str) 
     inner = {loop.iv for loop in all_loops(place.loop.body)}
     boxes = [_box(op, inner, ranges, place, primitive) for op in found]
     return _union(found, boxes, array, place, primitive)
+
+
+def nothing_to_gather(loop: For, primitive: str) -> ScheduleError:
+    """The error for a loop with no for loop inside."""
+    inside = next((op for op in walk(loop.body) if isinstance(op, While)), None)
+    if inside is None:
+        return ScheduleError(
+            f"{primitive}: loop {loop.name!r} is the innermost, there is nothing to gather",
+            loc=loop.loc, allowed="a loop with loops inside",
+        )  # fmt: skip
+    return ScheduleError(
+        f"{primitive}: data decide how often the loop inside loop {loop.name!r} runs",
+        loc=loop.loc, allowed="a loop with for loops inside",
+        notes=[("this one runs until a condition, a break or a return ends it", inside.loc)],
+        hint=RUNS_ALL,
+    )  # fmt: skip
 
 
 def _accesses(
