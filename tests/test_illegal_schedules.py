@@ -160,7 +160,8 @@ REFUSED = [
     case(k.rows, ("partition", ("shift:X", CYCLIC, 1, 2)), reason="it is given a part of 'A'"),
     case(k.rectangle, ("reshape", ("A", (6, 8))), reason="42 elements, and the new shape (6, 8)"),
     case(k.rectangle, ("reshape", ("A", (42, 0))), reason="the new shape of 'A' is (42, 0)"),
-    case(k.rows, ("reshape", ("shift:X", (8, 1))), reason="'X' of shift cannot be reshaped: it is a part of 'A' here"),
+    case(k.rows, ("reshape", ("shift:X", (8, 1))),
+         reason="'X' of shift cannot be reshaped: it is a part of 'A' here"),
     case(k.rows, ("reshape", ("A", (64,))), reason="a part of it is used as an array here"),
     case(
         k.rectangle, ("partition", ("A", BLOCK, 1, 2)), ("reshape", ("A", (42,))),
