@@ -14,7 +14,8 @@ from allo_rtl.hls.report_builder import build_report
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.mlir_parser import parse_module
-from allo_rtl.ir.types import Fixed, Int, Struct, float32
+from allo_rtl.ir.types import Fixed, Int, Struct, float32, int32
+from allo_rtl.rtl.ports import interface
 from allo_rtl.schedule.show import show_module
 
 Pair = Struct({"low": Int(5), "high": float32})
@@ -371,3 +372,27 @@ def test_elements_of_every_kind_go_through_fifos():
     for array in "XYZ":
         schedule.to(array, "use", depth=2)
     agreement.check(schedule)
+
+
+def fork(A: int32[8], B: int32[8]):
+    T: int32[8]
+    U: int32[8]
+    for i in range(8):
+        T[i] = A[i] + 1
+    for j in range(8):
+        U[j] = T[7 - j] * 3
+    for k in range(8):
+        B[k] = U[7 - k] - T[0]
+
+
+def test_a_task_that_two_others_wait_for_tells_both():
+    """It has a stream to each, and these have one name."""
+    schedule = pipelined(fork, "i", "j", "k")
+    schedule.dataflow("fork")
+    names = [
+        [p.name for p in interface(design, f).streams]
+        for design in [schedule.build(target="rtl").design] for f in design.functions
+    ]
+    assert all(len(set(found)) == len(found) for found in names)
+    assert ["S_i_0_done", "S_i_0_done_"] in names
+    assert cycles(schedule)

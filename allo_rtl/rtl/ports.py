@@ -85,7 +85,7 @@ def _named_apart[P: (StreamPort, ArrayStream)](port: P, taken: set[str]) -> P:
     """The port under a name that grows underscores until its signals are new."""
     while taken & port.signals().keys():
         port = replace(port, name=port.name + "_")
-    taken |= port.signals().keys()
+    taken.update(port.signals())
     return port
 
 
