@@ -179,8 +179,8 @@ REFUSED = [
     case(k.pointwise, ("reuse_at", ("C", "i")), reason="there is no array 'C' in pointwise"),
     case(k.shorter, ("compute_at", ("i", "j")), reason="would have no place"),
     case(k.two_bands, ("compute_at", ("j", "i")), reason="must stand before that of loop 'i'"),
-    case(k.two_bands, ("compute_at", ("i", "i")), reason="are both in the band of loop 'i'"),
-    case(k.imperfect, ("compute_at", ("i", "j")), reason="are both in the band of loop 'i'"),
+    case(k.two_bands, ("compute_at", ("i", "i")), reason="loop 'i' is given twice"),
+    case(k.imperfect, ("compute_at", ("i", "j")), reason="loop 'j' is inside loop 'i'"),
     case(k.calling, ("compute_at", ("i", "shift:n")), reason="'i' is in calling and loop 'n' in"),
     # Hierarchies, promises.
     case(k.pointwise, ("inline", ()), reason="nothing to inline: pointwise calls nothing"),

@@ -3,6 +3,7 @@ what it costs in hardware, and what they refuse."""
 
 import numpy as np
 import pytest
+from agreement import check
 
 import allo_rtl as allo
 from allo_rtl.customize import customize
@@ -415,14 +416,103 @@ def test_nothing_moves_past_a_statement_that_touches_the_same():
 def test_compute_at_needs_loops_that_match():
     with pytest.raises(ScheduleError, match="loop 'j' is at depth 2 and loop 'i1' at depth 1"):
         customize(stages).compute_at("j", "i1")
-    with pytest.raises(ScheduleError, match="'i' and loop 'j' are both in the band of loop 'i'"):
+    with pytest.raises(ScheduleError, match="loop 'j' is inside loop 'i'"):
         customize(stages).compute_at("i", "j")
+
+
+def in_time(A: int32[3, 8], B: int32[8], C: int32[3, 8]):
+    for t in range(3):
+        for i in range(6):
+            B[i] += A[t, i]
+        for i1 in range(7):
+            C[t, i1] = B[i1] * 2 + t
+
+
+def in_two_loops(A: int32[2, 3, 5], C: int32[2, 3, 5]):
+    for t in range(2):
+        for u in range(3):
+            B: int32[5]
+            for i in range(u + 1):
+                B[i] = A[t, u, i] + 1
+            for i1 in range(u + 1):
+                C[t, u, i1] = B[i1] * 2
+
+
+def of_another_row(A: int32[6, 4], B: int32[6, 4], C: int32[6, 4]):
+    for t in range(6):
+        for i in range(4):
+            B[t, i] += A[t, i]
+        for i1 in range(4):
+            C[t, i1] = B[5 - t, 3 - i1]
+
+
+def in_a_branch(A: int32[4], B: int32[4], C: int32[4], n: int32):
+    for t in range(3):
+        if t > n:
+            for i in range(4):
+                B[i] += A[i] + t
+            for i1 in range(4):
+                C[i1] += B[i1]
+
+
+@pytest.mark.parametrize("kernel", [in_time, in_two_loops, of_another_row, in_a_branch])
+def test_a_producer_moves_inside_the_loops_that_both_are_in(kernel):
+    s = customize(kernel)
+    s.compute_at("i", "i1")
+    check(s, seeds=(0,), original=customize(kernel).module, simulator="pysim")
+    assert "for i in" not in str(s)
+
+
+def test_joined_loops_take_fewer_cycles_in_each_iteration_around_them():
+    apart, joined = customize(in_two_loops), customize(in_two_loops)
+    joined.compute_at("i", "i1")
+    assert "B" not in str(joined)
+    assert cycles(joined) < cycles(apart)
+
+
+def smoothed(A: int32[8], B: int32[8]):
+    for _ in range(3):
+        for i in range(1, 7):
+            B[i] = A[i - 1] + A[i + 1]
+        for i1 in range(1, 7):
+            A[i1] = B[i1]
+
+
+def of_the_row(A: int32[6, 4], B: int32[6, 4], C: int32[6, 4]):
+    for t in range(6):
+        for i in range(4):
+            B[t, i] += A[t, i]
+        for i1 in range(4):
+            C[t, i1] = B[4 - t, 3 - i1]
+
+
+@pytest.mark.parametrize(("kernel", "cell"), [(smoothed, "A[1]"), (of_the_row, "B[2, 2]")])
+def test_inside_a_loop_the_consumer_must_not_run_too_early_either(kernel, cell):
+    with pytest.raises(IllegalScheduleError, match="of the consumer would run before") as caught:
+        customize(kernel).compute_at("i", "i1")
+    assert f"reads {cell}" in str(caught.value)
+    assert f"writes {cell}" in str(caught.value)
+
+
+def past(A: int32[8], B: int32[8]):
+    for t in range(3):
+        for i in range(8):
+            B[i] = A[i] + t
+        A[3] = t
+        for i1 in range(8):
+            A[i1] = B[i1]
+
+
+def test_inside_a_loop_nothing_moves_past_what_touches_the_same():
+    with pytest.raises(IllegalScheduleError, match="would move loop 'i' past this use of 'A'"):
+        customize(past).compute_at("i", "i1")
 
 
 @pytest.mark.parametrize(("loops", "message"), [
     (("i", "j"), "and those of loop 'j' are not"),
     (("j", "k"), "and those of loops 'j' and 'k' are not"),
-    (("t1", "t2"), "'t1' and loop 't2' are both in the band of loop 't'.*outside all loops"),
+    (("t1", "k"), "something stands beside loop 't1' of the producer"),
+    (("t2", "t1"), "the nest of loop 't2' must stand before that of loop 't1'"),
 ])  # fmt: skip
 def test_compute_at_says_which_loop_is_in_its_way(loops, message):
     def kernel(A: int32[8], B: int32[8], n: int32):
@@ -555,3 +645,21 @@ def test_schedules_stay_independent():
     one.buffer_at("C", "i")
     assert isinstance(other, Schedule)
     assert "C_buf" not in str(other)
+
+
+def test_windows_before_lines():
+    """The array is given both times; the window itself is of one row of positions."""
+
+    def blur(A: int32[5, 6], B: int32[4, 4]):
+        for y, x in allo.grid(4, 4):
+            v: int32 = 0
+            for r, c in allo.grid(2, 3):
+                v += A[y + r, x + c]
+            B[y, x] = v
+
+    s = customize(blur)
+    window = s.reuse_at("A", "x")
+    with pytest.raises(IllegalScheduleError, match="has copies of A.*reuse_at\\('A', 'y'\\)"):
+        s.reuse_at(window, "y")
+    s.reuse_at("A", "y")
+    check(s, seeds=(0,), original=customize(blur).module, simulator="pysim")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
@@ -50,14 +51,36 @@ def check_compute_at(module: Module, producer: Place, consumer: Place, primitive
         IllegalScheduleError: an iteration of the consumer, or something between the two bands,
             would run before a result it needs.
     """
+    _check_apart(producer, consumer, primitive)
+    producer, consumer = _below(producer, consumer)
     _check_shape(producer, consumer, primitive)
     _check_between(module, producer, consumer, primitive)
     fused = _fused(module, producer, consumer)
     _check_order(module, producer, consumer, fused, primitive)
 
 
+def _common(producer: Place, consumer: Place) -> int:
+    """How many loops are around both."""
+    pairs = zip(producer.nest, consumer.nest, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], pairs))
+
+
+def _below(producer: Place, consumer: Place) -> tuple[Place, Place]:
+    """Both without the loops that they have in common.
+
+    An iteration of these does what it did before, in another order; what passes from one of their
+    iterations to another stays as it is.
+    """
+    k = _common(producer, consumer)
+    return replace(producer, nest=producer.nest[k:]), replace(consumer, nest=consumer.nest[k:])
+
+
+def _block_of(place: Place) -> Block:
+    """The block that the outermost loop of a place stands in."""
+    return next(b for b in _blocks(place.func.body) if place.nest[0] in b)
+
+
 def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
-    _check_apart(producer, consumer, primitive)
     _check_not_overlapped(producer, primitive)
     for place, what in ((producer, "producer"), (consumer, "consumer")):
         for outer, inner in zip(place.nest, place.nest[1:], strict=False):
@@ -82,26 +105,29 @@ def _check_shape(producer: Place, consumer: Place, primitive: str) -> None:
 
 
 def _check_apart(producer: Place, consumer: Place, primitive: str) -> None:
-    """Refuse loops of two functions, and loops that a loop has in common."""
-    a, b, common = producer.loop, consumer.loop, producer.nest[0]
+    """Refuse loops of two functions, and a loop with one that is inside it."""
+    a, b = producer.loop, consumer.loop
     if producer.func is not consumer.func:
         found = f"is in {producer.func.name} and loop {b.name!r} in {consumer.func.name}"
-    elif common is consumer.nest[0]:
-        found = f"and loop {b.name!r} are both in the band of loop {common.name!r}"
+    elif a is b:
+        found = "is given twice"
+    elif a in consumer.nest or b in producer.nest:
+        inner, outer = (b, a) if a in consumer.nest else (a, b)
+        found = f"and loop {b.name!r}: loop {inner.name!r} is inside loop {outer.name!r}"
     else:
         return
     raise ScheduleError(
         f"{primitive}: loop {a.name!r} {found}",
         loc=a.loc,
-        allowed="loops in two bands of one function, the producer's before the consumer's, "
-        "both outside all loops and conditions",
+        allowed="two loops of one function, or of one loop of it, the producer before the "
+        "consumer",
     )
 
 
 def _check_not_overlapped(producer: Place, primitive: str) -> None:
     """Refuse a loop that runs at the same time as another one: it would no longer."""
-    band, body = producer.nest[0], producer.func.body
-    rest = iter(body[body.index(band) + 1 :] if band in body else ())
+    band, body = producer.nest[0], _block_of(producer)
+    rest = iter(body[body.index(band) + 1 :])
     following = next((op for op in rest if not isinstance(op, BETWEEN)), None)
     for loop, moved in ((band, "it"), (following, "that one")):
         if isinstance(loop, For) and loop.attrs.overlap:
@@ -147,12 +173,12 @@ def _range(loop: For) -> str:
 def _check_between(module: Module, producer: Place, consumer: Place, primitive: str) -> None:
     """What stands between the bands must not touch what the producer writes, or write what it
     reads."""
-    body = producer.func.body
+    body = _block_of(producer)
     top = [op for op in body if op in (producer.nest[0], consumer.nest[0])]
     if top != [producer.nest[0], consumer.nest[0]]:
         raise ScheduleError(
-            f"{primitive}: the band of loop {producer.loop.name!r} must stand before that of loop "
-            f"{consumer.loop.name!r}, both outside all loops and conditions",
+            f"{primitive}: the nest of loop {producer.loop.name!r} must stand before that of loop "
+            f"{consumer.loop.name!r}, both in one block",
             loc=producer.loop.loc,
             hint="compute_at(producer, consumer): the producer comes first in the text",
         )
@@ -189,7 +215,9 @@ def _check_order(
     known = aliases(module, producer.func)
     nest = _spine(fused, len(consumer.nest))
     made = _moved_ops(fused, len(nest))
-    found = [known.access(a) for a in accesses((fused,), module)]
+    inside = set(walk((fused,)))
+    band = _with_fused(producer, consumer, fused)
+    found = [known.access(a) for a in accesses(band, module) if a.op in inside]
     for source in (a for a in found if a.op in made):
         for sink in (a for a in found if a.op not in made):
             if source.array is sink.array and (source.is_store or sink.is_store):
@@ -200,7 +228,7 @@ def _check_streams(
     module: Module, producer: Place, consumer: Place, primitive: str
 ) -> None:
     """In another order what is done with several streams may come to wait for itself."""
-    body = producer.func.body
+    body = _block_of(producer)
     first, last = body.index(producer.nest[0]), body.index(consumer.nest[0])
     one, other = (
         next((op for op in walk(block) if isinstance(op, STREAM_OPS)), None)
@@ -228,6 +256,17 @@ def _refuse_early(source: Access, sink: Access, nest: Sequence[For], primitive: 
             "which it must follow",
             Violation(source, sink, hit, tuple(nest)),
         )
+
+
+def _with_fused(producer: Place, consumer: Place, fused: For) -> Block:
+    """The band of the two with the fused loop in their place: the loops around say more of it."""
+    old = producer.nest[0], consumer.nest[0]
+    (band,) = (op for op in producer.func.body if old[1] in walk((op,)))
+
+    def visit(op: Op) -> Op | Block | None:
+        return () if op is old[0] else fused if op is old[1] else None
+
+    return map_block((band,), visit)
 
 
 def _moved_ops(fused: For, depth: int) -> set[Op]:
@@ -290,6 +329,7 @@ def _guarded(iv: Value, end: int, body: Block) -> Block:
 def apply_compute_at(module: Module, producer: Place, consumer: Place) -> Module:
     """The module with the producer in the consumer; an array that only passed the values on is
     gone."""
+    producer, consumer = _below(producer, consumer)
     fused = _fused(module, producer, consumer)
     (clean,) = map_block((fused,), lambda op: () if isinstance(op, _End) else None)
 

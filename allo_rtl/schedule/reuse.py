@@ -157,7 +157,25 @@ def _check_fresh(
             "reuse buffer would keep the old values",
             loc=op.loc,
             notes=collision(write, read, hit, loops, loops),
+            hint=_copied(place, array),
         )
+
+
+def _copied(place: Place, array: Value) -> str | None:
+    """What to say of a buffer: that it is the array it is filled from that is used again."""
+    ops = list(walk(place.loop.body))
+    loaded = {op.result: op.array for op in ops if isinstance(op, Load)}
+    stored = [op.value for op in ops if isinstance(op, Store) and op.array is array]
+    sources = {loaded.get(v) for v in stored} - {array}
+    if len(sources) != 1 or None in sources:
+        return None
+    (source,) = sources
+    assert source is not None
+    return (
+        f"{array.name} has copies of {source.name}, which is what iterations of loop "
+        f"{place.loop.name!r} read again: reuse_at({source.name!r}, {place.loop.name!r}); or first "
+        "the outer loop, and then its buffer in the inner one"
+    )
 
 
 def _reads(
