@@ -659,7 +659,7 @@ def test_windows_before_lines():
 
     s = customize(blur)
     window = s.reuse_at("A", "x")
-    with pytest.raises(IllegalScheduleError, match="has copies of A.*reuse_at\\('A', 'y'\\)"):
+    with pytest.raises(IllegalScheduleError, match=r"has copies of A.*reuse_at\('A', 'y'\)"):
         s.reuse_at(window, "y")
     s.reuse_at("A", "y")
     check(s, seeds=(0,), original=customize(blur).module, simulator="pysim")
