@@ -130,7 +130,9 @@ def write_page(placed: Placed) -> None:
         if (kept := placed.get(key(kernel, board, clock)))
     ]
     text = markdown(COLUMNS, (row(*line) for line in found), left=2)
-    replace_part("closure", "\n".join([text, "", *summary(found)]))
+    all_there_are = len(KERNELS) * len(TARGETS)
+    built = f"{len(found)} of {all_there_are} pairs of kernel and clock have been built."
+    replace_part("closure", "\n".join([text, "", built, *summary(found)]))
 
 
 def key(kernel: str, board: str, clock_mhz: float) -> str:
