@@ -5,9 +5,9 @@ from agreement import check
 
 import allo_rtl as allo
 from allo_rtl.customize import customize
-from allo_rtl.errors import IllegalScheduleError
-from allo_rtl.ir.rewrite import loops
-from allo_rtl.ir.types import int32
+from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.ir.rewrite import loops, walk
+from allo_rtl.ir.types import int8, int32
 from allo_rtl.verify import verify
 
 
@@ -123,3 +123,134 @@ def test_several_levels_at_once():
     assert same(batches, s)
     s.undo()
     assert s.show() == allo.customize(batches).show()
+
+
+# --- variables of an iteration ---------------------------------------------------------------
+
+
+def scaled(A: int8[4, 6], B: int32[6], C: int32[4]):
+    for i in range(4):
+        v: int32 = C[i] * 7
+        if v > 9:
+            v = 9
+        for k in range(6):
+            B[k] += A[i, k]
+        C[i] = v + 1
+
+
+def product(A: int8[4, 6], B: int8[6, 5], C: int32[4, 5]):
+    for i in range(4):
+        for j in range(5):
+            v: int32 = C[i, j]
+            for k in range(6):
+                v += A[i, k] * B[k, j]
+            C[i, j] = v * 3
+
+
+def triangle(A: int32[5, 5], B: int32[5, 4]):
+    for i in range(5):
+        for j in range(4):
+            t: int32 = 0
+            for k in range(i):
+                B[k, j] += A[i, k]
+                t += B[k, j] * A[i, k]
+            B[i, j] = B[i, j] * 5 + t
+
+
+def strided(A: int32[12, 3], B: int32[12]):
+    for i in range(2, 11, 4):
+        line: int32[3]
+        for a in range(3):
+            line[a] = A[i, a] + 1
+        for b in range(3):
+            if A[i, b] > 0:
+                line[2 - b] += line[b]
+        B[i] = line[0] - line[2]
+
+
+def namesakes(A: int32[4, 3], B: int32[4]):
+    for i in range(4):
+        v: int32 = B[i]
+        for j in range(3):
+            v += A[i, j]
+        B[i] = v
+    for m in range(4):
+        v: int32 = B[m] * 3
+        for n in range(3):
+            v ^= A[m, n]
+        B[m] = v
+
+
+@pytest.mark.parametrize(
+    ("kernel", "orders"),
+    [
+        (product, [("k", "j")]), (product, [("i", "k", "j")]), (product, [("k", "j", "i")]),
+        (triangle, [("k", "j")]), (triangle, [("j", "k")]), (strided, [("b", "i")]),
+        (namesakes, [("j", "i"), ("n", "m")]), (scaled, [("k", "i")]),
+    ],
+)  # fmt: skip
+def test_a_variable_of_an_iteration_gets_an_element_for_each(kernel, orders):
+    s = customize(kernel)
+    for axes in orders:
+        s.reorder(*axes)
+    assert same(kernel, s)
+    names = [v.name for op in walk(s.top_func.body) for v in op.results() if v.name]
+    assert len(names) == len(set(names))
+    for loop in [x for x in loops(s.top_func.body) if not any(loops(x.body))]:
+        s.pipeline(loop.name)
+    check(s, original=customize(kernel).module, simulator="pysim")
+
+
+def test_the_nest_around_decides_how_many_elements():
+    s = customize(product)
+    s.reorder("k", "j")
+    assert "    v: int32[5]" in s.show().splitlines()
+    s = customize(product)
+    s.reorder("i", "k", "j")
+    assert "  v: int32[4, 5]" in s.show().splitlines()
+
+
+def test_zero_is_not_stored_again():
+    s = customize(triangle)
+    s.reorder("k", "j")
+    assert "j_before" not in s.show()
+
+
+def apart(A: int32[4, 6], B: int32[6], C: int32[4]):
+    for i in range(4):
+        old: int32 = B[i]
+        for k in range(6):
+            B[k] += A[i, k]
+        C[i] = old
+
+
+def test_what_is_read_before_a_loop_that_changes_it_is_not_read_after_it():
+    s = customize(apart)
+    with pytest.raises(IllegalScheduleError) as caught:
+        s.reorder("k", "i")
+    texts = [text for text, _ in caught.value.notes]
+    assert texts == ["iteration (i=0) writes B[1]", "iteration (i=1) reads B[1]"]
+    assert not s.history()
+
+
+def test_what_only_the_end_needs_is_read_there():
+    s = customize(product)
+    s.partial_sums("k", 1)
+    s.reorder("i", "k", "j")
+    assert [x.name for x in loops(s.top_func.body)] == ["i", "k", "j", "i_after", "j_after"]
+    assert same(product, s)
+    check(s, original=customize(product).module, simulator="pysim")
+
+
+def data_say(n: int32, A: int32[8, 3], B: int32[8]):
+    for i in range(n):
+        v: int32 = B[i]
+        for k in range(3):
+            v += A[i, k]
+        B[i] = v
+
+
+def test_a_number_of_iterations_that_varies_is_refused():
+    with pytest.raises(ScheduleError, match="each iteration of loop 'i' makes 'v'") as caught:
+        customize(data_say).reorder("k", "i")
+    assert "constant bounds" in caught.value.hint

@@ -19,33 +19,21 @@ from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.dependence import accesses, before, conflict
 from allo_rtl.ir.ops import (
     Alloc,
-    Apply,
-    Binary,
-    Bitcast,
     Block,
-    Cast,
-    Compare,
-    Constant,
     For,
     Func,
-    GetGlobal,
     Load,
-    Math,
     Module,
     Op,
-    Select,
     SubView,
     Value,
 )
 from allo_rtl.ir.rewrite import clone, map_block, replace_func, walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 from allo_rtl.schedule.buffers import aliases
+from allo_rtl.schedule.expand import PURE, delayed, expanded
 from allo_rtl.schedule.legality import Violation, illegal, numbers_outside, printing
 from allo_rtl.schedule.loops import Place, find_loop, fresh_name, roots, unused
-
-_PURE = (
-    Constant, Binary, Compare, Select, Cast, Bitcast, Math, Apply, GetGlobal, SubView,
-)  # fmt: skip
 
 
 def made_perfect(module: Module, place: Place, outer: For, primitive: str) -> Module:
@@ -74,6 +62,11 @@ def made_perfect(module: Module, place: Place, outer: For, primitive: str) -> Mo
         nest = now.nest[first : depth + 1]
         if nest[-2].body != (nest[-1],):
             split = _Split.of(module, now.func, nest, primitive)
+            wider = expanded(split.func, split.loops, split.groups)
+            if wider is not None:
+                module = replace_func(module, wider)
+                now = find_loop(module, place.handle)
+                split = _Split.of(module, wider, now.nest[first : depth + 1], primitive)
             split.check()
             module = replace_func(module, split.applied())
     return module
@@ -111,6 +104,7 @@ class _Split:
             for part in (body[:at], (inner,), body[at + 1 :])
         )
         assert len(groups) == 3
+        groups = delayed(groups, aliases(module, func).root)
         return _Split(module, func, tuple(loops), inner, groups, pure, primitive)
 
     def check(self) -> None:
@@ -141,7 +135,10 @@ class _Split:
     def _refuse_value(self, group: Block, value: Value) -> None:
         maker = next(op for op in group if value in op.results())
         name = value.name or "a value"
-        hint = "an array with an element for each iteration can be filled first, and used then"
+        hint = (
+            "where the loops have constant bounds, each iteration can have a place of its own in "
+            "an array, if elements are read and written one by one"
+        )
         raise ScheduleError(
             f"{self.primitive}: each iteration of loop {self.loops[-1].name!r} makes {name!r}, "
             f"which stands beside loop {self.inner.name!r} and is used by it too or after it",
@@ -264,7 +261,7 @@ def _movable(module: Module, func: Func, loops: Sequence[For]) -> Block:
             return known.root(op.array) not in written
         if isinstance(op, SubView):
             return known.root(op.source) not in written
-        return isinstance(op, _PURE)
+        return isinstance(op, PURE)
 
     bound = {v for op in loops[-1].body for v in op.results()}
     found: list[Op] = []

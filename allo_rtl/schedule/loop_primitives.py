@@ -134,10 +134,18 @@ class LoopPrimitives(ScheduleState):
         iteration in every cycle.  The order is part of the program from here on: all builds round
         alike.  Products, minima, maxima and bitwise accumulations are taken too.
 
+        With a count of 1 the terms are summed up from zero, and added to what was there at the
+        end; such a loop may have bounds that vary.  What was there is then read after the loop:
+
+            for k in range(i, N):         s_partial = 0
+                s += f(k)            ->   for k in range(i, N):
+                                              s_partial += f(k)
+                                          s += s_partial
+
         Args:
-            axis: the loop, with constant bounds; it accumulates in one place or several, without
-                a condition, and is neither unrolled nor pipelined yet.
-            count: number of partial sums, 2 or more; 0 for one of each iteration.
+            axis: the loop, with constant bounds unless ``count`` is 1; it accumulates in one place
+                or several, without a condition, and is neither unrolled nor pipelined yet.
+            count: number of partial sums; 0 for one of each iteration.
             reassociate: floating-point sums may be rounded in another order.
 
         Raises:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
-from allo_rtl.errors import IllegalScheduleError, ScheduleError
+from allo_rtl.errors import IllegalScheduleError, ScheduleError, SourceLoc
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access, accesses, before, conflict
 from allo_rtl.ir.ops import (
@@ -27,7 +28,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.reductions import INEXACT, reductions
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
-from allo_rtl.ir.types import ArrayType, ScalarType
+from allo_rtl.ir.types import ArrayType, IntegerType, ScalarType, Type
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.legality import Note, collision, numbers_outside
 from allo_rtl.schedule.loop_transforms import apply_split, is_count
@@ -71,17 +72,18 @@ def check_partial_sums(
         IllegalScheduleError: a floating-point sum whose order was not declared free.
     """
     loop, trips = place.loop, place.loop.trip_count
-    if trips is None or trips < 2 or loop.constant_bounds is None:
+    alone = is_count(count) and count == 1
+    if not alone and (trips is None or trips < 2 or loop.constant_bounds is None):
         has = "bounds that vary" if trips is None else f"{trips} iterations"
         raise ScheduleError(
             f"{primitive}: loop {loop.name!r} has {has}", loc=loop.loc,
             allowed="a loop of two iterations or more, with constant bounds",
             hint="partial_sums(axis, count) splits a loop by any count itself",
         )  # fmt: skip
-    if not is_count(count) or not (count == 0 or 2 <= count <= trips):
+    if not is_count(count) or not (alone or count == 0 or 2 <= count <= (trips or 0)):
         raise ScheduleError(
             f"{primitive}: {count!r} partial sums of {trips} iterations", loc=loop.loc,
-            allowed=f"a number from 2 to {trips}, or 0 for one of each iteration",
+            allowed=f"a number from 1 to {trips}, or 0 for one of each iteration",
         )  # fmt: skip
     if loop.attrs.unroll is not None or loop.attrs.pipeline_ii is not None:
         raise ScheduleError(
@@ -89,7 +91,7 @@ def check_partial_sums(
             hint="call partial_sums before",
         )  # fmt: skip
     found = _accumulations(module, place)
-    _check_found(module, place, found, count not in (0, trips), reassociate, primitive)
+    _check_found(module, place, found, alone or count not in (0, trips), reassociate, primitive)
     return found
 
 
@@ -212,25 +214,41 @@ def apply_partial_sums(
     trips = place.loop.trip_count
     names: tuple[str, ...] = (place.loop.name,)
     outer = inner = place.loop
-    if count not in (0, trips):
+    if count not in (0, 1, trips):
         module, names = apply_split(module, place, count)
         outer = find_loop(module, replace(place.handle, loop=names[0])).loop
         place = find_loop(module, replace(place.handle, loop=names[1]))
         inner = place.loop
         sums = _accumulations(module, place)
-    width = inner.trip_count or count
+    shape = () if count == 1 else (inner.trip_count or count,)
     taken = place.func
     parts: list[Value] = []
     for sum_ in sums:
         name = fresh_array_name(taken, f"{sum_.array.name or 'sum'}_partial")
-        scalar = sum_.binary.result.type
-        assert isinstance(scalar, ScalarType)
-        parts.append(Value(ArrayType(scalar, (width,)), name))
+        parts.append(Value(ArrayType(_part_type(sum_), shape), name))
         taken = replace(taken, body=(*taken.body, Alloc(result=parts[-1])))
     new = _rewritten(outer, inner, list(zip(sums, parts, strict=True)))
     func = module.func(place.func.name)
     body = map_block(func.body, lambda op: new if op is outer else None)
     return replace_func(module, replace(func, body=body)), names
+
+
+def _part_type(sum_: Accumulation) -> ScalarType:
+    """Of integers the bits that the sum keeps: what overflows of parts does in the sum too."""
+    scalar, kept = sum_.binary.result.type, sum_.array.array.element
+    assert isinstance(scalar, ScalarType)
+    if isinstance(scalar, IntegerType) and isinstance(kept, IntegerType):
+        return kept if sum_.binary.kind in _FROM_ZERO and kept.width <= scalar.width else scalar
+    return scalar
+
+
+def _as_type(value: Value, type_: Type, ops: list[Op], loc: SourceLoc | None) -> Value:
+    """The value in another type."""
+    if value.type == type_:
+        return value
+    result = Value(type_)
+    ops.append(Cast(result=result, operand=value, loc=loc))
+    return result
 
 
 type _Parts = Sequence[tuple[Accumulation, Value]]
@@ -239,16 +257,17 @@ type _Parts = Sequence[tuple[Accumulation, Value]]
 def _rewritten(outer: For, inner: For, parts: _Parts) -> Block:
     """The partial sums' arrays, the loop that fills them, and the trees."""
     place = (AffineExpr.of(inner.iv) - inner.lower[0]).floordiv(inner.step)
-    again = outer is not inner
+    again = outer is not inner or not parts[0][1].array.rank
     body: list[Op] = []
     moved = {op: (sum_, part) for sum_, part in parts for op in sum_.ops}
     for op in inner.body:
         if op not in moved:
             body.append(op)
         elif op is moved[op][0].binary:
-            body += _partial(*moved[op], (place,), again)
+            rank = moved[op][1].array.rank
+            body += _partial(*moved[op], (place,)[:rank], again)
     filled = replace(inner, body=tuple(body))
-    loop = replace(outer, body=(filled,)) if again else filled
+    loop = replace(outer, body=(filled,)) if outer is not inner else filled
     allocs = tuple(Alloc(result=part, loc=inner.loc) for _, part in parts)
     trees = tuple(op for sum_, part in parts for op in _tree(sum_, part))
     return (*allocs, loop, *trees)
@@ -258,15 +277,17 @@ def _partial(
     sum_: Accumulation, part: Value, index: tuple[AffineExpr, ...], again: bool
 ) -> list[Op]:
     """What an iteration does with its partial sum: set it, or where it comes again add to it."""
-    loc, type_ = sum_.binary.loc, sum_.binary.result.type
-    if not again:
-        return [Store(value=sum_.term, array=part, index=index, loc=loc)]
-    old, new = Value(type_), Value(type_)
-    return [
-        Load(result=old, array=part, index=index, loc=loc),
-        Binary(kind=_tree_kind(sum_), result=new, lhs=old, rhs=sum_.term, loc=loc),
-        Store(value=new, array=part, index=index, loc=loc),
-    ]
+    loc, type_, kept = sum_.binary.loc, sum_.binary.result.type, part.array.element
+    ops: list[Op] = []
+    value = sum_.term
+    if again:
+        old, value = Value(kept), Value(type_)
+        ops.append(Load(result=old, array=part, index=index, loc=loc))
+        old = _as_type(old, type_, ops, loc)
+        kind = _tree_kind(sum_)
+        ops.append(Binary(kind=kind, result=value, lhs=old, rhs=sum_.term, loc=loc))
+    value = _as_type(value, kept, ops, loc)
+    return [*ops, Store(value=value, array=part, index=index, loc=loc)]
 
 
 def _tree_kind(sum_: Accumulation) -> BinaryKind:
@@ -279,10 +300,12 @@ def _tree(sum_: Accumulation, part: Value) -> list[Op]:
     """Add the partial sums up in pairs, and the total to the cell."""
     loc, type_ = sum_.binary.loc, sum_.binary.result.type
     ops: list[Op] = []
-    values = [Value(type_) for _ in range(part.array.shape[0])]
-    for k, value in enumerate(values):
-        at = (AffineExpr.constant(k),)
+    rank = part.array.rank
+    values: list[Value] = []
+    for k in range(prod(part.array.shape)):
+        at, value = (AffineExpr.constant(k),)[:rank], Value(part.array.element)
         ops.append(Load(result=value, array=part, index=at, loc=loc))
+        values.append(_as_type(value, type_, ops, loc))
     while len(values) > 1:
         pairs = [tuple(values[k : k + 2]) for k in range(0, len(values), 2)]
         values = []
