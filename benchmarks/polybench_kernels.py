@@ -3,6 +3,7 @@
 The kernels and sizes of the Calyx and Piezo papers (ASPLOS 2021 and 2024): 8 in most dimensions,
 12 in the longer one of rectangular arrays.  Where the published programs copy their arrays to
 local memories and back inside the counted time, these do too.  Roots are integer roots.
+``symm_by_hand`` is symm in other loops, with the same results.
 """
 
 from __future__ import annotations
@@ -292,6 +293,17 @@ def mvt(
 def symm(
     alpha: uint32, beta: uint32, A: uint32[N, N], B: uint32[N, L], C: uint32[N, L]
 ):
+    for i, j in allo.grid(N, L, name="rows"):
+        t: uint32 = 0
+        for k in range(i):
+            C[k, j] += alpha * B[i, j] * A[i, k]
+            t += B[k, j] * A[i, k]
+        C[i, j] = beta * C[i, j] + alpha * B[i, j] * A[i, i] + alpha * t
+
+
+def symm_by_hand(
+    alpha: uint32, beta: uint32, A: uint32[N, N], B: uint32[N, L], C: uint32[N, L]
+):
     T: uint32[N, L] = 0
     R: uint32[N, L]
     for i, j in allo.grid(N, L, name="diagonal"):
@@ -347,9 +359,8 @@ def trisolv(M: uint32[N, N], b: uint32[N], x: uint32[N]):
 
 
 def trmm(alpha: uint32, A: uint32[N, N], B: uint32[N, L]):
-    T: uint32[N, L] = 0
     for i, j in allo.grid(N, L, name="rows"):
+        v: uint32 = B[i, j]
         for k in range(i + 1, N):
-            T[i, j] += A[k, i] * B[k, j]
-    for i, j in allo.grid(N, L, name="scale"):
-        B[i, j] = alpha * (B[i, j] + T[i, j])
+            v += A[k, i] * B[k, j]
+        B[i, j] = alpha * v

@@ -23,7 +23,7 @@ from allo_rtl.rtl_module import RtlModule
 from allo_rtl.target import device
 from benchmarks.pages import markdown, replace_part
 from benchmarks.placed import Placed, hash_of
-from benchmarks.polybench_u32 import Case, Measured, schedule, simulate
+from benchmarks.polybench_u32 import Case, Measured, build, simulate
 
 DEVICE, CLOCK_MHZ = "ecp5-25", 80.0
 
@@ -59,16 +59,9 @@ class Attempt:
         return self.area.critical
 
 
-def build(case: Case) -> RtlModule:
-    """A kernel as it is scheduled before anything is placed."""
-    rtl = schedule(case).build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
-    assert isinstance(rtl, RtlModule)
-    return rtl
-
-
 def key(case: Case) -> str:
     """Under which a result is kept."""
-    return f"{case.name} | {DEVICE} | {CLOCK_MHZ:g}"
+    return f"{case.label} | {DEVICE} | {CLOCK_MHZ:g}"
 
 
 def place(case: Case, rtl: RtlModule) -> Row:
@@ -89,7 +82,7 @@ def row(case: Case, kept: Row) -> tuple[str, ...]:
     clock = CLOCK_MHZ if kept["met"] else kept["mhz"]
     numbers = (f"{kept[n]:,}" for n in ("multipliers", "lut", "ff", "bram", "dsp"))
     return (
-        case.name, f"{kept['cycles']:,}", f"{kept['mhz']:.1f}", f"{kept['first_mhz']:.1f}",
+        case.label, f"{kept['cycles']:,}", f"{kept['mhz']:.1f}", f"{kept['first_mhz']:.1f}",
         str(kept["builds"]), f"{kept['cycles'] / clock:.2f}", *numbers, f"{case.vivado:,}",
     )  # fmt: skip
 
@@ -108,7 +101,7 @@ def run(cases: Sequence[Case], wanted: Callable[[Case], bool]) -> None:
     """Place the cases that are wanted and changed, and write the page."""
     placed, console, table = Placed("polybench_u32_ecp5"), Console(), Table(*COLUMNS)
     for case in filter(wanted, cases):
-        rtl = build(case)
+        rtl = build(case, DEVICE, CLOCK_MHZ)
         design = hash_of(rtl.verilog)
         if not placed.get(key(case), design):
             placed.put(key(case), design, place(case, rtl))

@@ -26,10 +26,11 @@ def test_the_nineteen_kernels_are_there():
 
 @pytest.mark.parametrize(
     ("name", "cycles", "multipliers"),
-    [("bicg", 65, 2), ("mvt", 151, 2), ("atax", 187, 2), ("trisolv", 147, 1)],
+    [("bicg", 65, 2), ("mvt", 151, 2), ("atax", 187, 2), ("trisolv", 147, 1), ("trmm", 436, 1),
+     ("symm", 1526, 1)],
 )
 def test_small_kernels(name, cycles, multipliers):
-    """bicg makes a product on each multiplier in every cycle but the last."""
+    """bicg makes a product on each multiplier in every cycle but the last, trmm in all but four."""
     found = measure(CASE[name])
     assert found.cycles <= cycles
     assert found.multipliers == multipliers
