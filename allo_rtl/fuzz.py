@@ -46,6 +46,7 @@ class Findings:
         unkept: those that compute something else for inputs that break what ``assume_independent``
             promised.
         built: schedules that ran as hardware with the same result.
+        unknown: those of which nothing is known, since the kernel fails on every input tried.
         failures: schedules that compute something else, with the reason; there should be none.
     """
 
@@ -56,6 +57,7 @@ class Findings:
     reordered: int = 0
     unkept: int = 0
     built: int = 0
+    unknown: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -156,6 +158,8 @@ def _judge(module: Module, schedule: Schedule, found: Findings) -> None:
         found.reordered += 1
     elif not verdict.equal and verdict.inputs and not _kept(after, verdict.inputs):
         found.unkept += 1
+    elif not verdict.equal and not verdict.proved:
+        found.unknown += 1
     elif not verdict.equal:
         found.failures.append((_history(schedule), verdict.reason))
     elif verdict.proved:
@@ -195,12 +199,15 @@ def _reason(error: AlloError) -> str:
 
 def findings_table(found: Findings) -> Table:
     """The findings as a table for the terminal."""
-    total = found.proved + found.tested + found.reordered + found.unkept + len(found.failures)
+    total = found.proved + found.tested + found.reordered + found.unkept + found.unknown
+    total += len(found.failures)
     table = Table("what", "count", title=f"{total} random schedules")
     table.add_row("the same for all inputs (proved)", str(found.proved))
     table.add_row("the same for random inputs (tested)", str(found.tested))
     table.add_row("sums rounded in another order (allowed)", str(found.reordered))
     table.add_row("another result where a promise does not hold", str(found.unkept))
+    if found.unknown:
+        table.add_row("unknown: the kernel fails on all inputs tried", str(found.unknown))
     table.add_row("the same as hardware (simulated)", str(found.built))
     table.add_row("something else", str(len(found.failures)), end_section=True)
     for name, count in found.accepted.most_common():

@@ -136,6 +136,9 @@ def _differ(name: str, x: Any, y: Any, type_: Type) -> str | None:  # noqa: ANN4
     for place in np.ndindex(one.shape):
         if one[place] != other[place]:
             at = f"[{', '.join(map(str, place))}]" if place else ""
-            shown = [number_of(element, int(v)) for v in (one[place], other[place])]
+            shown = [str(number_of(element, int(v))) for v in (one[place], other[place])]
+            if shown[0] == shown[1]:  # NaNs
+                both = (one[place], other[place])
+                shown = [f"{s} ({int(v):#x})" for s, v in zip(shown, both, strict=True)]
             return f"{name}{at} is {shown[0]} and {shown[1]}"
     return None
