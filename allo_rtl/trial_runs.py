@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from allo_rtl.errors import AlloError
+from allo_rtl.ir.affine import Interval
 from allo_rtl.ir.arithmetic import number_of
 from allo_rtl.ir.evaluate import Content, Context, Frame, State, evaluate
-from allo_rtl.ir.ops import For, Func, Module, Op, While
+from allo_rtl.ir.ops import Block, Call, For, Func, Module, Op, Value, While
 from allo_rtl.ir.types import ArrayType, Type
 
 _ITERATIONS = 200_000
@@ -20,6 +21,31 @@ _ITERATIONS = 200_000
 _EACH = 100
 """What one of a while loop counts for: how many follow is not known before."""
 _TOO_LONG = "a loop runs for too long"
+
+
+def run_length(module: Module) -> int:
+    """Iterations of the innermost loops of a run, at most; of a loop whose bounds depend on data
+    only the loops inside count, once."""
+    known: dict[str, int] = {}
+    for func in module.funcs:  # callees come before callers
+        known[func.name] = _length(func.body, {}, known)
+    return known[module.top]
+
+
+def _length(block: Block, ranges: Mapping[Value, Interval], known: Mapping[str, int]) -> int:
+    found = 0
+    for op in block:
+        if isinstance(op, Call):
+            found += known.get(op.callee, 0)
+        elif isinstance(op, For) and all(e.values <= ranges.keys() for e in (*op.lower, *op.upper)):
+            low = max(e.bounds(ranges.__getitem__)[0] for e in op.lower)
+            high = min(e.bounds(ranges.__getitem__)[1] for e in op.upper)
+            trips = max(0, -(-(high - low) // op.step))
+            inside = {**ranges, op.iv: (low, max(low, high - 1))}
+            found += trips * max(1, _length(op.body, inside, known))
+        else:
+            found += sum(_length(part, ranges, known) for part in op.regions())
+    return found
 
 
 @dataclass

@@ -31,12 +31,16 @@ from allo_rtl.trial_inputs import (
     with_inputs,
     zero_inputs,
 )
-from allo_rtl.trial_runs import difference
+from allo_rtl.trial_runs import difference, run_length
 
 Comparable = Schedule | Module | Callable[..., Any]
 """What can be compared."""
 
 _TESTS = 40
+_FOLLOWED = 100_000
+"""Iterations of a run that is followed on unknown inputs, most of a minute of it."""
+_TRIED = 2_000_000
+"""Iterations of all runs on random inputs; at least one input is tried."""
 _TEXT = 100
 
 
@@ -74,7 +78,8 @@ def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
         a, b: schedules, modules, or what :func:`allo_rtl.customize` takes (a kernel function),
             with the same argument and result types; an array may have another shape with as many
             elements, which are compared in row-major order.
-        tests: random inputs to try where nothing is proved.
+        tests: random inputs to try where nothing is proved; fewer where a run has millions of
+            iterations.
 
     Raises:
         ScheduleError: the two take or give different types.
@@ -130,6 +135,9 @@ class _Comparison:
 
 
 def _compare(a: Module, b: Module) -> _Comparison:
+    longest = max(map(run_length, (a, b)))
+    if longest > _FOLLOWED:
+        return _Comparison(False, f"not followed for all inputs: {longest:,} iterations")
     terms = Terms()
     types = [*(v.type for v in a.top_func.args), *a.top_func.results]
     try:
@@ -176,6 +184,7 @@ def _short(term: Term) -> str:
 
 
 def _test(a: Module, b: Module, compared: _Comparison, tests: int) -> Verdict:
+    tests = min(tests, max(1, _TRIED // max(1, run_length(a) + run_length(b))))
     every, reason = every_input(a, b), compared.reason
     ran = 0
     tried = chain(

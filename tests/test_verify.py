@@ -138,7 +138,7 @@ def test_control_that_depends_on_data_is_tested_and_says_so():
     assert verdict.equal
     assert not verdict.proved
     assert str(verdict) == (
-        "equivalent (tested): equal on 40 random inputs; not followed for all inputs: how often a "
+        "equivalent (tested): equal on 50 random inputs; not followed for all inputs: how often a "
         "loop runs depends on its inputs, and may be often"
     )
 
@@ -412,7 +412,7 @@ def test_what_no_search_finds_is_not_called_proved():
     verdict = verify(hash_is, never)
     assert verdict.equal
     assert not verdict.proved
-    assert str(verdict).startswith("equivalent (tested): equal on 80 random inputs; result 1 is ")
+    assert str(verdict).startswith("equivalent (tested): equal on 90 random inputs; result 1 is ")
 
 
 def endless(x: int32) -> int32:

@@ -1,12 +1,14 @@
 """verify where nothing is proved: what is tried, and what is said then."""
 
 import re
+import sys
 
 import pytest
 
 import allo_rtl as allo
 from allo_rtl.fuzz import fuzz
 from allo_rtl.ir.types import Int, float32, float64, int32
+from allo_rtl.trial_runs import run_length
 
 
 def sums_of_doubles(x: float64, y: float64) -> float64:
@@ -88,3 +90,55 @@ def test_nans_that_differ_are_told_apart():
     verdict = allo.verify(times_one, as_it_is)
     assert not verdict.equal
     assert re.match(r"result 1 is nan \(0x7f\w+\) and nan \(0x7f\w+\)", verdict.reason)
+
+
+def product(A: int32[56, 56], B: int32[56, 56], C: int32[56, 56]):
+    for i, j, k in allo.grid(56, 56, 56):
+        C[i, j] += A[i, k] * B[k, j]
+
+
+def other_product(A: int32[56, 56], B: int32[56, 56], C: int32[56, 56]):
+    for i, j, k in allo.grid(56, 56, 56):
+        C[i, j] += A[i, k] * (B[k, j] + (i == 50 and j == 3 and k == 9))
+
+
+@pytest.mark.long
+def test_what_is_too_long_to_be_followed_is_tried():
+    s = allo.customize(product)
+    s.split("k", 8)
+    verdict = allo.verify(product, s, tests=1)
+    assert verdict.equal
+    assert not verdict.proved
+    assert "not followed for all inputs: 175,616 iterations" in verdict.reason
+    assert allo.verify(product, other_product, tests=1).inputs
+
+
+def nested(A: int32[10, 10], n: int32):
+    for i in range(10):
+        for j in range(i):
+            A[i, j] = 1
+        for _ in range(n):
+            A[i, 0] += 1
+    for _ in range(0):
+        A[0, 0] = 1
+
+
+def calls_nested(A: int32[10, 10], n: int32):
+    for _ in range(3):
+        nested(A, n)
+        nested(A, n)
+
+
+def test_how_long_a_run_is():
+    """The inner loop of 0 to 9 iterations counts as of 9."""
+    assert run_length(allo.customize(nested).module) == 90
+    assert run_length(allo.customize(calls_nested).module) == 540
+
+
+def test_long_runs_are_tried_less_often(monkeypatch):
+    tried, verify = [], sys.modules["allo_rtl.verify"]
+    monkeypatch.setattr(verify, "difference", lambda *a: tried.append(a) or "")
+    monkeypatch.setattr(verify, "_FOLLOWED", 100)
+    monkeypatch.setattr(verify, "_TRIED", 4 * 540)
+    assert not allo.verify(calls_nested, calls_nested).proved
+    assert len(tried) == 2 + 1  # random ones, and one of those in range
