@@ -171,9 +171,5 @@ class HostError(AlloError):
     """The link to a board failed: framing, time-out, an unplugged port."""
 
 
-class RaceWarning(UserWarning):
-    """Two processes of a region may use one element of an array while nothing orders them."""
-
-
 class DTypeWarning(UserWarning):
     """An array argument had another dtype than the kernel's and was converted."""

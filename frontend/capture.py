@@ -19,6 +19,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.frontend.dataflow_dsl import ASSUMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Kernel:
         defaults: the default values that Python has already evaluated, by argument name.
         known: of a kernel inside another, what stood for Python objects where it is defined.
         pe: which copy it is, when it is a process of a region.
+        assumed: of a region, the arrays it assumes to be ordered; None where only its text says.
     """
 
     node: ast.FunctionDef
@@ -74,6 +76,7 @@ class Kernel:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
     pe: Place | None = None
+    assumed: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -103,7 +106,8 @@ def capture(fn: Callable[..., Any] | str, global_vars: Mapping[str, Any] | None 
     source, node = _definition(inner)
     names = ChainMap(dict(global_vars or {}), *map(dict, _outer_names(inner)))
     annotations = _evaluated(node, inner.__annotations__, set(global_vars or ()))
-    return Kernel(node, source, names, annotations, _defaults(inner))
+    assumed = getattr(inner, ASSUMED, None)
+    return Kernel(node, source, names, annotations, _defaults(inner), assumed=assumed)
 
 
 def _evaluated(

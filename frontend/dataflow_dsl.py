@@ -26,6 +26,9 @@ from typing import Any, NoReturn
 
 from allo_rtl.errors import LanguageError
 
+ASSUMED = "__assume_ordered__"
+"""Attribute of a region's function: what was given as ``assume_ordered``."""
+
 
 class Region:
     """A region as Python sees it; ``region[8, int32]`` is one with values for its parameters.
@@ -69,16 +72,28 @@ def plain(thing: object) -> object:
     return thing.__wrapped__ if isinstance(thing, Region) else thing
 
 
-def region(*nothing: object) -> Callable[[Callable[..., Any]], Region]:
+def region(
+    *nothing: object, assume_ordered: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], Region]:
     """``@df.region()``: a function whose kernels all run at once.
 
     Its body declares streams and kernels.  It gives no result, for its kernels store to the
     arrays it is given.  Calling it with numpy arrays runs it on the simulator; to schedule or
     build it see :func:`allo_rtl.dataflow.customize` and :func:`allo_rtl.dataflow.build`.
 
+    Args:
+        nothing: none.
+        assume_ordered: names of arrays.  You promise that of these no two kernels use one element
+            at once while one of them stores to it: they have elements of their own, or streams
+            put them in order.  It is for what depends on data; all else is found out.
+
     Raises:
-        LanguageError: the parentheses are missing, or what is decorated is not a function.
+        LanguageError: the parentheses are missing, what is decorated is not a function, or
+            ``assume_ordered`` is no list of names.
     """
+    if isinstance(assume_ordered, str) or not all(isinstance(n, str) for n in assume_ordered):
+        what = f"assume_ordered is {assume_ordered!r}"
+        raise LanguageError(what, allowed='names of arrays: assume_ordered=["B"]')
     if nothing:
         raise LanguageError("'@df.region' without parentheses", hint="write @df.region()")
 
@@ -86,6 +101,7 @@ def region(*nothing: object) -> Callable[[Callable[..., Any]], Region]:
         if not inspect.isfunction(function):
             what = f"a region is a function, not a {type(function).__name__}"
             raise LanguageError(what, hint="write @df.region() above 'def'")
+        setattr(function, ASSUMED, tuple(assume_ordered))
         return Region(function)
 
     return mark

@@ -354,8 +354,39 @@ def finished(cx: Context, func: Func, errors: int) -> Func:
     used = {v for op in func.body if isinstance(op, Call) for v in op.args}
     kept = (op for op in func.body if not isinstance(op, MakeStream) or op.result in used)
     func = replace(func, body=tuple(kept))
-    cx.program.errors += topology.problems(func, cx.program.funcs)
+    cx.program.errors += topology.problems(func, cx.program.funcs, _assumed(cx, func))
     return func
+
+
+def _assumed(cx: Context, func: Func) -> list[Value]:
+    """The arrays of ``@df.region(assume_ordered=["B"])``.
+
+    Raises:
+        LanguageError: one is no array of the region.
+    """
+    arrays = {v.name: v for v in func.args if isinstance(v.type, ArrayType)}
+    names = _promised(cx) if cx.kernel.assumed is None else cx.kernel.assumed
+    if (wrong := next((n for n in names if n not in arrays), None)) is not None:
+        raise LanguageError(
+            f"assume_ordered: {wrong!r} is not an array of '{cx.kernel.name}'",
+            loc=cx.loc(cx.kernel.node.decorator_list[0]),
+            allowed=", ".join(arrays) or None,
+        )
+    return [arrays[n] for n in names]
+
+
+def _promised(cx: Context) -> tuple[str, ...]:
+    """What the text of a region says of ``assume_ordered``."""
+    calls = [d for d in cx.kernel.node.decorator_list if isinstance(d, ast.Call)]
+    given = next((k for k in (_keyword(d, "assume_ordered") for d in calls) if k), None)
+    if given is None:
+        return ()
+    cx.need_constant(given)
+    names = constant(cx.kernel, given)
+    if not isinstance(names, list | tuple) or not all(isinstance(n, str) for n in names):
+        raise LanguageError(f"assume_ordered is {names!r}", loc=cx.loc(given),
+                            allowed='names of arrays: assume_ordered=["B"]')  # fmt: skip
+    return tuple(names)
 
 
 # --- get_pid --------------------------------------------------------------------------------

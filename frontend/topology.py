@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from allo_rtl.errors import LanguageError, RaceWarning, SourceLoc
-from allo_rtl.ir.ops import Call, Func, Module
+from allo_rtl.errors import LanguageError, SourceLoc
+from allo_rtl.ir.ops import Call, Func, Module, Value
 from allo_rtl.ir.races import Race, races
 from allo_rtl.ir.stream_ops import MakeStream, StreamOp, ends, hands_over
 
@@ -17,8 +16,15 @@ type Ends = Sequence[tuple[Call, StreamOp]]
 """The processes at an end of a stream, and what each does there: to hand over values, or first."""
 
 
-def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
-    """What is wrong with a region, its streams first; ``funcs`` has its processes."""
+def problems(
+    region: Func, funcs: Funcs, assumed: Collection[Value] = ()
+) -> list[LanguageError]:
+    """What is wrong with a region, its streams first.
+
+    Args:
+        funcs: has its processes.
+        assumed: arrays of which the user says that no two processes use one element at once.
+    """
     found: list[LanguageError] = []
     told: set[SourceLoc | None] = set()
     connected = ends(region, funcs.__getitem__)
@@ -32,42 +38,58 @@ def problems(region: Func, funcs: Funcs) -> list[LanguageError]:
         found += wrong or _loose(op, writers, readers)
         if wrong or bool(writers) != bool(readers):
             told.add(op.loc)  # The other streams of an array are likely wrong alike.
-    return found or shared(region, funcs)
+    return found or shared(region, funcs, assumed)
 
 
-def shared(region: Func, funcs: Funcs) -> list[LanguageError]:
-    """What two processes surely use at once, one of them to store to it.
+def shared(region: Func, funcs: Funcs, assumed: Collection[Value]) -> list[LanguageError]:
+    """What two processes use at once, or may, one of them to store to it.
 
-    What they only may use at once is a RaceWarning.
+    Args:
+        assumed: arrays of which the user says that this is never so; only what surely is counts.
     """
     found: list[LanguageError] = []
+    told: set[tuple[Value, SourceLoc | None, SourceLoc | None]] = set()
     module = Module(funcs=tuple(funcs.values()), top=region.name)
     for race in races(module, region):
-        error = _race(region, race)
-        if race.certain:
-            found.append(error)
-        else:
-            text = str(error).replace(": error: ", ": warning: ", 1)
-            warnings.warn(text, RaceWarning, stacklevel=2)
+        key = race.array, race.uses[0].loc, race.uses[1].loc
+        if key not in told and (race.certain or race.array not in assumed):
+            told.add(key)
+            found.append(_race(region, race))
     return found
 
 
 def _race(region: Func, race: Race) -> LanguageError:
     (one, other), (a, b) = race.uses, race.processes
-    cell = ", ".join(map(str, race.cell))
-    name = f"{race.array.name}[{cell}]" if race.certain else race.array.name
-    both = one.is_store and other.is_store
-    does = "both store to" if both else "store to and read"
-    sure = "" if race.certain else "may "
-    what = f"element of '{name}'" if not race.certain else f"'{name}'"
+    array = race.array.name
+    cell = f"'{array}[{', '.join(map(str, race.cell))}]'" if race.cell else f"'{array}'"
+    what = cell if race.certain else f"the same element of '{array}'"
+    does = "both store to" if one.is_store and other.is_store else "store to and read"
     verbs = ["stores to it" if u.is_store else "reads it" for u in (one, other)]
+    notes = [(f"'{a}' {verbs[0]} here", one.loc), (f"'{b}' {verbs[1]} here", other.loc)]
+    if race.reason is not None:
+        notes.append((race.reason.reason, race.reason.loc))
     return LanguageError(
-        f"'{a}' and '{b}' {sure}{does} {'the same ' if not race.certain else ''}{what}, "
-        "and no stream puts one after the other",
-        loc=region.loc,
-        notes=[(f"'{a}' {verbs[0]} here", one.loc), (f"'{b}' {verbs[1]} here", other.loc)],
-        hint="give each kernel elements of its own, or connect the two by a stream",
-    )
+        f"'{a}' and '{b}' {'' if race.certain else 'may '}{does} {what}, and {_order(race)}",
+        loc=region.loc, notes=notes, hint=_hint(race),
+    )  # fmt: skip
+
+
+def _order(race: Race) -> str:
+    if race.reason is not None:
+        return "whether a stream puts one after the other is not known"
+    what = "value that goes through a stream" if race.connected else "stream"
+    return f"no {what} puts one after the other"
+
+
+def _hint(race: Race) -> str:
+    if race.reason is not None:
+        hint = "let one put to a stream after all it does with the array, and the other get first"
+    elif race.connected:
+        hint = "put to a stream after the one use, and get from it before the other"
+    else:
+        hint = "give each kernel elements of its own, or connect the two by a stream"
+    said = f'; where that never happens, say so: @df.region(assume_ordered=["{race.array.name}"])'
+    return hint if race.certain else hint + said
 
 
 def _several(op: MakeStream, found: Ends, does: str, what: str) -> list[LanguageError]:

@@ -163,7 +163,8 @@ def ring_with_too_many_tokens(B: int32[N]):
         for i in range(N):
             ring[(p + 1) % 3].put(i)
             x: int32 = ring[p].get()
-            b[i] = x
+            with allo.meta_if(p == 0):
+                b[i] = x
 
 
 @df.region()

@@ -7,7 +7,7 @@ import pytest
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
-from allo_rtl.errors import LanguageError, RaceWarning
+from allo_rtl.errors import LanguageError
 from allo_rtl.ir.types import Stream, int32
 from allo_rtl.memory import Layout
 
@@ -139,15 +139,89 @@ def by_scalar(B: int32[8], n: int32):
 
 
 @pytest.mark.parametrize("region", [by_data, by_condition, by_scalar])
-def test_what_depends_on_data_is_a_warning(region):
-    with pytest.warns(RaceWarning) as found:
+def test_what_depends_on_data_is_an_error_too(region):
+    with pytest.raises(LanguageError) as found:
         df.customize(region)
-    (one,) = found
-    assert (
-        "warning: 'k_0' and 'k_1' may both store to the same element of 'B', "
+    assert found.value.message == (
+        "'k_0' and 'k_1' may both store to the same element of 'B', "
         "and no stream puts one after the other"
-    ) in str(one.message)
-    assert "hint: give each kernel elements of its own" in str(one.message)
+    )
+    assert [text for text, _ in found.value.notes] == [
+        "'k_0' stores to it here", "'k_1' stores to it here",
+    ]  # fmt: skip
+    assert 'say so: @df.region(assume_ordered=["B"])' in found.value.hint
+
+
+@df.region(assume_ordered=["B"])
+def promised(A: int32[8], B: int32[8]):
+    @df.kernel(mapping=[2], args=[A, B])
+    def k(a: int32[8], b: int32[8]):
+        p = df.get_pid()
+        for i in range(4):
+            b[a[4 * p + i]] = p
+
+
+def test_a_promise_is_believed():
+    quiet(promised)
+    a, b = np.arange(8, dtype=np.int32)[::-1].copy(), np.zeros(8, np.int32)
+    promised(a, b)
+    np.testing.assert_array_equal(b, [1, 1, 1, 1, 0, 0, 0, 0])
+
+
+def test_a_promise_that_is_surely_broken():
+    @df.region(assume_ordered=["B"])
+    def region(B: int32[8]):
+        @df.kernel(mapping=[2], args=[B])
+        def k(b: int32[8]):
+            p = df.get_pid()
+            b[3] = p
+
+    with pytest.raises(LanguageError, match=r"both store to 'B\[3\]'"):
+        df.customize(region)
+
+
+def test_a_promise_of_what_is_no_array():
+    @df.region(assume_ordered=["C"])
+    def region(B: int32[8]):
+        @df.kernel(mapping=[1], args=[B])
+        def k(b: int32[8]):
+            b[3] = 1
+
+    with pytest.raises(LanguageError, match="'C' is not an array of 'region'") as found:
+        df.customize(region)
+    assert found.value.allowed == "B"
+    with pytest.raises(LanguageError, match="assume_ordered is 'B'"):
+        df.region(assume_ordered="B")
+
+
+def test_a_promise_in_text():
+    text = """
+@df.region(assume_ordered={promise})
+def region(A: int32[8], B: int32[8]):
+    @df.kernel(mapping=[2], args=[A, B])
+    def k(a: int32[8], b: int32[8]):
+        p = df.get_pid()
+        for i in range(4):
+            b[a[4 * p + i]] = p
+"""
+    df.customize(text.format(promise='["B"]'))
+    with pytest.raises(LanguageError, match="may both store"):
+        df.customize(text.format(promise="[]"))
+    with pytest.raises(LanguageError, match="assume_ordered is 7"):
+        df.customize(text.format(promise="7"))
+
+
+def test_conditions_on_counters_are_known():
+    @df.region()
+    def region(B: int32[8]):
+        @df.kernel(mapping=[2], args=[B])
+        def k(b: int32[8]):
+            p = df.get_pid()
+            for i in range(8):
+                if i % 3 == p:
+                    b[i] = p
+
+    quiet(region)
 
 
 @df.region()

@@ -214,11 +214,17 @@ class _Counting:
 @lru_cache(maxsize=16)
 def points(loops: tuple[For, ...]) -> Points | None:
     """The counters in each iteration of a static nest, in order; None when they are too many."""
+    return expand(loops, {})
+
+
+def expand(loops: Sequence[For], outside: Mapping[Value, int]) -> Points | None:
+    """The same of a nest whose bounds may have values from outside; these are not in it."""
     size = 1
     found: dict[Value, np.ndarray[Any, Any]] = {}
     for loop in loops:
-        low = np.max([_numbers(e, found, size) for e in loop.lower], axis=0)
-        high = np.min([_numbers(e, found, size) for e in loop.upper], axis=0)
+        known: dict[Value, int | np.ndarray[Any, Any]] = {**outside, **found}
+        low = np.max([numbers(e, known, size) for e in loop.lower], axis=0)
+        high = np.min([numbers(e, known, size) for e in loop.upper], axis=0)
         trips = np.maximum(0, -((low - high) // loop.step))
         total = int(trips.sum())
         if total > MOST_POINTS:
@@ -231,11 +237,13 @@ def points(loops: tuple[For, ...]) -> Points | None:
     return found
 
 
-def _numbers(expr: AffineExpr, at: Points, size: int) -> np.ndarray[Any, Any]:
+def numbers(
+    expr: AffineExpr, at: Mapping[Value, int | np.ndarray[Any, Any]], size: int
+) -> np.ndarray[Any, Any]:
     """An expression in each iteration."""
     # Arrays add, multiply and divide as numbers do.
-    numbers = expr.evaluate(at.__getitem__)  # type: ignore[arg-type]
-    return np.zeros(size, np.int64) + numbers
+    found = expr.evaluate(at.__getitem__)  # type: ignore[arg-type]
+    return np.zeros(size, np.int64) + found
 
 
 @lru_cache(maxsize=1 << 12)
@@ -254,7 +262,7 @@ def least_distance(loops: tuple[For, ...], src: Bounds, dst: Bounds) -> int | No
         return None
     cells = np.zeros(2 * total, np.int64)
     for a, b in zip(src, dst, strict=True):
-        both = [_numbers(e, at, total) for e in (a, b)]
+        both = [numbers(e, at, total) for e in (a, b)]
         number = np.unique(np.concatenate(both), return_inverse=True)[1]
         cells = cells * (int(number.max()) + 1) + number
         cells = np.unique(cells, return_inverse=True)[1]

@@ -1,10 +1,11 @@
 """Elements that two processes of a region use while nothing puts the processes in order.
 
-Two processes are taken to be in order when streams lead from one to the other: whether what goes
-through these streams says when the element is ready is not looked at.  All others run at once,
-so an element that one of them stores to is for it alone.
+An element that one process stores to is for it alone, unless values that go through streams say
+that it is done with the element, or not yet.  Where no streams lead from one process to another,
+what both use is compared as sets.  Else it is looked at what stands before and after puts and gets
+(:mod:`allo_rtl.ir.race_text`), and where that is not enough the processes are run, without data
+(:mod:`allo_rtl.ir.race_clocks`).
 """
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,10 @@ import islpy as isl
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.dependence import Access, accesses
-from allo_rtl.ir.ops import Call, For, Func, Module, SubView, Value
+from allo_rtl.ir.ops import Call, For, Func, Module, Store, SubView, Value
+from allo_rtl.ir.race_clocks import Found, Pair, play
+from allo_rtl.ir.race_text import Link, Texts
+from allo_rtl.ir.race_trace import Budget, UndecidedError, part_of, trace
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import ends
 from allo_rtl.ir.types import ArrayType
@@ -39,14 +43,17 @@ class Use:
 
 @dataclass(frozen=True)
 class Race:
-    """Two processes that may use one element, the first (at least) to store to it.
+    """Two processes that may use one element, one of them (at least) to store to it.
 
     Attributes:
         processes: their names.
         uses: what each does.
         array: of the region.
-        certain: whether they surely do.
+        certain: whether they surely do, in any order.
         cell: subscripts of such an element.
+        connected: whether streams lead from one process to the other.
+        reason: why it could not be found out whether these put them in order; None where they
+            surely do not.
     """
 
     processes: tuple[str, str]
@@ -54,6 +61,8 @@ class Race:
     array: Value
     certain: bool
     cell: tuple[int, ...]
+    connected: bool = False
+    reason: UndecidedError | None = None
 
 
 def races(module: Module, region: Func) -> Iterator[Race]:
@@ -63,7 +72,27 @@ def races(module: Module, region: Func) -> Iterator[Race]:
     """
     calls = [op for op in region.body if isinstance(op, Call)]
     shares = {op.result: op for op in region.body if isinstance(op, SubView)}
-    after = _Followers(module, region, calls)
+    links = _links(module, region)
+    after = _Followers(links)
+    texts = Texts(module, links, lambda v: _whole(v, shares))
+    open_: dict[Pair, tuple[Call, Call, Race]] = {}
+    for a, b, race in _meetings(module, calls, shares):
+        one_way, other_way = b in after.of(a), a in after.of(b)
+        if race.certain and not one_way and not other_way:
+            yield race
+        elif not (one_way and texts.is_after(a, b, race.array)) and not (
+            other_way and texts.is_after(b, a, race.array)
+        ):
+            race = replace(race, connected=one_way or other_way)
+            open_[race.array, frozenset((a, b))] = a, b, race
+    if open_:
+        yield from _settled(_played(module, calls, open_, shares, links, after), open_)
+
+
+def _meetings(
+    module: Module, calls: Sequence[Call], shares: Mapping[Value, SubView]
+) -> Iterator[tuple[Call, Call, Race]]:
+    """What two processes use both, in whatever order."""
     known: dict[tuple[str, int], tuple[Use, ...]] = {}
     for array in _arrays(calls, shares):
         users = [(c, _of_call(module, c, array, shares, known)) for c in calls]
@@ -72,11 +101,55 @@ def races(module: Module, region: Func) -> Iterator[Race]:
             continue
         for m, n in _close([_box(uses) for _, uses in users]):
             (a, one), (b, other) = users[m], users[n]
-            if b in after.of(a) or a in after.of(b):
-                continue
             if (found := _meet(one, other)) is not None:
                 uses, certain, cell = found
-                yield Race((a.callee, b.callee), uses, array, certain, cell)
+                yield a, b, Race((a.callee, b.callee), uses, array, certain, cell)
+
+
+def _played(
+    module: Module,
+    calls: Sequence[Call],
+    pairs: Mapping[Pair, tuple[Call, Call, Race]],
+    shares: Mapping[Value, SubView],
+    links: tuple[Link, ...],
+    after: _Followers,
+) -> Found:
+    """What a run of the processes shows: those that are compared, and those on the way."""
+    on_way: set[Call] = set()
+    for a, b, _ in pairs.values():
+        for start, end in ((a, b), (b, a)):
+            on_way |= {c for c in after.of(start) if c is end or end in after.of(c)}
+        on_way |= {a, b}
+    in_order = [c for c in calls if c in on_way]
+    streams = {k.stream for k in links if k.writer in on_way and k.reader in on_way}
+    arrays, budget = {array for array, _ in pairs}, Budget()
+    traces = {}
+    for call in in_order:
+        parts = {
+            v: part_of(_whole(v, shares), shares.get(v))
+            for v in call.args
+            if _whole(v, shares) in arrays
+        }
+        traces[call] = trace(module, call, parts, streams, budget)
+    return play(traces, list(pairs))
+
+
+def _settled(
+    found: Found, pairs: Mapping[Pair, tuple[Call, Call, Race]]
+) -> Iterator[Race]:
+    """The pairs for which a run shows that nothing orders them, or not that something does."""
+    for pair, (a, b, race) in pairs.items():
+        if (meeting := found.meetings.get(pair)) is not None:
+            one, other = (
+                Use(use.cells, meeting.certain, isinstance(op, Store), op.loc)
+                for use, op in zip(race.uses, meeting.ops, strict=True)
+            )
+            names = meeting.first.callee, meeting.second.callee
+            yield replace(race, processes=names, uses=(one, other), certain=meeting.certain,
+                          cell=meeting.cell)  # fmt: skip
+        elif not {a, b} <= found.finished:
+            reason = found.undecided[0] if race.connected else None
+            yield replace(race, certain=False, reason=reason)
 
 
 def _arrays(calls: Sequence[Call], shares: Mapping[Value, SubView]) -> list[Value]:
@@ -92,26 +165,37 @@ def _whole(value: Value, shares: Mapping[Value, SubView]) -> Value:
     return shares[value].source if value in shares else value
 
 
+def _links(module: Module, region: Func) -> tuple[Link, ...]:
+    """The streams that connect two processes."""
+    found = ends(region, module.func).items()
+    return tuple(
+        Link(stream, writer, reader)
+        for stream, (writers, readers) in found
+        for writer, _ in writers[:1]
+        for reader, _ in readers[:1]
+        if writer is not reader
+    )
+
+
 class _Followers:
     """Which processes streams lead to."""
 
-    def __init__(self, module: Module, region: Func, calls: Sequence[Call]) -> None:
-        self._next: dict[Call, set[Call]] = {c: set() for c in calls}
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._next: dict[Call, set[Call]] = {}
         self._known: dict[Call, set[Call]] = {}
-        for writers, readers in ends(region, module.func).values():
-            for writer, _ in writers:
-                self._next[writer].update(reader for reader, _ in readers)
+        for link in links:
+            self._next.setdefault(link.writer, set()).add(link.reader)
 
     def of(self, start: Call) -> set[Call]:
         """Those that streams lead to from one process."""
         if start not in self._known:
             found = self._known[start] = set[Call]()
-            pending = list(self._next[start])
+            pending = list(self._next.get(start, ()))
             while pending:
                 call = pending.pop()
                 if call not in found:
                     found.add(call)
-                    pending += self._next[call]
+                    pending += self._next.get(call, ())
         return self._known[start]
 
 
