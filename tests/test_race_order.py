@@ -334,6 +334,31 @@ def test_puts_that_depend_on_data():
     df.customize(by_data(order=False, promise=("B",)))
 
 
+@pytest.mark.parametrize("behind", [0, 1])
+def test_numbers_that_come_through_streams_are_known(behind):
+    @df.region()
+    def region(B: int32[8]):
+        place: Stream[int32, 2]
+
+        @df.kernel(mapping=[1], args=[B])
+        def x(b: int32[8]):
+            for i in range(8):
+                b[(3 * i) % 8] = i
+                place.put((3 * (i + behind)) % 8)
+
+        @df.kernel(mapping=[1], args=[B])
+        def y(b: int32[8]):
+            for i in range(7):
+                b[place.get()] = 10 + i
+            place.get()
+
+    if behind:
+        with pytest.raises(LanguageError, match=r"both store to 'B\[3\]'"):
+            df.customize(region)
+    else:
+        df.customize(region)
+
+
 def test_looks_at_a_stream_tell_nothing():
     @df.region()
     def region(B: int32[8]):

@@ -14,14 +14,14 @@ use alone is kept as in Flanagan, Freund, "FastTrack", PLDI 2009.)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from allo_rtl.ir.ops import Call, Load, Store, Value
-from allo_rtl.ir.race_trace import Hand, Step, Touch, UndecidedError
+from allo_rtl.ir.race_trace import Hand, Step, Steps, Touch, UndecidedError
 
 MAX_ROOM = 1 << 25
 """Elements of all arrays, each counted for each process that uses it, at most."""
@@ -70,7 +70,7 @@ class Found:
     undecided: list[UndecidedError] = field(default_factory=list)
 
 
-def play(traces: Mapping[Call, Iterator[Step]], pairs: Sequence[Pair]) -> Found:
+def play(traces: Mapping[Call, Steps], pairs: Sequence[Pair]) -> Found:
     """Run processes against each other, and look for uses without an order.
 
     Args:
@@ -94,18 +94,28 @@ class _Player:
         number: its place in clocks; None when its own uses are not looked at.
         clock: how many puts of each process are over.
         wants: the stream that it takes a value from next.
+        taken: the value that it took last, when that is known.
     """
 
     call: Call
-    steps: Iterator[Step]
+    steps: Steps
     number: int | None
     clock: Ints
     wants: Value | None = None
+    taken: int | None = None
+
+    def step(self) -> Step | None:
+        """What it does next; None at its end."""
+        taken, self.taken = self.taken, None
+        try:
+            return self.steps.send(taken)
+        except StopIteration:
+            return None
 
 
 class _Players:
     def __init__(
-        self, traces: Mapping[Call, Iterator[Step]], pairs: Sequence[Pair], found: Found
+        self, traces: Mapping[Call, Steps], pairs: Sequence[Pair], found: Found
     ) -> None:
         users = [c for c in traces if any(c in both for _, both in pairs)]
         numbers = {c: n for n, c in enumerate(users)}
@@ -118,7 +128,7 @@ class _Players:
         self._memory: dict[Value, _Memory] = {}
         self._room = MAX_ROOM
         self._compared = 0
-        self._words: dict[Value, deque[Ints]] = {}
+        self._words: dict[Value, deque[tuple[Ints, int | None]]] = {}
         self._waiting: dict[Value, _Player] = {}
         self._found = found
 
@@ -137,7 +147,7 @@ class _Players:
         """Let a process run until it has to wait; those that need not wait any longer."""
         awake: list[_Player] = []
         while self._takes(player):
-            match next(player.steps, None):
+            match player.step():
                 case None:
                     self._found.finished.add(player.call)
                     break
@@ -145,8 +155,8 @@ class _Players:
                     self._touch(player, touch)
                 case Hand(stream=stream, is_put=False):
                     player.wants = stream
-                case Hand(stream=stream):
-                    awake += self._put(player, stream)
+                case Hand(stream=stream, value=value):
+                    awake += self._put(player, stream, value)
         return awake
 
     def _takes(self, player: _Player) -> bool:
@@ -157,17 +167,18 @@ class _Players:
         if not words:
             self._waiting[player.wants] = player
             return False
-        np.maximum(player.clock, words.popleft(), out=player.clock)
+        clock, player.taken = words.popleft()
+        np.maximum(player.clock, clock, out=player.clock)
         self._room += len(player.clock)
         player.wants = None
         return True
 
-    def _put(self, player: _Player, stream: Value) -> list[_Player]:
+    def _put(self, player: _Player, stream: Value, value: int | None) -> list[_Player]:
         """Put a value with the clock of the process; who waited for it."""
         if player.number is not None:
             player.clock[player.number] += 1
         self._spend(len(player.clock))
-        self._words.setdefault(stream, deque()).append(player.clock.copy())
+        self._words.setdefault(stream, deque()).append((player.clock.copy(), value))
         waiting = self._waiting.pop(stream, None)
         return [] if waiting is None else [waiting]
 

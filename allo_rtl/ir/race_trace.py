@@ -1,13 +1,14 @@
 """What a process of a region does with shared arrays and with streams, in order.
 
-The process is run without data: loops, conditions and subscripts that follow from counters are
-known, all else is not.  Where an unknown condition decides whether elements are used, they may be;
-where it decides what is done with a stream, the order of the process is not known.
+The process is run without data: loops, conditions and subscripts that follow from counters, its
+own or those of who sends them through streams, are known, all else is not.  Where an unknown
+condition decides whether elements are used, they may be; where it decides what is done with a
+stream, the order of the process is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +74,19 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """A value that is put to a stream of the region, or taken from it."""
+    """A value that is put to a stream of the region, or taken from it.
+
+    ``value`` is what is put, when that is an integer that is known.
+    """
 
     stream: Value
     is_put: bool
+    value: int | None = None
 
 
 type Step = Touch | Hand
+type Steps = Generator[Step, int | None, None]
+"""What a process does; it is sent each value that it takes, when that is known."""
 
 
 class Budget:
@@ -130,7 +137,7 @@ def _slices(view: SubView, offsets: Sequence[int]) -> tuple[int | slice, ...]:
 def trace(
     module: Module, call: Call, parts: Mapping[Value, Part], streams: Collection[Value],
     budget: Budget,
-) -> Iterator[Step]:
+) -> Steps:
     """What a process does, step by step.
 
     Args:
@@ -207,7 +214,7 @@ class _Frame:
         self._busy: dict[Op, bool] = {}
         self._plain: dict[Op, bool] = {}
 
-    def block(self, block: Block, sure: bool) -> Iterator[Step]:
+    def block(self, block: Block, sure: bool) -> Steps:
         for op in block:
             self.run.budget.step(op.loc)
             match op:
@@ -321,7 +328,7 @@ class _Frame:
             )
         return self._busy[op]
 
-    def _loop(self, op: For, sure: bool) -> Iterator[Step]:
+    def _loop(self, op: For, sure: bool) -> Steps:
         low, high = [self._number(e) for e in op.lower], [self._number(e) for e in op.upper]
         if None in low or None in high:
             self._need_quiet(op, "how often a loop runs depends on data")
@@ -335,7 +342,7 @@ class _Frame:
             self.scalars[op.iv] = n
             yield from self.block(op.body, sure)
 
-    def _while(self, op: While, sure: bool) -> Iterator[Step]:
+    def _while(self, op: While, sure: bool) -> Steps:
         yield from self.block(op.before, sure)
         while self.scalars.get(op.condition):
             yield from self.block(op.body, sure)
@@ -344,7 +351,7 @@ class _Frame:
             self._need_quiet(op, "how often a while loop runs depends on data")
             yield from self._perhaps((*op.body, *op.before))
 
-    def _if(self, op: If, sure: bool) -> Iterator[Step]:
+    def _if(self, op: If, sure: bool) -> Steps:
         taken = self.scalars.get(op.condition)
         if taken is None:
             self._need_quiet(op, "a condition depends on data")
@@ -358,7 +365,7 @@ class _Frame:
         if self.busy(op):
             raise UndecidedError(reason, op.loc)
 
-    def _perhaps(self, block: Block, iv: Value | None = None) -> Iterator[Step]:
+    def _perhaps(self, block: Block, iv: Value | None = None) -> Steps:
         """A block that may be executed, any number of times."""
         self._forget(block)
         if iv is not None:
@@ -366,7 +373,7 @@ class _Frame:
         yield from self.block(block, False)
         self._forget(block)
 
-    def _call(self, op: Call, sure: bool) -> Iterator[Step]:
+    def _call(self, op: Call, sure: bool) -> Steps:
         func = self.run.module.func(op.callee)
         pairs = list(zip(func.args, op.args, strict=True))
         frame = _Frame(
@@ -381,7 +388,7 @@ class _Frame:
             yield from frame.block(func.body, sure)
         self._forget((op,))
 
-    def _hand(self, op: StreamOp) -> Iterator[Step]:
+    def _hand(self, op: StreamOp) -> Steps:
         for result in op.results():
             self.scalars[result] = None
         if (stream := self.streams.get(op.stream)) is None or not hands_over(op):
@@ -389,7 +396,10 @@ class _Frame:
         if not isinstance(op, Put | Get):
             raise UndecidedError("whether a value is handed over depends on when", op.loc)
         yield from self.run.flush()
-        yield Hand(stream, isinstance(op, Put))
+        if isinstance(op, Get):
+            self.scalars[op.result] = yield Hand(stream, False)
+        else:
+            yield Hand(stream, True, self.scalars.get(op.value))
 
     # Nests whose uses are affine, all at once
 
