@@ -89,6 +89,7 @@ def build_rtl(
     units: Mapping[str, int] | None = None,
     overlap: bool = True,
     overlap_runs: int = 1,
+    pack_products: bool = False,
     steps: Callable[[], Sequence[StepReport]] = tuple,
 ) -> RtlModule:
     """Compile a module to RTL.
@@ -106,6 +107,9 @@ def build_rtl(
             region goes on to the next run while others are at one before.  All arguments and
             results have to be streams (``interface(array, "stream")``), and so all that passes
             between processes.
+        pack_products: whether two narrow products with a factor in common, of which each would
+            have a multiplier block of the device, may have one: it takes up to two additions in
+            look-up tables.  No interval becomes longer, but a pipeline may.
         trace: file for waveforms of every call (VCD or FST).
         steps: gives what a report tells of the schedule, when one is asked for.
 
@@ -119,7 +123,10 @@ def build_rtl(
         verify_module(module)
         target = find_device(device)
         design = choose_depths(
-            build_design(module, target, float(clock_mhz), limits=units, overlap=overlap)
+            build_design(
+                module, target, float(clock_mhz), limits=units, overlap=overlap,
+                pack_products=pack_products,
+            )
         )
         check_overlap(design, overlap_runs)
         design = replace(design, runs=overlap_runs)

@@ -35,6 +35,7 @@ from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Operators, Sharing, Stretch
+from allo_rtl.hls.packing import Pair, packed
 from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import PreparedFunc, prepare
 from allo_rtl.hls.processes import (
@@ -87,6 +88,7 @@ class FunctionDesign:
         sharing: which units operations share.
         latency: cycles of a run, None when they depend on data.
         timing: answers the latency of parts of the tree.
+        pairs: the products that share a multiplier as one.
     """
 
     control: FunctionControl
@@ -96,6 +98,7 @@ class FunctionDesign:
     timing: Latency
     sequential: Mapping[Value, str]
     sharing: Sharing
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def name(self) -> str:
@@ -149,6 +152,7 @@ class Design:
         stretch: what was taken to last longer than the delay model says.
         limits: how many units of a name each function may have.
         overlap: whether loops run at the same time wherever that is sure to help.
+        pack_products: whether two products with a factor in common may have one multiplier.
     """
 
     functions: tuple[FunctionDesign, ...]
@@ -164,6 +168,7 @@ class Design:
     stretch: Stretch = field(default_factory=Stretch, kw_only=True)
     limits: Mapping[str, int] = field(default_factory=dict, kw_only=True)
     overlap: bool = field(default=True, kw_only=True)
+    pack_products: bool = field(default=False, kw_only=True)
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
@@ -243,12 +248,14 @@ class Design:
 def build_design(
     module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None,
     limits: Mapping[str, int] | None = None, *, overlap: bool = True,
+    pack_products: bool = False,
 ) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
 
     With ``stretch`` some operations are taken to last longer than the delay model says; with
     ``limits`` each function has no more units of a name (``"mul"``, ``"float32 add"``).  Without
-    ``overlap`` loops run at the same time only where the schedule says so.
+    ``overlap`` loops run at the same time only where the schedule says so; with ``pack_products``
+    two narrow products with a factor in common have one multiplier where that has room for both.
 
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
@@ -264,7 +271,9 @@ def build_design(
     functions = []
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     for prepared in prepare(stream_arguments(module)):
-        function = _flattened(prepared, constants, operators, latencies, waits, limits)
+        function = _flattened(
+            prepared, constants, operators, latencies, waits, limits, pack_products
+        )
         if overlap and not any(f.dataflow for f in module.funcs):
             function = _overlapped(function)
         latencies[function.name] = function.latency
@@ -274,6 +283,7 @@ def build_design(
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
         source=source, stretch=stretch, limits=limits, overlap=overlap,
+        pack_products=pack_products,
     )  # fmt: skip
 
 
@@ -298,15 +308,25 @@ def _check_extents(module: Module) -> None:
 
 def _flattened(
     prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators,
-    latencies: Mapping[str, int | None], waits: bool, limits: Mapping[str, int],
+    latencies: Mapping[str, int | None], waits: bool, limits: Mapping[str, int], pack: bool,
 ) -> FunctionDesign:
     """A function with nests whose bounds vary flattened as far as it is fastest."""
+
+    def once(control: FunctionControl) -> FunctionDesign:
+        return _time(control, operators, latencies, prepared.sequential, waits, limits)
+
+    def whole(control: FunctionControl) -> FunctionDesign:
+        plain = once(control)
+        if not pack or "mul" in limits:  # limited multipliers are made for every product
+            return plain
+        found, pairs = packed(plain, control, operators, once)
+        return replace(found, pairs=pairs)
 
     def timed(kept: frozenset[Value]) -> FunctionDesign:
         try:
             control = build_control(prepared, constants, operators, kept)
             check_together(control)
-            return _time(control, operators, latencies, prepared.sequential, waits, limits)
+            return whole(control)
         except TooFlat as error:
             return timed(kept | {error.outermost})
 

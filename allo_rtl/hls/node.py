@@ -8,7 +8,7 @@ and from what the users of the node demand (see :mod:`allo_rtl.hls.widths`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import count
 
@@ -175,6 +175,13 @@ def topological(roots: Iterable[Node]) -> list[Node]:
             else:
                 order.append(node)
     return order
+
+
+def with_operands(node: Node, operands: tuple[Node, ...]) -> Node:
+    """The same operation on other operands; the node itself where they are its own."""
+    if operands == node.operands:
+        return node
+    return replace(node, operands=operands, serial=next(_serial))
 
 
 def trailing_zeros(node: Node) -> int:

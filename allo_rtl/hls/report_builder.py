@@ -63,6 +63,7 @@ def build_report(design: Design) -> KernelReport:
         if isinstance(part, Together)
     ]
     notes += [_tasks(f.control.func) for f in design.functions if f.control.func.tasks]
+    notes += [note for f in design.functions for note in _packed(f)]
     notes += design.notes
     notes += filter(None, [lost_cycles(design)])
     if design.module.top_func.streams and run_cycles(design) is not None:
@@ -86,6 +87,15 @@ def build_report(design: Design) -> KernelReport:
         notes=tuple(notes),
         streams=tuple(_streams(design)),
     )
+
+
+def _packed(function: FunctionDesign) -> Iterator[str]:
+    """Which products have a multiplier together, by their lines."""
+    count = Counter(pair.locs for pair in function.pairs)
+    for locs, times in count.items():
+        first, second = (loc.short if loc else "an index" for loc in locs)
+        often = f", {times} times" if times > 1 else ""
+        yield f"{function.name}: 2 products in one multiplier{often}: {first} and {second}"
 
 
 def _tasks(region: Func) -> str:
