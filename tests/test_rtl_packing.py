@@ -1,6 +1,7 @@
 """Two products of a kernel with a factor in common, put into one multiplier by the build."""
 
 import json
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import allo_rtl as allo
 from allo_rtl.boards import synthesis
+from allo_rtl.boards.closure import close
 from allo_rtl.boards.scripts import after_read
 from allo_rtl.boards.toolchain import run_commands
 from allo_rtl.hls.control import Straight
@@ -54,11 +56,11 @@ def pipelined(kernel, loop="i"):
 # The nodes
 
 
-def made(types, device="ultrascale+"):
-    """(factors x, a and b, the two products as they were, and packed); one pair."""
+def made(types, device="ultrascale+", wide=None):
+    """(factors x, a and b, the region of a*x and b*x packed); ``wide`` is the products' type."""
     graph = Graph()
     inputs = [Node(Kind.INPUT, t, (), (t.min, t.max), source=Value(t)) for t in types]
-    wide = Int(64)
+    wide = wide or Int(64)
     x, a, b = (graph.cast(n, wide) for n in inputs)
     products = [graph.make(Kind.MUL, wide, f, x) for f in (a, b)]
     region = Region((), {Value(wide): p for p in products})
@@ -85,6 +87,17 @@ def test_the_nodes_on_all_operands_of_four_bits(signs):
     for x, a, b in product(*(range(t.min, t.max + 1) for t in types)):
         known = values(region, dict(zip(inputs, (x, a, b), strict=True)))
         assert [known[n] for n in region.outputs.values()] == [a * x, b * x]
+
+
+def test_products_that_are_wrapped():
+    """Numbers as other tools' modules may have them: the product is no wider than its factors."""
+    types = [Int(4), Int(4), Int(4)]
+    inputs, region = made(types, "ecp5-85", Int(4))
+    assert all(n.type == Int(4) for n in region.outputs.values())
+    for x, a, b in product(range(-8, 8), repeat=3):
+        known = values(region, dict(zip(inputs, (x, a, b), strict=True)))
+        found = [known[n] for n in region.outputs.values()]
+        assert found == [Int(4).wrap(a * x), Int(4).wrap(b * x)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -233,6 +246,18 @@ def test_numbers_without_signs_need_no_addition():
     assert dict(packed(pipelined(both), 1).report().units) == {"mul 12x4": 1}
 
 
+def test_the_number_without_a_sign_is_the_low_one():
+    rtl = packed(two_products([UInt(4), Int(4), UInt(4)], 8), 1)
+    assert dict(rtl.report().units) == {"mul 12x4": 1}
+
+
+def test_blocks_are_signed_or_not_for_both_factors():
+    """A number without a sign is a bit wider beside one that has one: 17 bits fit, 18 do not."""
+    assert multipliers(packed(two_products([Int(4), UInt(7), UInt(6)], 8), 1)) == 1
+    assert multipliers(packed(two_products([Int(4), UInt(7), UInt(7)], 8), 0)) == 2
+    assert multipliers(packed(two_products([UInt(4), UInt(7), UInt(7)], 8), 1)) == 1
+
+
 def test_a_piece_that_runs_once_does_not_get_longer():
     def once(x: int4, a: int4, b: int4, P: int32[1], Q: int32[1]):
         P[0] = x * a
@@ -248,6 +273,24 @@ def test_a_piece_that_runs_once_does_not_get_longer():
         lengths.append(multipliers(rtl))
     assert lengths[0] == 1
     assert 2 in lengths
+
+
+def test_a_design_that_misses_its_clock_is_packed_again():
+    first = unrolled_gemm().build(target="rtl", pack_products=True, **ECP5).design
+    tried = []
+
+    @dataclass(frozen=True)
+    class Placed:
+        fmax_mhz: float
+        critical: None = None
+
+    def build(design, seed):
+        tried.append(design)
+        return Placed(40.0 + len(tried))
+
+    close(first, first.device, 60.0, build, rounds=1)
+    assert [len(design.top.pairs) for design in tried] == [2, 2]
+    assert tried[0] is not tried[1]
 
 
 # What is not packed
