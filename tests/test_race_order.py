@@ -412,7 +412,37 @@ def test_rows_and_streams_given_to_kernels(ahead):
     np.testing.assert_array_equal(b[:, 1], np.arange(N))
 
 
+def test_a_region_that_is_called_again_is_not_run_again(monkeypatch):
+    df.customize(taking_turns)
+    monkeypatch.setattr("allo_rtl.ir.races.trace", None)
+    df.customize(taking_turns)
+
+
+@df.region()
+def with_a_table(B: int32[8]):
+    token: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[B])
+    def x(b: int32[8]):
+        table: int32[8] = [3, 1, 4, 1, 5, 9, 2, 6]
+        for i in range(8):
+            b[i] = table[i]
+            token.put(table[i])
+
+    @df.kernel(mapping=[1], args=[B])
+    def y(b: int32[8]):
+        for i in range(8):
+            b[i] = token.get() + 1
+
+
+def test_a_table_in_a_kernel():
+    b = np.zeros(8, np.int32)
+    with_a_table(b)
+    np.testing.assert_array_equal(b, [4, 2, 5, 2, 6, 10, 3, 7])
+
+
 def test_a_run_that_is_too_long_is_not_looked_at(monkeypatch):
+    monkeypatch.setattr("allo_rtl.ir.races._IN_ORDER", {})
     monkeypatch.setattr("allo_rtl.ir.race_trace.Budget.__init__.__defaults__", (20, 1000))
     with pytest.raises(LanguageError, match="whether a stream puts one after"):
         df.customize(row_by_row)

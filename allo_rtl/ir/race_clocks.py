@@ -14,7 +14,7 @@ use alone is kept as in Flanagan, Freund, "FastTrack", PLDI 2009.)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,8 +26,8 @@ from allo_rtl.ir.race_trace import Hand, Step, Steps, Touch, UndecidedError
 MAX_ROOM = 1 << 25
 """Elements of all arrays, each counted for each process that uses it, at most."""
 
-MAX_COMPARED = 300_000
-"""Uses compared with those of another process, at most."""
+MAX_COMPARED = 1 << 28
+"""Uses of elements compared with those of other processes, at most."""
 
 type Ints = npt.NDArray[np.int64]
 
@@ -128,6 +128,7 @@ class _Players:
         self._memory: dict[Value, _Memory] = {}
         self._room = MAX_ROOM
         self._compared = 0
+        self._compared_with: dict[tuple[Call, Value], npt.NDArray[np.bool_]] = {}
         self._words: dict[Value, deque[tuple[Ints, int | None]]] = {}
         self._waiting: dict[Value, _Player] = {}
         self._found = found
@@ -195,29 +196,33 @@ class _Players:
         if array not in self._memory:
             self._spend(2 * len(self._users) * array.array.size)
             self._memory[array] = _Memory(len(self._users), array.array.size)
+        others = self._others(player, array)
+        self._compared += len(others) * touch.cells.size
         if self._compared > MAX_COMPARED:
             raise UndecidedError(f"there are more than {MAX_COMPARED:,} uses to compare")
         memory = self._memory[array]
-        for other, call in enumerate(self._users):
-            pair = array, frozenset((call, player.call))
-            if other != player.number and pair in self._pairs:
-                self._compared += 1
-                before = memory.unordered(other, touch, int(player.clock[other]))
-                if before is not None:
-                    self._meet(pair, call, player.call, before, touch)
+        for other, before, cell in memory.unordered(others, touch, player.clock):
+            self._meet(self._users[other], player.call, (before, touch), cell)
         memory.keep(player.number, touch, int(player.clock[player.number]))
 
-    def _meet(
-        self, pair: Pair, first: Call, second: Call, before: tuple[Touch, int], touch: Touch
-    ) -> None:
-        one, cell = before
+    def _others(self, player: _Player, array: Value) -> npt.NDArray[np.bool_]:
+        """Which processes a process is compared with."""
+        key = player.call, array
+        if key not in self._compared_with:
+            self._compared_with[key] = np.array([
+                (array, frozenset((c, player.call))) in self._pairs for c in self._users
+            ])  # fmt: skip
+        return self._compared_with[key]
+
+    def _meet(self, first: Call, second: Call, uses: tuple[Touch, Touch], cell: int) -> None:
+        one, other = uses
+        pair = one.array, frozenset((first, second))
         known = self._found.meetings.get(pair)
-        certain = one.certain and touch.certain
+        certain = one.certain and other.certain
         if known is None or (certain and not known.certain):
-            place = tuple(int(n) for n in np.unravel_index(cell, touch.array.array.shape))
-            ops = (one.op, touch.op)
+            place = tuple(int(n) for n in np.unravel_index(cell, one.array.array.shape))
             self._found.meetings[pair] = Meeting(
-                touch.array, first, second, ops, certain, place
+                one.array, first, second, (one.op, other.op), certain, place
             )
 
 
@@ -233,21 +238,22 @@ class _Memory:
         self._touches: list[Touch] = []
         self._numbers: dict[tuple[Load | Store, bool], int] = {}
 
-    def unordered(self, other: int, touch: Touch, clock: int) -> tuple[Touch, int] | None:
-        """A use by another process that is not surely over, and the element.
+    def unordered(
+        self, others: npt.NDArray[np.bool_], touch: Touch, clock: Ints
+    ) -> Iterator[tuple[int, Touch, int]]:
+        """(process, use, element) of uses by other processes that are not surely over.
 
         Args:
-            clock: what is known of the other's puts.
+            others: which processes count.
+            clock: what is known of the puts of each.
         """
-        found: tuple[Touch, int] | None = None
         for kind in (0, 1) if isinstance(touch.op, Store) else (1,):
-            late = touch.cells[self._times[kind, other, touch.cells] >= clock]
-            late = late[self._times[kind, other, late] > 0]
-            for cell in late[:1]:
-                before = self._touches[self._by[kind, other, cell]]
-                if found is None or before.certain:
-                    found = before, int(cell)
-        return found
+            late = self._times[kind][:, touch.cells] >= clock[:, None]
+            late &= others[:, None]
+            if late.any():
+                for other in np.flatnonzero(late.any(axis=1)):
+                    cell = int(touch.cells[late[other].argmax()])
+                    yield int(other), self._touches[self._by[kind, other, cell]], cell
 
     def keep(self, process: int, touch: Touch, clock: int) -> None:
         """A use by a process whose clock is this."""

@@ -178,17 +178,22 @@ class _Run:
         ) if part.exact else (None,) * part.at.ndim  # fmt: skip
         self._places.setdefault((part, op, sure), set()).add(inside)
 
-    def cells(self, part: Part, op: Load | Store, sure: bool, cells: Cells) -> None:
-        """Elements are used."""
+    def cells(
+        self, part: Part, op: Load | Store, sure: bool, cells: Cells, distinct: bool = False
+    ) -> None:
+        """Elements are used, ``distinct`` ones or any."""
         self.budget.use(cells.size, op.loc)
-        self._cells.append(Touch(part.array, op, sure and part.exact, np.unique(cells)))
+        cells = cells if distinct else np.unique(cells)
+        self._cells.append(Touch(part.array, op, sure and part.exact, cells))
 
     def flush(self) -> Iterator[Touch]:
         """All uses since the last time."""
         places, self._places = self._places, {}
         for (part, op, sure), found in places.items():
             known = [p for p in found if None not in p]
-            if known:
+            if len(known) == 1:
+                self.cells(part, op, sure, part.at[known[0]].reshape(1), distinct=True)
+            elif known:
                 self.cells(part, op, sure, part.at[tuple(np.array(known, int).T)])
             for place in (p for p in found if None in p):
                 where = tuple(slice(None) if n is None else n for n in place)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from math import inf
 
 import islpy as isl
@@ -85,8 +86,29 @@ def races(module: Module, region: Func) -> Iterator[Race]:
         ):
             race = replace(race, connected=one_way or other_way)
             open_[race.array, frozenset((a, b))] = a, b, race
-    if open_:
-        yield from _settled(_played(module, calls, open_, shares, links, after), open_)
+    key = _text_of(module, region) if open_ else ""
+    if not open_ or key in _IN_ORDER:
+        return
+    found = list(_settled(_played(module, calls, open_, shares, links, after), open_))
+    if not found:
+        _IN_ORDER[key] = None
+        if len(_IN_ORDER) > _KEPT:
+            del _IN_ORDER[next(iter(_IN_ORDER))]
+    yield from found
+
+
+_IN_ORDER: dict[str, None] = {}
+"""Regions that were run without finding anything: one is captured anew each time it is called."""
+
+_KEPT = 64
+"""How many of them are kept, the last ones."""
+
+
+def _text_of(module: Module, region: Func) -> str:
+    """A digest of all that a region does."""
+    funcs = [f for f in module.funcs if f.name != region.name]
+    text = str(Module(funcs=(*funcs, region), top=region.name))
+    return sha256(text.encode()).hexdigest()
 
 
 def _meetings(
