@@ -1,6 +1,7 @@
 """Two products of a kernel with a factor in common, put into one multiplier by the build."""
 
 import json
+import random
 from dataclasses import dataclass
 from itertools import product
 
@@ -168,6 +169,49 @@ def test_random_widths(widths, signs, results, device, clock_mhz):
         two_products(types, 12, results), simulator="pysim", device=device, clock_mhz=clock_mhz,
         pack_products=True,
     )  # fmt: skip
+
+
+def random_products(dice):
+    """A kernel of products of a few numbers, of each other, and of words of a memory."""
+    types = [f"{dice.choice(['int', 'uint'])}{dice.choice([3, 4, 5])}" for _ in range(4)]
+    args = ", ".join(f"{n}: {t}[6]" for n, t in zip("abcd", types, strict=True))
+    lines = [f"def kernel({args}, M: int4[8], R: int32[6]):", "    for i in range(6):"]
+    factors, products = ["a[i]", "b[i]", "c[i]", "d[i]", "M[i & 7]"], []
+    for n in range(dice.randint(3, 8)):
+        x, y = dice.choice(factors + products), dice.choice(factors + products)
+        products.append(f"p{n}")
+        lines.append(f"        p{n}: {dice.choice(['int4', 'uint4', 'int9', 'int16'])} = {x} * {y}")
+        if dice.random() < 0.3:
+            lines.append(f"        M[{dice.choice(['i', '(p0 & 7)', '7 - i'])}] = p{n}")
+    lines.append(f"        R[i] += {' + '.join(products)}")
+    return allo.customize("\n".join(lines))
+
+
+def random_kernels_agree(seeds):
+    """Checks kernels; gives how many of them have packed products."""
+    count = 0
+    for seed in seeds:
+        dice = random.Random(seed)
+        s = random_products(dice)
+        if seed % 4:
+            s.pipeline("i")
+        if seed % 2:
+            s.partition("M")
+        rtl = check(
+            s, simulator="pysim", pack_products=True, clock_mhz=dice.choice([20, 60, 120]),
+            device=dice.choice(["ecp5-85", "ultrascale+"]),
+        )  # fmt: skip
+        count += any(f.pairs for f in rtl.design.functions)
+    return count
+
+
+def test_random_kernels():
+    assert random_kernels_agree(range(12)) >= 4
+
+
+@pytest.mark.long
+def test_many_random_kernels():
+    assert random_kernels_agree(range(12, 100)) >= 50
 
 
 def cells_of(rtl, folder):
