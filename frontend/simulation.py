@@ -104,7 +104,9 @@ def assertion(cx: Context, node: ast.Assert) -> None:
     """``assert condition, "text"``.
 
     Raises:
-        LanguageError: the text is not a string literal.
+        LanguageError: the text is not a string literal, or the condition is known to be false
+            before the kernel runs, and the assertion is not in a loop or branch: the kernel's
+            parameters do not fit.
     """
     if isinstance(node.test, ast.Tuple):
         raise LanguageError(
@@ -123,5 +125,14 @@ def assertion(cx: Context, node: ast.Assert) -> None:
                 loc=cx.loc(node.msg),
                 hint="print the values before the assertion",
             )
-    condition = cx.builder.value(ex.condition(cx, node.test), cx.loc(node.test))
+    found = ex.condition(cx, node.test)
+    if found.constant == 0 and len(cx.scopes.blocks) == 1:
+        raise LanguageError(
+            f"this assertion is false: {message}" if message else "this assertion is false",
+            loc=cx.loc(node.test),
+            hint="parameters and sizes of the kernel decide this before it runs",
+        )
+    if found.constant:
+        return
+    condition = cx.builder.value(found, cx.loc(node.test))
     cx.builder.emit(Assert(condition=condition, message=message, loc=cx.loc(node)))

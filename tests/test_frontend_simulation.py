@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from allo_rtl.errors import AssertionFailed
+import allo_rtl as allo
+from allo_rtl.errors import AssertionFailed, LanguageError
 from allo_rtl.frontend import lower_kernel
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.ops import Print
@@ -94,3 +95,27 @@ def test_docstrings_pass_and_ellipsis_do_nothing():
     module = lower_kernel(kernel)
     assert len(module.top_func.body) == 1
     assert evaluate(module, [3]) == (3,)
+
+
+def tiles[M, T](A: "int32[M]"):
+    assert M % T == 0, "T divides M"
+    for i in range(M // T):
+        A[i * T] = 1
+
+
+def test_parameters_that_do_not_fit_are_told_before_anything_runs():
+    assert "assert" not in str(allo.customize(tiles, instantiate=[6, 3]).module)
+    with pytest.raises(LanguageError, match="this assertion is false: T divides M") as caught:
+        allo.customize(tiles, instantiate=[5, 3])
+    assert caught.value.loc.text.strip() == 'assert M % T == 0, "T divides M"'
+
+
+def test_an_assertion_in_a_branch_fails_when_it_is_reached():
+    def kernel(x: int32) -> int32:
+        if x > 3:
+            assert False, "too large"
+        return x
+
+    assert printed(kernel, 3) == []
+    with pytest.raises(AssertionFailed, match="too large"):
+        printed(kernel, 4)

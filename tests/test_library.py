@@ -5,6 +5,7 @@ import pytest
 from test_language import in_amaranth
 
 import allo_rtl as allo
+from allo_rtl.errors import LanguageError
 from allo_rtl.ir.types import Fixed, float32, int8, int16, int32
 from allo_rtl.library import KERNEL2SCHEDULE, gemv, nn, systolic
 
@@ -266,3 +267,17 @@ def test_library_kernels_are_called_and_their_schedules_composed():
     ]
     x, w, b = floats(2, 4), floats(3, 4), floats(3)
     close(s.build()(x, w, b), np.maximum(x @ w.T + b, 0))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "params", "text"),
+    [(systolic.systolic, [int8, int8, int32, 5, 3, 4, 2, 2], "Mt divides M"),
+     (systolic.packed_systolic, [int8, int8, int32, 4, 3, 4, 2, 2, 4], "P divides Mt and Nt"),
+     (systolic.packed_int8xint8_systolic, [3, 3, 3, 3, 3, 3], "P is even"),
+     (gemv.int8xint8_mat_vec, [5, 3, 2], "P divides L"),
+     (nn.RoPE, [float32, 2, 3, 6], "2 \\* H divides D"),
+     (nn.scaled_dot_product_attention, [float32, 2, 4, 5, 2, 2], "H divides D")],
+)  # fmt: skip
+def test_sizes_that_do_not_divide_are_refused(kernel, params, text):
+    with pytest.raises(LanguageError, match=text):
+        allo.customize(kernel, instantiate=params)

@@ -21,6 +21,7 @@ def int8xint8_mat_vec[L, D, P](W: "Int(8 * P)[L // P, D]", x: "int8[D]") -> "int
 
     Element (r * P + p, d) of the matrix is in bits ``8 * p ... 8 * (p + 1)`` of ``W[r, d]``.
     """
+    assert L % P == 0, "P divides L"
     Z: int32[L]
     for r in allo.grid(L // P, name="rows"):
         y: int32[P] = 0

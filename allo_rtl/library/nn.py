@@ -144,6 +144,7 @@ def scaled_dot_product_attention[Ty, H, L, D, M0, M1](
 
     Of each head: ``softmax(Q @ K.T / sqrt(D // H)) @ V``.
     """
+    assert D % H == 0, "H divides D"
     Z: Ty[L, D]
     for h in allo.grid(H, name="head"):
         Q_h: Ty[L, D // H]
@@ -174,6 +175,7 @@ def RoPE[Ty, H, L, D](
     Columns k and k + D // H // 2 of a head are one pair, rotated by the angle whose cosine and
     sine are ``cos[l, k]`` and ``sin[l, k]``.
     """
+    assert D % (2 * H) == 0, "the columns of a head are pairs: 2 * H divides D"
     Z: Ty[L, D]
     for h, i, k in allo.grid(H, L, D // H // 2, name="rotate"):
         a: Ty = X[i, h * (D // H) + k]
