@@ -272,7 +272,7 @@ def test_library_kernels_are_called_and_their_schedules_composed():
 @pytest.mark.parametrize(
     ("kernel", "params", "text"),
     [(systolic.systolic, [int8, int8, int32, 5, 3, 4, 2, 2], "Mt divides M"),
-     (systolic.packed_systolic, [int8, int8, int32, 4, 3, 4, 2, 2, 4], "P divides Mt and Nt"),
+     (systolic.packed_systolic, [int8, int8, int32, 4, 3, 4, 2, 2, 4], "P divides Mt"),
      (systolic.packed_int8xint8_systolic, [3, 3, 3, 3, 3, 3], "P is even"),
      (gemv.int8xint8_mat_vec, [5, 3, 2], "P divides L"),
      (nn.RoPE, [float32, 2, 3, 6], "2 \\* H divides D"),

@@ -127,7 +127,8 @@ def systolic_tile[TyA, TyB, TyC, K, Mt, Nt](
 
 def systolic[TyA, TyB, TyC, M, K, N, Mt, Nt](A: "TyA[M, K]", B: "TyB[K, N]", C: "TyC[M, N]"):
     """``C = A @ B`` in tiles of Mt x Nt, which divide M and N."""
-    assert M % Mt == 0 and N % Nt == 0, "Mt divides M, and Nt divides N"
+    assert M % Mt == 0, "Mt divides M"
+    assert N % Nt == 0, "Nt divides N"
     local_A: TyA[Mt, K]
     local_B: TyB[K, Nt]
     local_C: TyC[Mt, Nt]
@@ -150,8 +151,10 @@ def packed_systolic[TyA, TyB, TyC, M, K, N, Mt, Nt, P](
 
     P divides Mt and Nt.
     """
-    assert M % Mt == 0 and N % Nt == 0, "Mt divides M, and Nt divides N"
-    assert Mt % P == 0 and Nt % P == 0, "P divides Mt and Nt"
+    assert M % Mt == 0, "Mt divides M"
+    assert N % Nt == 0, "Nt divides N"
+    assert Mt % P == 0, "P divides Mt"
+    assert Nt % P == 0, "P divides Nt"
     local_A: TyA[Mt, K]
     local_B: TyB[K, Nt]
     local_C: TyC[Mt, Nt]
@@ -179,8 +182,11 @@ def packed_int8xint8_systolic[M, K, N, Mt, Nt, P](
 
     P is even and divides Mt and Nt.
     """
-    assert M % Mt == 0 and N % Nt == 0, "Mt divides M, and Nt divides N"
-    assert P % 2 == 0 and Mt % P == 0 and Nt % P == 0, "P is even and divides Mt and Nt"
+    assert M % Mt == 0, "Mt divides M"
+    assert N % Nt == 0, "Nt divides N"
+    assert P % 2 == 0, "P is even"
+    assert Mt % P == 0, "P divides Mt"
+    assert Nt % P == 0, "P divides Nt"
     local_A: int8[Mt, K]
     local_B: int16[K, Nt // 2]
     local_C: int32[Mt, Nt // 2]
