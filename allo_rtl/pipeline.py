@@ -14,13 +14,12 @@ Each step reads what the one before it made.  The verifier runs at every boundar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.depths import choose_depths
 from allo_rtl.hls.design import build_design
-from allo_rtl.hls.run_overlap import check_overlap
+from allo_rtl.hls.run_overlap import check_overlap, check_runs
 from allo_rtl.hls.unit_limits import check_names
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Call, Module
@@ -104,9 +103,10 @@ def build_rtl(
         overlap: whether loops that follow each other and have nothing in common run at the same
             time; without it they do only where the schedule says so.
         overlap_runs: how many runs may be under way at a time: with more than 1 a process of a
-            region goes on to the next run while others are at one before.  All arguments and
-            results have to be streams (``interface(array, "stream")``), and so all that passes
-            between processes.
+            region (a task of a ``dataflow`` function) goes on to the next run while others are at
+            one before.  All arguments and results have to be streams (``interface(array,
+            "stream")``), and so all that passes between the processes of a region; arrays between
+            tasks are there as often as tasks use them.
         pack_products: whether two narrow products with a factor in common, of which each would
             have a multiplier block of the device, may have one: it takes up to two additions in
             look-up tables.  No interval becomes longer, but a pipeline may.
@@ -122,12 +122,11 @@ def build_rtl(
     with no_collection():
         verify_module(module)
         target = find_device(device)
-        design = choose_depths(
-            build_design(
-                module, target, float(clock_mhz), limits=units, overlap=overlap,
-                pack_products=pack_products,
-            )
+        check_runs(module, overlap_runs)
+        made = build_design(
+            module, target, float(clock_mhz), limits=units, overlap=overlap,
+            pack_products=pack_products, runs=overlap_runs,
         )
-        check_overlap(design, overlap_runs)
-        design = replace(design, runs=overlap_runs)
+        design = choose_depths(made)
+        check_overlap(design)
     return RtlModule(design, trace=Path(trace) if trace is not None else None, steps=steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from allo_rtl.hls.design import Design
 from allo_rtl.hls.render import render_json, render_table
 from allo_rtl.hls.report import KernelReport
 from allo_rtl.hls.report_builder import build_report
+from allo_rtl.hls.run_interval import run_interval
 from allo_rtl.ir.history import StepReport
 from allo_rtl.rtl.interface import KernelInterface
 from allo_rtl.rtl.kernel import Emitted, KernelComponent, emit
@@ -102,6 +104,15 @@ class RtlModule:
         """Cycles of a run as scheduled; None when they depend on data, processes take turns at the
         ports of an array, or it never ends.  The report says which."""
         return run_cycles(self.design)
+
+    @cached_property
+    def predicted_interval(self) -> Fraction | None:
+        """Cycles from one start to the next where runs overlap, on average after the first ones.
+
+        None where they do not, or where it is not known; ``report().runs`` has what sets it.
+        """
+        found = run_interval(self.design)
+        return found.interval if found else None
 
     @property
     def cycles(self) -> int | None:

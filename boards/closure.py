@@ -91,7 +91,7 @@ def close[A: Attempt](
             stretch, change = _slower(made, attempt, stretch, clock_mhz)
             made = build_design(
                 design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits,
-                overlap=design.overlap, pack_products=design.pack_products,
+                overlap=design.overlap, pack_products=design.pack_products, runs=design.runs,
             )
         if design.depths or _same_hardware(before, made):
             seed += 1

@@ -222,7 +222,6 @@ def test_what_may_not_overlap_is_refused():
         (streamed(stages, "A"), "B is no stream"),
         (streamed(uneven, "A", "B"), "17 values are put to link and 16 are taken"),
         (streamed(eager, "A", "B"), "is not known"),
-        (streamed_tasks(), "share the array T"),
     ]
     s = allo.customize(plain)
     s.interface("A", "stream")

@@ -131,7 +131,8 @@ def run_cycles(design: Design) -> int | None:
     if design.top.latency is not None or not streams_of(design) or any(design.shared.values()):
         return design.top.latency
     try:
-        return _Model(design).run({s: design.depth(s) for s in streams_of(design)}).cycles
+        model = _Model(design, outside=True)
+        return model.run({s: design.depth(s) for s in streams_of(design)}).cycles
     except NotStaticError:
         return None
 
@@ -211,17 +212,19 @@ class _Model:
         if key not in self._known:
             if self.left < 0:
                 raise NotStaticError("there are too many gets and puts to search")
-            rooms = {s: self._room(s, d) for s, d in depths.items()}
+            rooms = {s: fifo_room(self.design, s, d) for s, d in depths.items()}
             self._known[key] = found = play(self.trace, rooms, self._outside)
             self.steps = 2 * sum(map(len, found.puts.values()))
             self.left -= self.steps
         return self._known[key]
 
-    def _room(self, stream: Value, depth: int | None) -> Room:
-        if depth is None:
-            return Room(None)
-        storage = fifo_shape(stream, self.design.device, depth).storage
-        return Room(depth, storage is not StorageKind.REGISTERS)
+
+def fifo_room(design: Design, stream: Value, depth: int | None) -> Room:
+    """The FIFO of a stream for the model; ``depth`` None is any number of places."""
+    if depth is None:
+        return Room(None)
+    storage = fifo_shape(stream, design.device, depth).storage
+    return Room(depth, storage is not StorageKind.REGISTERS)
 
 
 class _Search:

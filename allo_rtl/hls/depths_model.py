@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from allo_rtl.hls.depths_trace import Fork, Pipe, Process, Steps, Trace
+from allo_rtl.hls.processes import initial
 from allo_rtl.ir.ops import Value
 
 
@@ -47,6 +48,24 @@ class Outcome:
     most: Mapping[Value, int]
     puts: Mapping[Value, list[int]]
     waits: tuple[tuple[str, Value, bool], ...] = ()
+
+
+def play_runs(
+    trace: Trace, rooms: Mapping[Value, Room], outside: Iterable[Value], most: int, count: int
+) -> list[int] | None:
+    """Run processes ``count`` times, ``most`` runs at a time, each started as soon as can be.
+
+    Args:
+        trace: one :class:`Fork` of processes, of which each goes on to its next run by itself.
+        rooms, outside: as of :func:`play`.
+        most, count: numbers of runs.
+
+    Returns:
+        The cycles in which runs end, counted from the start of the first; None for a deadlock.
+    """
+    (fork,) = trace
+    assert isinstance(fork, Fork)
+    return _Runs(rooms, most, count).ends(fork, outside)
 
 
 def play(trace: Trace, rooms: Mapping[Value, Room], outside: Iterable[Value] = ()) -> Outcome:
@@ -87,7 +106,11 @@ class _Fifo:
 
     def __post_init__(self) -> None:
         places = (self.room.depth or 0) - (1 if self.room.in_ram else 0)
-        self.free.extend([(0, 0)] * places)
+        first = initial(self.stream)
+        if self.room.depth is not None:
+            self.free.extend([(0, 0)] * (places - first))
+        self.heads.extend([0, 0] for _ in range(first))
+        self.taken -= first
 
     @property
     def head(self) -> _Mark | None:
@@ -170,10 +193,7 @@ class _Run:
     def play(self, trace: Trace, outside: Iterable[Value]) -> Outcome:
         ports = {s: _Port(s, Room(None), 0, []) for s in outside}
         top = self._start("", trace, ports, (0, 0), None)
-        while self._heap:
-            _, _, turn, task = heappop(self._heap)
-            if turn == task.turn:
-                self._resume(task)
+        self._go_on()
         puts: dict[Value, list[int]] = {s: [] for s in self._rooms}
         most = dict.fromkeys(self._rooms, 0)
         for fifo in self._fifos:
@@ -186,6 +206,13 @@ class _Run:
             return Outcome(None, late, most, puts, waits)
         late = frozenset(s for s, bit in self._bits.items() if top.end[1] & bit)
         return Outcome(top.end[0], late, most, puts)
+
+    def _go_on(self) -> None:
+        """Go on until nobody can."""
+        while self._heap:
+            _, _, turn, task = heappop(self._heap)
+            if turn == task.turn:
+                self._resume(task)
 
     # Tasks
 
@@ -294,6 +321,58 @@ class _Run:
     ) -> None:
         given = {param: fifos[stream] for param, stream in process.given.items()}
         self._start(process.name, process.trace, given, now, parent)
+
+
+class _Runs(_Run):
+    """Several runs of the processes of one region (see :mod:`allo_rtl.rtl.run_queue`)."""
+
+    def __init__(self, rooms: Mapping[Value, Room], most: int, count: int) -> None:
+        super().__init__(rooms)
+        self._most, self._runs = most, count
+        self._starts = list(range(most))
+        self._over: list[int] = []
+        self._ended: list[list[int]] = []
+        self._parked: list[_Task] = []
+
+    def ends(self, fork: Fork, outside: Iterable[Value]) -> list[int] | None:
+        """When each run ends."""
+        fifos: dict[Value, _Fifo] = {s: _Port(s, Room(None), 0, []) for s in outside}
+        fifos |= {s: _Fifo(s, self._rooms[s], self._bits[s], []) for s in fork.made}
+        for process in fork.processes:
+            given = {param: fifos[stream] for param, stream in process.given.items()}
+            self._ended.append(mine := [])
+            task = _Task(process.name, self._repeat(process.trace, given, mine), None)
+            self._tasks[task] = None
+            self._wake(task, 0)
+        self._go_on()
+        return self._over if len(self._over) == self._runs else None
+
+    def _repeat(
+        self, trace: Trace, fifos: Mapping[Value, _Fifo], mine: list[int]
+    ) -> _Action:
+        """A process: it starts its next run in the last cycle of the one before, or later."""
+        now = (0, 0)
+        for run in range(self._runs):
+            while len(self._starts) <= run:
+                self._parked.append(self._current)
+                yield None
+            now = max(now[0], self._starts[run]), 0
+            yield now[0]
+            now = yield from self._act(trace, fifos, now)
+            mine.append(now[0])
+            self._finish()
+        return now
+
+    def _finish(self) -> None:
+        """When all processes have ended a run, it is over: another one may start."""
+        done = len(self._over)
+        if any(len(mine) <= done for mine in self._ended):
+            return
+        self._over.append(max(mine[done] for mine in self._ended))
+        self._starts.append(max(self._starts[-1], self._over[-1]) + 1)
+        for task in self._parked:
+            self._wake(task, self._starts[-1])
+        self._parked.clear()
 
 
 def _able(fifo: _Fifo, is_put: bool) -> _Mark | None:

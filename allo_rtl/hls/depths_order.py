@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from allo_rtl.hls.depths_trace import Fork, Pipe, Steps, Trace
+from allo_rtl.hls.processes import initial
 from allo_rtl.ir.ops import Value
 
 
@@ -130,7 +131,7 @@ class _Play:
     ) -> Iterator[_Step | None]:
         for part in trace:
             if isinstance(part, Fork):
-                made = {s: _Fifo(s, self._depths[s]) for s in part.made}
+                made = {s: _Fifo(s, self._depths[s], initial(s)) for s in part.made}
                 inside = {**fifos, **made}
                 for process in part.processes:
                     given = {p: inside[s] for p, s in process.given.items() if s in inside}

@@ -248,7 +248,7 @@ class Design:
 def build_design(
     module: Module, device: Device, clock_mhz: float, stretch: Stretch | None = None,
     limits: Mapping[str, int] | None = None, *, overlap: bool = True,
-    pack_products: bool = False,
+    pack_products: bool = False, runs: int = 1,
 ) -> Design:
     """Legalize a module and schedule it for a device and clock (MHz).
 
@@ -256,11 +256,12 @@ def build_design(
     ``limits`` each function has no more units of a name (``"mul"``, ``"float32 add"``).  Without
     ``overlap`` loops run at the same time only where the schedule says so; with ``pack_products``
     two narrow products with a factor in common have one multiplier where that has room for both.
+    With ``runs`` more than 1 so many runs of the top may be under way at a time.
 
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types, source, stretch = _types(module), module, stretch or Stretch()
-    module, together = split_tasks(legalize(merge_alike(module)))
+    module, together = split_tasks(legalize(merge_alike(module)), runs=runs > 1)
     module, notes = rewind(merge_alike(module))
     _check_extents(module)
     check_regions(module)
@@ -282,7 +283,7 @@ def build_design(
     check_sharing([f.control for f in functions])
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
-        source=source, stretch=stretch, limits=limits, overlap=overlap,
+        runs=runs, source=source, stretch=stretch, limits=limits, overlap=overlap,
         pack_products=pack_products,
     )  # fmt: skip
 

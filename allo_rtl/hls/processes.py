@@ -275,11 +275,15 @@ def own_ports(control: FunctionControl) -> set[BankEnd]:
 
 @dataclass(frozen=True, slots=True)
 class FifoShape:
-    """A FIFO of ``depth`` words of ``width`` bits."""
+    """A FIFO of ``depth`` words of ``width`` bits.
+
+    After a reset ``initial`` words are in it, whatever they are; it is in registers then.
+    """
 
     width: int
     depth: int
     storage: StorageKind
+    initial: int = 0
 
 
 _SHALLOW, _SMALL = 4, 64
@@ -290,12 +294,18 @@ def fifo_shape(stream: Value, device: Device, depth: int) -> FifoShape:
     """How a stream is built: registers when shallow, LUT RAM, or block RAM when deep."""
     type_ = stream.type
     assert isinstance(type_, StreamType)
-    storage = StorageKind.RAM
-    if depth <= _SHALLOW:
+    storage, first = StorageKind.RAM, initial(stream)
+    if depth <= _SHALLOW or first:
         storage = StorageKind.REGISTERS
     elif depth <= _SMALL and device.lut_ram:
         storage = StorageKind.LUT_RAM
-    return FifoShape(type_.element.bits, depth, storage)
+    return FifoShape(type_.element.bits, depth, storage, first)
+
+
+def initial(stream: Value) -> int:
+    """How many words are in a stream before anything is put."""
+    assert isinstance(stream.type, StreamType)
+    return stream.type.initial
 
 
 def made_streams(func: Func) -> tuple[Value, ...]:

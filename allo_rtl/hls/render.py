@@ -23,6 +23,7 @@ from allo_rtl.hls.report import (
     MemoryReport,
     StreamReport,
 )
+from allo_rtl.hls.run_interval import RunInterval
 from allo_rtl.ir.history import StepReport
 
 WIDTH = 100
@@ -156,6 +157,8 @@ def _totals(report: KernelReport, measured: int | None) -> Table:
         table.add_row("cycles, simulated", f"{measured:,}")
     if (cycles := report.latency if measured is None else measured) is not None:
         table.add_row("time", _time(cycles / report.clock_mhz))
+    if report.runs is not None:
+        table.add_row("cycles between runs", _runs(report.runs))
     table.add_row("longest chain", f"{report.critical_ns:.2f} ns of {1e3 / report.clock_mhz:.2f}")
     for number, memory in enumerate(report.memories):
         table.add_row("" if number else "memories", _memory(memory))
@@ -164,6 +167,14 @@ def _totals(report: KernelReport, measured: int | None) -> Table:
     for number, (unit, count) in enumerate(report.units):
         table.add_row("" if number else "units", f"{count} × {unit}")
     return table
+
+
+def _runs(found: RunInterval) -> str:
+    each = f"{found.cycles:,}"
+    if found.runs > 1:
+        each = f"{float(found.interval):,.1f} on average, {found.cycles:,} for {found.runs} runs"
+    place = f" ({found.loc.short})" if found.loc else ""
+    return f"{each}, {found.most} runs at a time; {found.limit}{place}"
 
 
 def _time(microseconds: float) -> str:
@@ -216,7 +227,8 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
     ``schedule`` has what each primitive changed as text, before and after it.
     ``null`` stands for what depends on data (``trip``, ``latency``), is not pipelined (``ii``) or
     was not simulated (``measured``); ``unknown`` says why the kernel's ``latency`` is not known.
-    Places are ``"file.py:line"``.
+    Places are ``"file.py:line"``.  ``overlap`` is null where runs do not overlap; else ``cycles``
+    go by for ``runs`` runs.
     """
     data = {
         "kernel": report.kernel,
@@ -225,6 +237,7 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
         "latency": report.latency,
         "unknown": report.unknown if report.latency is None else None,
         "measured": measured,
+        "overlap": _runs_data(report.runs) if report.runs else None,
         "critical_ns": report.critical_ns,
         "loops": [_loop_data(loop) for loop in report.loops],
         "memories": [_memory_data(memory) for memory in report.memories],
@@ -234,6 +247,16 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
         "schedule": [asdict(step) for step in report.steps],
     }
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def _runs_data(found: RunInterval) -> dict[str, Any]:
+    return {
+        "runs_at_a_time": found.most,
+        "cycles": found.cycles,
+        "runs": found.runs,
+        "limit": found.limit,
+        "loc": _place(found.loc),
+    }
 
 
 def _place(loc: SourceLoc | None) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.certificate import Certificate
+from allo_rtl.hls.run_interval import RunInterval
 from allo_rtl.ir.history import StepReport
 
 
@@ -118,7 +119,8 @@ class KernelReport:
     is not known; ``unknown`` says why then.  ``units`` counts the operators by name ("mul 32x32":
     8), ``clock_mhz`` is the clock the operations were chained for and ``critical_ns`` the longest
     chain so made.
-    ``steps`` are the primitives of the schedule, each with what it changed.
+    ``steps`` are the primitives of the schedule, each with what it changed.  ``runs`` is how often
+    runs start that overlap, None where they do not or it is not known.
     """
 
     kernel: str
@@ -133,6 +135,7 @@ class KernelReport:
     streams: tuple[StreamReport, ...] = ()
     steps: tuple[StepReport, ...] = ()
     unknown: str = "depends on data"
+    runs: RunInterval | None = None
 
     def __str__(self) -> str:
         from allo_rtl.hls.render import render_table

@@ -28,6 +28,7 @@ from allo_rtl.hls.report import (
     MemoryReport,
     StreamReport,
 )
+from allo_rtl.hls.run_interval import run_interval
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
@@ -86,6 +87,7 @@ def build_report(design: Design) -> KernelReport:
         units=_units(design),
         notes=tuple(notes),
         streams=tuple(_streams(design)),
+        runs=run_interval(design),
     )
 
 

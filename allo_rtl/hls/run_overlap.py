@@ -2,8 +2,10 @@
 
 A run is then no more than the words of one: the streams between processes tell nobody where one
 ends.  So what a process finds in its second run must be just what it would find after the first
-had ended: all streams are empty at the end of a run, nothing else passes between processes, and the
-outside gives and takes words in their order too, which memories and numbers would not be.
+had ended: all streams have at the end of a run what they had at its start, nothing else passes
+between processes, and the outside gives and takes words in their order too, which memories and
+numbers would not be.  (Arrays between the tasks of a ``dataflow`` function are copies that go round
+among them, see :mod:`allo_rtl.hls.task_region`.)
 """
 
 from __future__ import annotations
@@ -16,21 +18,24 @@ from allo_rtl.hls.control import Parallel
 from allo_rtl.hls.depths_trace import Fork, NotStaticError, Pipe, Steps, Trace, outside_trace
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import made_streams
-from allo_rtl.ir.ops import Value
-from allo_rtl.ir.types import StreamType
+from allo_rtl.ir.ops import Module, Value
+from allo_rtl.ir.types import ArrayType
 
 type _Counts = Counter[tuple[Value, bool]]
 """How often something is done with a stream: got (False) or put (True)."""
 
-_ALLOWED = "regions and functions of tasks whose arrays are streams outside and inside"
+_ALLOWED = (
+    "functions of tasks whose arguments and results are streams, and regions with nothing but "
+    "streams inside, too"
+)
 
 
-def check_overlap(design: Design, runs: object) -> None:
-    """Refuse a design whose runs may not overlap.
+def check_runs(module: Module, runs: object) -> None:
+    """Refuse runs that overlap where an argument or result is no stream.
 
     Args:
-        design: a timed design.
-        runs: how many may be under way at a time.
+        module: as it was written.
+        runs: how many runs may be under way at a time.
 
     Raises:
         BuildError: it is no number, or why they may not.
@@ -39,7 +44,29 @@ def check_overlap(design: Design, runs: object) -> None:
         raise BuildError(
             f"{runs!r} runs at a time", allowed="a number of runs from 1 to 1024, 1 for no overlap"
         )
-    if runs > 1 and (reason := _reason(design)) is not None:
+    top = module.top_func
+    ends = [*((a.name, a.type) for a in top.args), *((v.name, v.type) for v in top.returned)]
+    for number, (name, type_) in enumerate(ends):
+        if runs > 1 and number not in top.streams:
+            name = name or "a result"
+            array = isinstance(type_, ArrayType)
+            raise BuildError(
+                f"runs of '{top.name}' cannot overlap: {name} is no stream, and "
+                + (f"the memory outside would have to hold {name} of several runs at once"
+                   if array else "it belongs to one run"),
+                loc=top.loc, allowed=_ALLOWED,
+                hint=f's.interface("{name}", "stream") makes it one, where its elements are used '
+                "in order" if array else f"pass {name} as an element of an array",
+            )  # fmt: skip
+
+
+def check_overlap(design: Design) -> None:
+    """Refuse a design of which several runs are to be under way at a time, where they may not.
+
+    Raises:
+        BuildError: why they may not.
+    """
+    if design.runs > 1 and (reason := _reason(design)) is not None:
         raise BuildError(
             f"runs of '{design.top.name}' cannot overlap: {reason}",
             loc=design.top.control.func.loc, allowed=_ALLOWED,
@@ -54,10 +81,7 @@ def _reason(design: Design) -> str | None:
             pass
         case _:
             return "there is more to it than processes that start together"
-    for value in design.port_values:
-        if not isinstance(value.type, StreamType):
-            return f"{value.name or 'a result'} is no stream, and holds what one run needs"
-    if control.storage:
+    if control.storage and not control.func.tasks:
         array = next(iter(control.storage))
         return f"its processes share the array {array.name or 'of theirs'}"
     try:

@@ -170,7 +170,7 @@ class _Play:
         known: dict[Value, object] = dict(env)
         for op in func.body:
             if isinstance(op, MakeStream):
-                known[op.result] = _Fifo(op.result, _depth(op.result))
+                known[op.result] = _Fifo(op.result, _depth(op.result), _initial(op.result))
             elif isinstance(op, Call):
                 self._spawn(self._module.func(op.callee), [known.get(a) for a in op.args], parent)
 
@@ -263,6 +263,11 @@ class _Play:
                         yield from self._steps(callee, inner, me)
                 case _:
                     raise _Unknown
+
+
+def _initial(stream: Value) -> int:
+    assert isinstance(stream.type, StreamType)
+    return stream.type.initial
 
 
 def _depth(stream: Value) -> int:

@@ -4,6 +4,10 @@ A process takes a token from each task that it waits for before it first uses, i
 both use, and puts one for each task that waits for it when it has last used that.  A buffer is an
 array with one more dimension, the copy; iteration n of a task works on copy n modulo their number,
 and the first task that uses it waits until the last one is done with that copy.
+
+Where runs of a function overlap they are the iterations: a process runs once for each.  It keeps
+from run to run which copies are next, and the tokens that say that copies are free are there from
+the start.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from allo_rtl.hls.initial import settle
+from allo_rtl.hls.run_turns import Turn
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.fifo_order import Fifo
 from allo_rtl.ir.layout import Layout
@@ -25,6 +30,7 @@ from allo_rtl.ir.ops import (
     For,
     Func,
     GetGlobal,
+    Global,
     If,
     Load,
     LoopAttrs,
@@ -58,12 +64,14 @@ class TaskRegion:
         region, processes: the new functions.
         args: the values of the function that the region is given.
         shallow: the region's streams that hold less than the array they stand for, with it.
+        states: what processes keep from run to run, where these overlap.
     """
 
     region: Func
     processes: tuple[Func, ...]
     args: tuple[Value, ...]
     shallow: Mapping[Value, Value]
+    states: tuple[Global, ...] = ()
 
 
 def build_region(module: Module, plan: Plan, taken: set[str]) -> TaskRegion:
@@ -98,6 +106,8 @@ class _Builder:
     """What is to stand before an operation: by the numbers of its task and of itself in that."""
     copies: dict[Value, Value] = field(default_factory=dict)
     fifo_streams: dict[Value, Value] = field(default_factory=dict)
+    turns: dict[tuple[int, int], Turn] = field(default_factory=dict)
+    """Where runs overlap: by the number of a task and that of copies."""
 
     def build(self) -> TaskRegion:
         scope = self.plan.scope
@@ -113,7 +123,7 @@ class _Builder:
         blocks = [self._with_tokens(k, block) for k, block in enumerate(blocks)]
         for fifo in self.plan.fifos:
             blocks = self._fifo(fifo, blocks)
-        bodies = [map_block(block, self._in_copy) for block in blocks]
+        bodies = [self._in_copies(k, block) for k, block in enumerate(blocks)]
         parts = [self._process(k, body) for k, body in enumerate(bodies)]
         return self._region([f for f, _ in parts], [a for _, a in parts], dirty)
 
@@ -143,8 +153,8 @@ class _Builder:
 
     # --- what is between tasks -------------------------------------------------------------
 
-    def _stream(self, name: str, element: ScalarType, depth: int) -> Value:
-        self.streams.append(Value(StreamType(element, depth), name))
+    def _stream(self, name: str, element: ScalarType, depth: int, initial: int = 0) -> Value:
+        self.streams.append(Value(StreamType(element, depth, initial), name))
         return self.streams[-1]
 
     def _tokens(self) -> None:
@@ -162,9 +172,12 @@ class _Builder:
             place = self._places(two, one, arrays)[0]
             self._add(two, place, [Get(result=Value(_TOKEN), stream=stream)])
         for (last, first), number in sorted(free.items()):
-            stream = self._stream(f"{tasks[last].name}_free", _TOKEN, number)
+            runs = self.plan.scope.of_runs
+            name = f"{tasks[last].name}_free"
+            stream = self._stream(name, _TOKEN, number, number if runs else 0)
             self._put_token(last, first, used[last, first], stream)
-            get = self._when(number, Get(result=Value(_TOKEN), stream=stream))
+            take = Get(result=Value(_TOKEN), stream=stream)
+            get = [take] if runs else self._when(number, take)
             self._add(first, self._places(first, last, used[last, first])[0], get)
 
     def _put_token(self, task: int, other: int, arrays: Set[Value], stream: Value) -> None:
@@ -234,17 +247,34 @@ class _Builder:
         place = self._uses(first, buffer.array, stores=False)[0]
         self._add(first, place, _zeros(buffer.array))
 
-    def _copy(self, array: Value) -> AffineExpr:
+    def _copy(self, task: int, array: Value) -> AffineExpr:
         """Which copy an iteration works on: the next one in each."""
-        loop = self.plan.scope.loop
+        loop, copies = self.plan.scope.loop, self.copies[array].array.shape[0]
+        assert copies is not None
+        if self.plan.scope.of_runs:
+            if (task, copies) not in self.turns:
+                self.turns[task, copies] = self._turn(task, copies)
+            return AffineExpr.of(self.turns[task, copies].now)
         number = (AffineExpr.of(loop.iv) - loop.lower[0]).floordiv(loop.step)
-        return number.mod(self.copies[array].array.shape[0])
+        return number.mod(copies)
 
-    def _in_copy(self, op: Op) -> Op | None:
+    def _turn(self, task: int, copies: int) -> Turn:
+        name = f"{self.name}_{self.plan.scope.tasks[task].name}_turn"
+        return Turn.of(unused_name(name, self.taken), copies)
+
+    def _in_copies(self, task: int, block: Block) -> Block:
+        """A task's operations on copies; where these are runs, between its turns."""
+        block = map_block(block, lambda op: self._in_copy(task, op))
+        for (of, _), turn in self.turns.items():
+            if of == task:
+                block = (*turn.begin, *block, *turn.end)
+        return block
+
+    def _in_copy(self, task: int, op: Op) -> Op | None:
         """An access of a buffer as one of a copy."""
         match op:
             case Load() | Store() if op.array in self.copies:
-                at = (self._copy(op.array), *op.index)
+                at = (self._copy(task, op.array), *op.index)
                 return replace(op, array=self.copies[op.array], index=at)
             case For() if any(v in self.copies for v in op.independent):
                 kept = tuple(self.copies.get(v, v) for v in op.independent)
@@ -320,7 +350,8 @@ class _Builder:
             body=clone(body, mapping), loc=scope.loop.loc, dataflow=True, tasks=True,
             streams=frozenset() if scope.of_loop else scope.func.streams,
         )  # fmt: skip
-        return TaskRegion(region, tuple(processes), args, self._shallow(region))
+        states = tuple(turn.state for turn in self.turns.values())
+        return TaskRegion(region, tuple(processes), args, self._shallow(region), states)
 
     def _shallow(self, region: Func) -> dict[Value, Value]:
         """The streams of the region, in which they are copies, that are shallow."""

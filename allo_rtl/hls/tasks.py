@@ -21,8 +21,10 @@ from allo_rtl.ir.rewrite import loops, map_block, walk, with_regions
 from allo_rtl.ir.tasks import Plan, plan
 
 
-def split_tasks(module: Module) -> tuple[Module, tuple[str, ...]]:
+def split_tasks(module: Module, *, runs: bool = False) -> tuple[Module, tuple[str, ...]]:
     """The legalized module with its tasks as processes, and notes of what does not overlap.
+
+    With ``runs`` those of the top go on to the next run while others are at one before.
 
     Raises:
         ScheduleError, IllegalScheduleError: tasks cannot run at once.
@@ -30,15 +32,16 @@ def split_tasks(module: Module) -> tuple[Module, tuple[str, ...]]:
     """
     if not any(f.tasks or any(p.attrs.dataflow for p in loops(f.body)) for f in module.funcs):
         return module, ()
-    splitter = _Splitter(merge_aliases(module))
+    splitter = _Splitter(merge_aliases(module), runs)
     return splitter.run(), tuple(splitter.notes)
 
 
 class _Splitter:
     """Goes from the top to what it calls."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, runs: bool) -> None:
         self.module = module
+        self.runs = runs
         self.taken = {f.name for f in module.funcs} | {g.name for g in module.globals}
         self.done: dict[str, Func] = {}
         self.shallow: dict[Value, Value] = {}
@@ -94,7 +97,9 @@ class _Splitter:
 
     def _of_function(self, func: Func) -> Func | None:
         """The region of a function, None when it has one task only."""
-        found = plan(self._with(func), func, said=f"the tasks of {func.name!r}")
+        runs = self.runs and func.name == self.module.top
+        said = f"runs of {func.name!r} that overlap" if runs else f"the tasks of {func.name!r}"
+        found = plan(self._with(func), func, said=said, runs=runs)
         return self._add(build_region(self.module, found, self.taken)).region if (
             len(found.scope.tasks) > 1
         ) else None
@@ -106,7 +111,10 @@ class _Splitter:
 
     def _add(self, made: TaskRegion) -> TaskRegion:
         self.shallow |= made.shallow
-        self.module = replace(self.module, funcs=(*made.processes, *self.module.funcs))
+        self.module = replace(
+            self.module, funcs=(*made.processes, *self.module.funcs),
+            globals=(*self.module.globals, *made.states),
+        )  # fmt: skip
         return made
 
     def _block(self, func: Func, block: Block) -> Block:

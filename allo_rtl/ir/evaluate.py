@@ -197,6 +197,7 @@ class Context:
         declared = op.result.type.depth
         depth = self.depths.get(name, declared)
         made = Fifo(name, depth, declared, grows=op.undeclared)
+        made.values.extend([0] * op.result.type.initial)
         self.fifos.append(made)
         return made
 

@@ -75,6 +75,7 @@ class Scope:
         func: the function.
         loop: the loop, or a loop of one iteration that stands for the function's body.
         of_loop: whether it is a loop of the function.
+        of_runs: whether iterations of ``loop`` stand for runs of the function that overlap.
         common: what all tasks may use, in order: it has no effects.
         tasks: in the order of the text; values go from one to another only through arrays.
         closing: what the function returns at the end.
@@ -86,6 +87,12 @@ class Scope:
     common: Block
     tasks: tuple[Task, ...]
     closing: Block = ()
+    of_runs: bool = False
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a task may be at one iteration while others are at another."""
+        return self.of_loop or self.of_runs
 
     @property
     def name(self) -> str:
@@ -140,10 +147,17 @@ def _same(op: Op, loop: For) -> bool:
     return isinstance(op, For) and op.iv is loop.iv
 
 
-def open_scope(module: Module, func: Func, loop: For | None = None) -> Scope:
+_MANY = 1 << 16
+"""Runs that dependences are looked for in, where runs overlap: more than may be under way."""
+
+
+def open_scope(
+    module: Module, func: Func, loop: For | None = None, *, runs: bool = False
+) -> Scope:
     """A function's body, or that of one of its loops, in tasks.
 
-    Calls are opened as far as they touch arrays that several tasks use.
+    Calls are opened as far as they touch arrays that several tasks use.  With ``runs`` the body is
+    that of a loop over runs of the function.
     """
     if loop is None:
         func = own_results(func)
@@ -152,11 +166,12 @@ def open_scope(module: Module, func: Func, loop: For | None = None) -> Scope:
     opener.finish()
     once = For(
         iv=Value(index, func.name), lower=(AffineExpr.constant(0),),
-        upper=(AffineExpr.constant(1),), body=(), name=func.name, loc=func.loc,
+        upper=(AffineExpr.constant(_MANY if runs else 1),), body=(),
+        name="run" if runs else func.name, loc=func.loc,
     )  # fmt: skip
     return Scope(
         func, loop or once, loop is not None, tuple(opener.common), opener.tasks(),
-        tuple(opener.closing),
+        tuple(opener.closing), runs,
     )  # fmt: skip
 
 

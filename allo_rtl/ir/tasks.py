@@ -72,7 +72,7 @@ class Plan:
 
 def plan(
     module: Module, func: Func, loop: For | None = None, *, said: str = "dataflow",
-    see: See = lambda access: access,
+    see: See = lambda access: access, runs: bool = False,
 ) -> Plan:
     """How the tasks of a function, or of one of its loops, can run at once.
 
@@ -80,11 +80,13 @@ def plan(
         module, func, loop: where; the body of the function without a loop.
         said: the primitive as the user wrote it, for messages.
         see: resolves arrays that may be one.
+        runs: whether runs of the function overlap, too: as iterations of a loop do, with what it
+            makes made in each.
 
     Raises:
         ScheduleError, IllegalScheduleError: they cannot, with the reason.
     """
-    scope = open_scope(module, func, loop)
+    scope = open_scope(module, func, loop, runs=runs)
     _check_prints(module, scope, said)
     found = [(task, see(access)) for task, access in scope.accesses(module)]
     planner = _Planner(module, scope, said)
@@ -171,7 +173,7 @@ class _Planner:
 
         None where more may decide: of loops, and where data or conditions say what is used.
         """
-        if self.scope.of_loop or isinstance(array.type, StreamType):
+        if self.scope.repeats or isinstance(array.type, StreamType):
             return None
         made = self.scope.local.get(array)
         if made is not None and made.fifo:
@@ -202,7 +204,8 @@ class _Planner:
         elif len(users) > 1 and any(a.is_store for _, a in uses):
             if isinstance(array.type, StreamType):
                 raise self._stream(array, uses)
-            if made is not None and self.scope.of_loop:
+            if made is not None and self.scope.repeats:
+                self._check_handed_on(array)
                 stores = {t for t, a in uses if a.is_store}
                 reads = {t for t, a in uses if not a.is_store}
                 alone = len(stores) <= 1 and len(reads) <= 1
@@ -217,6 +220,16 @@ class _Planner:
                 f"{self.said}: {array.name!r} is returned, so that its caller reads it, and it "
                 f"cannot be a FIFO of {depth}",
                 loc=self.scope.func.loc,
+            )
+
+    def _check_handed_on(self, array: Value) -> None:
+        """Refuse to let tasks hand on, in copies, what the function returns."""
+        returned = [op for op in self.scope.closing if isinstance(op, Return)]
+        if any(array in op.values for op in returned):
+            raise ScheduleError(
+                f"{self.said}: {array.name!r} is returned, and two tasks use it",
+                loc=self.scope.func.loc,
+                hint=f"let one task alone store to {array.name!r}, and read another array",
             )
 
     def _stream(self, stream: Value, uses: list[tuple[int, Access]]) -> ScheduleError:
@@ -244,7 +257,7 @@ class _Planner:
                 continue
             if one > two:
                 (one, x), (two, y) = (two, y), (one, x)
-            if self.scope.of_loop and (hit := conflict(y, x, [loop], before)) is not None:
+            if self.scope.repeats and (hit := conflict(y, x, [loop], before)) is not None:
                 raise self._backward(y, x, hit)
             known = x.array in self.order.get((one, two), ())
             if not known and conflict(x, y, [loop], _not_after) is not None:
@@ -256,6 +269,8 @@ class _Planner:
         cell = f"{name}[{at}]" if hit.cell else name
         first, second = (f"({loop.name}={s[0]})" for s in (hit.source, hit.sink))
         hint = f"make {name!r} inside the loop, if each iteration may have its own"
+        if self.scope.of_runs:
+            hint = f"{name!r} keeps what a run leaves in it: build without overlap_runs"
         if None in hit.cell:
             hint = f"a subscript of {name} depends on data ('?'), so it is taken to be any cell"
         if isinstance(late.op, Call) or isinstance(early.op, Call):

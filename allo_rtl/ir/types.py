@@ -413,10 +413,15 @@ class ArrayType(Type):
 
 @dataclass(frozen=True, slots=True)
 class StreamType(Type):
-    """A FIFO of at most ``depth`` values of one scalar type, 1 or more."""
+    """A FIFO of at most ``depth`` values of one scalar type, 1 or more.
+
+    ``initial`` of them, zeros, are in it before anything is put: tokens between tasks whose runs
+    overlap, which are made for hardware only.
+    """
 
     element: ScalarType
     depth: int = 2
+    initial: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.depth, int) or isinstance(self.depth, _pybool) or self.depth < 1:

@@ -35,7 +35,7 @@ def fifo_ports(shape: FifoShape) -> dict[str, tuple[str, int]]:
 class Fifo(wiring.Component):
     """A FIFO.  A transfer is made at each end in a cycle in which its valid and ready are 1.
 
-    ``clear`` empties it at the end of a cycle.
+    ``clear`` empties it at the end of a cycle; what a shape has in it after a reset is gone then.
     """
 
     _MustUse__silence = True
@@ -59,7 +59,7 @@ class Fifo(wiring.Component):
     def _shift(self, m: Module) -> None:
         """Registers that move toward the reader: the oldest value is in the first."""
         depth = self.shape.depth
-        level = Signal(range(depth + 1))
+        level = Signal(range(depth + 1), init=self.shape.initial)
         words = [Signal(self.shape.width, name=f"word_{k}", reset_less=True) for k in range(depth)]
         put, get = Signal(), Signal()
         m.d.comb += [

@@ -166,4 +166,5 @@ def module_name(design: Design, function: FunctionDesign) -> str:
 
 def fifo_name(design: Design, shape: FifoShape) -> str:
     """Verilog name of a FIFO's module."""
-    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}"
+    first = f"_with_{shape.initial}" if shape.initial else ""
+    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}{first}"
