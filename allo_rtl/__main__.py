@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +51,9 @@ Spec = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="FPGA device the timing is for.")]
 Clock = Annotated[float, typer.Option(help="Clock to schedule for, in MHz.")]
+Overlap = Annotated[
+    int, typer.Option(min=1, help="Runs of a kernel of streams that may be under way at a time.")
+]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")]
 
 
@@ -60,10 +63,13 @@ def compile(
     output: Out = Path("out"),
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
+    overlap_runs: Overlap = 1,
 ) -> None:
     """Write Verilog, the report and a cocotb test bench."""
     with reported_errors():
-        rtl = load(spec).build(target="rtl", device=device, clock_mhz=clock_mhz)
+        rtl = load(spec).build(
+            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
+        )
         for path in rtl.write(output):
             typer.echo(path)
 
@@ -96,6 +102,7 @@ def report(
     spec: Spec,
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
+    overlap_runs: Overlap = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the pipelines to this file.")] = None,
     advice: Annotated[
@@ -105,7 +112,9 @@ def report(
     """Print what the kernel costs, loop by loop, and why."""
     with reported_errors():
         schedule = load(spec)
-        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz)
+        rtl = schedule.build(
+            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
+        )
         found = rtl.report()
         if json:
             typer.echo(render_json(found), nl=False)
@@ -124,6 +133,7 @@ def simulate(
     spec: Spec,
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
+    overlap_runs: Overlap = 1,
     seed: Annotated[int, typer.Option(help="Seed of the random arguments.")] = 0,
     waves: Annotated[
         Path | None, typer.Option(help="Write waveforms to this file (.vcd or .fst).")
@@ -132,11 +142,17 @@ def simulate(
     """Run the hardware in Verilator on random arguments and compare it with the golden model."""
     with reported_errors():
         schedule = load(spec)
-        rtl = schedule.build(target="rtl", device=device, clock_mhz=clock_mhz)
-        case = random_case(schedule.module, np.random.default_rng(seed))
-        different, cycles, trace = run_case(rtl, case, waves)
+        rtl = schedule.build(
+            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
+        )
+        random = np.random.default_rng(seed)
+        cases = [random_case(schedule.module, random) for _ in range(_runs_of(overlap_runs))]
+        different, ends, trace = run_cases(rtl, cases, waves)
         typer.echo(f"cycles predicted: {why_unknown(rtl.design) or rtl.predicted_cycles}")
-        typer.echo(f"cycles measured:  {cycles}")
+        typer.echo(f"cycles measured:  {ends[0]}")
+        if overlap_runs > 1:
+            typer.echo(f"cycles between runs, predicted: {_interval(rtl)}")
+            typer.echo(f"ends of {len(ends)} runs: {', '.join(map(str, ends))}")
         if trace is not None:
             typer.echo(f"waveforms: {trace}")
         if different:
@@ -280,21 +296,40 @@ def _makes_schedule(function: Callable[..., object]) -> bool:
     return not signature.parameters and (untyped or name.split(".")[-1] == "Schedule")
 
 
-def run_case(rtl: RtlModule, case: Case, waves: Path | None) -> tuple[list[str], int, Path | None]:
-    """Simulate one case from reset.
+def _runs_of(overlap_runs: int) -> int:
+    """How many runs show how they overlap; one where they do not."""
+    return 1 if overlap_runs == 1 else 2 * overlap_runs + 2
+
+
+def _interval(rtl: RtlModule) -> str:
+    found = rtl.predicted_interval
+    return "not known" if found is None else f"{float(found):g}"
+
+
+def run_cases(
+    rtl: RtlModule, cases: Sequence[Case], waves: Path | None
+) -> tuple[list[str], list[int], Path | None]:
+    """Simulate cases from reset: one, or several that follow each other as soon as can be.
 
     Returns:
-        Names of the arguments and results that are not as expected, the cycles it took, and the
-        waveform file.
+        Names of the arguments and results that are not as expected, the cycles in which runs
+        ended, and the waveform file.
     """
     simulation = Simulation(rtl.verilog, rtl.interface, trace=waves)
-    args = [np.copy(arg) if isinstance(arg, np.ndarray) else arg for arg in case.inputs]
-    results, cycles = simulation.run(args)
+    runs = [[np.copy(arg) if isinstance(arg, np.ndarray) else arg for arg in case.inputs]
+            for case in cases]  # fmt: skip
+    if len(cases) == 1:
+        only, cycles = simulation.run(runs[0])
+        results, ends = [only], [cycles]
+    else:
+        results, _, ends = simulation.run_many(runs)
     simulation.close()
     ports = (*rtl.interface.args, *rtl.interface.results)
-    pairs = zip(ports, (*args, *results), (*case.after, *case.results), strict=True)
-    different = [port.name for port, is_, should in pairs if not np.array_equal(is_, should)]
-    return different, cycles, simulation.trace
+    different: dict[str, None] = {}
+    for case, args, outs in zip(cases, runs, results, strict=True):
+        pairs = zip(ports, (*args, *outs), (*case.after, *case.results), strict=True)
+        different |= {p.name: None for p, is_, should in pairs if not np.array_equal(is_, should)}
+    return list(different), ends, simulation.trace
 
 
 def board_row(bits: Bitstream) -> BoardRow:

@@ -41,6 +41,24 @@ def not_a_kernel(x: int8[8]) -> int8:
     with open("x"):
         pass
     return x[0]
+
+
+def turned(x: int32[8], y: int32[8]):
+    t: int32[8]
+    for i in range(8):
+        t[i] = x[i] + 1
+    for j in range(8):
+        y[j] = t[7 - j]
+
+
+def overlapping() -> "allo.Schedule":
+    s = allo.customize(turned)
+    s.pipeline("i")
+    s.pipeline("j")
+    s.dataflow("turned")
+    s.interface("x", "stream")
+    s.interface("y", "stream")
+    return s
 '''
 
 
@@ -114,6 +132,22 @@ def test_simulate_compares_hardware_with_the_golden_model(kernels: Path) -> None
     assert "gain" in (kernels / "scale.vcd").read_text()
 
 
+def test_runs_that_overlap_are_simulated_and_reported(kernels: Path) -> None:
+    result = run("simulate", "kernels.py:overlapping", "--overlap-runs", "3")
+    assert result.exit_code == 0, result.output
+    predicted, measured, between, ends, verdict = result.output.splitlines()
+    cycles = [int(x) for x in ends.removeprefix("ends of 8 runs: ").split(", ")]
+    assert predicted.split()[-1] == measured.split()[-1] == str(cycles[0])
+    interval = int(between.removeprefix("cycles between runs, predicted: "))
+    assert cycles == [cycles[0] + k * interval for k in range(8)]
+    assert verdict == "hardware and golden model agree"
+    result = run("report", "kernels.py:overlapping", "--overlap-runs", "3", "--json")
+    assert json.loads(result.output)["overlap"]["cycles"] == interval
+    result = run("report", "kernels.py:pipelined", "--overlap-runs", "3")
+    assert result.exit_code == 1
+    assert "x is no stream" in result.stderr
+
+
 def test_an_error_in_a_kernel_is_shown_without_a_traceback(kernels: Path) -> None:
     result = run("report", "kernels.py:not_a_kernel")
     assert result.exit_code == 1
@@ -182,11 +216,11 @@ def test_a_wrong_result_or_argument_is_named(kernels: Path) -> None:
     schedule = cli.load("kernels.py:ready")
     rtl = schedule.build(target="rtl")
     case = random_case(schedule.module, np.random.default_rng(0))
-    assert cli.run_case(rtl, case, None) == ([], rtl.predicted_cycles, None)
+    assert cli.run_cases(rtl, [case], None) == ([], [rtl.predicted_cycles], None)
     result = case.results[0] + np.uint64(1)
-    assert cli.run_case(rtl, replace(case, results=(result,)), None)[0] == ["y"]
+    assert cli.run_cases(rtl, [replace(case, results=(result,))], None)[0] == ["y"]
     other = (case.after[0] + np.uint64(1), case.after[1])
-    assert cli.run_case(rtl, replace(case, after=other), None)[0] == ["x"]
+    assert cli.run_cases(rtl, [replace(case, after=other)], None)[0] == ["x"]
 
 
 def test_board_row_takes_what_the_chip_has() -> None:

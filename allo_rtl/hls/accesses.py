@@ -134,9 +134,14 @@ class Accesses:
         return [*memories, *self._register_writes()]
 
     def allocate(self, op: Alloc) -> None:
-        """Fresh registers hold zero; those of a pipelined iteration are its own wires."""
+        """Fresh registers hold zero, where anything sees it.
+
+        Those of a pipelined iteration are its own wires.
+        """
         storage = self._storage[op.result]
         if storage.kind is not StorageKind.REGISTERS:
+            return
+        if not (op.zeroed or self._is_private):
             return
         if self._is_private:
             self._private.add(op.result)

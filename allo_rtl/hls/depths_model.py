@@ -340,7 +340,8 @@ class _Runs(_Run):
         fifos |= {s: _Fifo(s, self._rooms[s], self._bits[s], []) for s in fork.made}
         for process in fork.processes:
             given = {param: fifos[stream] for param, stream in process.given.items()}
-            self._ended.append(mine := [])
+            mine: list[int] = []
+            self._ended.append(mine)
             task = _Task(process.name, self._repeat(process.trace, given, mine), None)
             self._tasks[task] = None
             self._wake(task, 0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.control import Parallel
@@ -125,7 +126,7 @@ class _Interval:
         ends = play_runs(self._trace, rooms, self._outside(), most, count)
         if ends is None:
             return None
-        return _repeating([b - a for a, b in zip(ends, ends[1:], strict=False)])
+        return _repeating([b - a for a, b in pairwise(ends)])
 
 
 def _repeating(distances: Sequence[int]) -> list[int] | None:
