@@ -18,6 +18,7 @@ from amaranth.hdl import (
 
 from allo_rtl.rtl.fifo import Fifo
 from allo_rtl.rtl.interface import ArrayStream, Direction
+from allo_rtl.rtl.names import Names
 
 COUNT_BITS = 4
 
@@ -205,3 +206,63 @@ class KernelContract(Elaboratable):
             waited.eq(waited | (valid & ~ready)), had.eq(had | (taken & (count == self.index)))
         ]
         return waited & had & (count >= self.reach) if self.reach else waited & had
+
+
+class RunContract(Elaboratable):
+    """What starts the runs of processes that take as long as they like (see ``rtl.run_queue``).
+
+    A run starts whenever it is asked for and less than ``most`` are under way.  Each process makes
+    each run once, none before it was started, and as soon as it is idle; a run is over, once, in
+    the very cycle in which the last process has ended it.
+    """
+
+    def __init__(self, queue_runs, processes, most, total):
+        self.queue_runs, self.most, self.total = queue_runs, most, total
+        self.ask = Signal()
+        self.finish = [Signal(name=f"finish_{p}") for p in range(processes)]
+        self.ports = [self.ask, *self.finish]
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += Assume(~ResetSignal())
+        accept, over = Signal(), Signal()
+        accepted, finished = Signal(COUNT_BITS), Signal(COUNT_BITS)
+        m.d.sync += [accepted.eq(accepted + accept), finished.eq(finished + over)]
+        m.d.comb += [
+            accept.eq(self.ask & (accepted - finished != self.most)),
+            Assume(accepted <= self.total), Assert(finished <= accepted),
+            Assert(accepted - finished <= self.most),
+        ]  # fmt: skip
+        starts, readies, counts = [], [], []
+        for number, finish in enumerate(self.finish):
+            parts = self._process(m, number, finish, accepted + accept)
+            for found, part in zip((starts, readies, counts), parts, strict=True):
+                found.append(part)
+        m.d.comb += over.eq(
+            self.queue_runs(m, Names(), self.most, accept, starts, readies)
+        )
+        all_ended = Const(1, 1)
+        for ended in counts:
+            all_ended = all_ended & (ended > finished)
+        m.d.comb += Assert(over == all_ended)
+        apart = Signal()  # a process was at the run after that of another one
+        m.d.sync += apart.eq(apart | (counts[0] > counts[1] + 1))
+        m.d.comb += Cover(apart & (finished == self.total))
+        return m
+
+    def _process(self, m, number, finish, accepted):
+        """A process; (its start, whether it is ready, how many runs it has ended in this cycle)."""
+        start, ready, running = (
+            Signal(name=f"{what}_{number}") for what in ("start", "ready", "running")
+        )
+        made, ended = (Signal(COUNT_BITS, name=f"{what}_{number}") for what in ("made", "ended"))
+        takes, ends = start & ready, running & finish
+        m.d.comb += [
+            ready.eq(~running | finish), Assert(made + takes <= accepted),
+            Assert(~ready | (takes == (made < accepted))),
+        ]  # fmt: skip
+        m.d.sync += [
+            made.eq(made + takes), ended.eq(ended + ends),
+            running.eq(Mux(ready, takes, running)),
+        ]
+        return start, ready, ended + ends

@@ -9,16 +9,16 @@ import sys
 
 import pytest
 from amaranth.hdl import Assert, Cover, Module, Signal
-from stream_contracts import FifoContract, KernelContract
+from stream_contracts import FifoContract, KernelContract, RunContract
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.errors import ToolError
-from allo_rtl.hls import task_region
+from allo_rtl.hls import run_turns, task_region
 from allo_rtl.hls.processes import FifoShape
 from allo_rtl.hls.storage import StorageKind
 from allo_rtl.ir.types import Stream, UInt
-from allo_rtl.rtl import array_streams, fifo, streams
+from allo_rtl.rtl import array_streams, fifo, run_queue, streams
 from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.formal import check
 
@@ -160,6 +160,14 @@ def backward(A: bit[8], B: bit[8]):
             B[2 * t + j] = tile[1 - j]
 
 
+def turned(A: bit[2], B: bit[2]):
+    tile: bit[2]
+    for i in range(2):
+        tile[i] = A[i]
+    for j in range(2):
+        B[j] = tile[1 - j]
+
+
 def same(n):
     return n
 
@@ -173,10 +181,11 @@ MEANING = {
     pairs: {"B": (lambda a, b: a & b, ("A", lambda n: 2 * n), ("A", lambda n: 2 * n + 1))},
     linked: {"B": (lambda a: a + 1, ("A", same))},
     backward: {"B": (lambda a: a, ("A", lambda n: n ^ 1))},
+    turned: {"B": (lambda a: a, ("A", lambda n: n ^ 1))},
 }
 
 
-def kernel_holds(kernel, pipelined, cycles, runs=1, reach=None):
+def kernel_holds(kernel, pipelined, cycles, runs=1, reach=None, overlap=1):
     s = df.customize(kernel, opt_default=pipelined) if kernel is linked else allo.customize(kernel)
     for array in s.top_func.args:
         s.interface(array.name, "stream")
@@ -185,7 +194,9 @@ def kernel_holds(kernel, pipelined, cycles, runs=1, reach=None):
             s.pipeline(list(band)[-1][1])
     if kernel is backward:
         s.dataflow("t")
-    component = KernelComponent(s.build(target="rtl").design)
+    if kernel is turned:
+        s.dataflow("turned")
+    component = KernelComponent(s.build(target="rtl", overlap_runs=overlap).design)
     contract = KernelContract(component, MEANING[kernel], runs, reach)
     return check(contract, contract.ports, cycles)
 
@@ -272,3 +283,60 @@ def test_errors_in_the_turns_of_tasks_are_found(old, new, monkeypatch):
     made = mutant(task_region, old, new)
     monkeypatch.setattr("allo_rtl.hls.tasks.build_region", made.build_region)
     assert kernel_holds(backward, True, 24, reach=4).broken
+
+
+# Runs that overlap
+
+
+def runs_hold(queue_runs, most, cycles, total=3):
+    contract = RunContract(queue_runs, 2, most, total)
+    return check(contract, contract.ports, cycles)
+
+
+@pytest.mark.parametrize(
+    ("most", "cycles"), [(2, 9), pytest.param(3, 14, marks=pytest.mark.long)]
+)
+def test_each_process_makes_each_run_once_and_in_its_turn(most, cycles):
+    """None starts before its place is free, ends come in order, and none is lost or doubled."""
+    assert runs_hold(run_queue.queue_runs, most, cycles).holds
+
+
+QUEUE_ERRORS = [
+    ("start.eq(accept | (waiting != 0))", "start.eq(accept)"),
+    ("ended.append(ends | (ahead != 0))", "ended.append(ends)"),
+    ("ahead.eq(ahead + ends - over)", "ahead.eq(ahead + ends)"),
+    ("waiting.eq(waiting + accept - taken)", "waiting.eq(waiting + accept)"),
+    ("ends.eq(running & ready)", "ends.eq(running)"),
+    ("range(most + 1)", "range(most)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [QUEUE_ERRORS[0], *(pytest.param(*e, marks=pytest.mark.long) for e in QUEUE_ERRORS)],
+)
+def test_errors_in_the_control_of_runs_are_found(old, new):
+    assert runs_hold(mutant(run_queue, old, new).queue_runs, 2, 9).broken
+
+
+@pytest.mark.long
+def test_runs_of_tasks_do_not_overtake_each_other_in_a_buffer():
+    """A copy is written when its reader is done with the run before last, and read in its turn."""
+    assert kernel_holds(turned, True, 22, runs=3, reach=6, overlap=3).holds
+
+
+RUN_ERRORS = [
+    (task_region, "_TOKEN, number, number if runs", "_TOKEN, number + 1, number + 1 if runs"),
+    (run_turns, "AffineExpr.constant(1)).mod(", "AffineExpr.constant(0)).mod("),
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("module", "old", "new"), RUN_ERRORS, ids=["a token too many", "no turns"])
+def test_errors_in_the_copies_of_runs_are_found(module, old, new, monkeypatch):
+    made = mutant(module, old, new)
+    if module is run_turns:
+        monkeypatch.setattr("allo_rtl.hls.task_region.Turn", made.Turn)
+    else:
+        monkeypatch.setattr("allo_rtl.hls.tasks.build_region", made.build_region)
+    assert kernel_holds(turned, True, 26, runs=4, reach=6, overlap=4).broken
