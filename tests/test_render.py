@@ -86,8 +86,8 @@ def test_json_keeps_its_keys_in_order_and_hides_folders() -> None:
     text = render.render_json(REPORT)
     data = json.loads(text)
     assert list(data) == [
-        "kernel", "device", "clock_mhz", "latency", "unknown", "measured", "critical_ns", "loops",
-        "memories", "streams", "units", "notes", "schedule",
+        "kernel", "device", "clock_mhz", "latency", "unknown", "measured", "overlap",
+        "critical_ns", "loops", "memories", "streams", "units", "notes", "schedule",
     ]
     assert data["measured"] is None
     assert data["loops"][0]["chart"][0] == {
