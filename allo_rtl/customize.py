@@ -13,6 +13,7 @@ from typing import Any
 from allo_rtl.errors import LanguageError
 from allo_rtl.frontend.dataflow_dsl import Region
 from allo_rtl.frontend.lower import lower
+from allo_rtl.frontend.topology import problems
 from allo_rtl.ir.mlir_kernel import is_mlir, read_kernel
 from allo_rtl.ir.ops import Module
 from allo_rtl.ir.types import Partition
@@ -64,7 +65,8 @@ def customize(
         top: which function of MLIR or a module is the kernel, when it is not the last.
 
     Raises:
-        LanguageError: the kernel is not in the language; the message has its line.
+        LanguageError: the kernel is not in the language, or a region connects its processes in a
+            way that is refused; the message has its line.
         ParseError: the MLIR is not such that a kernel can be made of it; with its line.
         IRError: the module is ill-formed.
     """
@@ -73,6 +75,8 @@ def customize(
     module = _module(fn, top)
     if module is not None:
         verify_module(module)
+        if not isinstance(fn, Module):
+            _check_regions(module)
         return _logged("", Schedule(module), verbose)
     assert not isinstance(fn, Path | Module)
     with no_collection():
@@ -87,6 +91,18 @@ def customize(
     params = given.get(made.kernel.name, ()) if isinstance(given, Mapping) else given
     schedule = Schedule(made.module, inst_list=params, func_instances=made.instances)
     return _logged(ast.unparse(made.kernel.node), schedule, verbose)
+
+
+def _check_regions(module: Module) -> None:
+    """Refuse regions of MLIR as those of Python are; what data decide is taken to be as it should.
+
+    Raises:
+        LanguageError: streams connect no two processes, or two use one element without an order.
+    """
+    funcs = {f.name: f for f in module.funcs}
+    for func in module.funcs:
+        if func.dataflow and (found := problems(func, funcs, func.args)):
+            raise found[0]
 
 
 def invoke_mlir_parser(mod: str, top: str | None = None) -> Module:

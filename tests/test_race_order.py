@@ -446,3 +446,16 @@ def test_a_run_that_is_too_long_is_not_looked_at(monkeypatch):
     monkeypatch.setattr("allo_rtl.ir.race_trace.Budget.__init__.__defaults__", (20, 1000))
     with pytest.raises(LanguageError, match="whether a stream puts one after"):
         df.customize(row_by_row)
+
+
+def test_a_region_of_mlir_is_looked_at_too():
+    text = str(df.customize(useful).module)
+    df.customize(text)
+    lines = text.splitlines()
+    put = next(n for n, line in enumerate(lines) if '"allo.put"' in line)
+    loop = next(n for n, line in enumerate(lines) if "affine.for" in line)
+    assert loop < put
+    handed = [line.replace("%0", "%one") for line in lines[put - 1 : put + 1]]
+    early = [*lines[:loop], *handed, *lines[loop : put - 1], *lines[put + 1 :]]
+    with pytest.raises(LanguageError, match="no value that goes through a stream"):
+        df.customize("\n".join(early))
