@@ -322,7 +322,7 @@ def test_errors_in_the_control_of_runs_are_found(old, new):
 @pytest.mark.long
 def test_runs_of_tasks_do_not_overtake_each_other_in_a_buffer():
     """A copy is written when its reader is done with the run before last, and read in its turn."""
-    assert kernel_holds(turned, True, 22, runs=3, reach=6, overlap=3).holds
+    assert kernel_holds(turned, True, 21, runs=3, reach=5, overlap=3).holds
 
 
 RUN_ERRORS = [
