@@ -9,11 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import allo_rtl as allo
+from allo_rtl.boards.closure import kernel_lines
 from allo_rtl.boards.synthesis import _count
 from allo_rtl.boards.toolchain import run_commands
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.certificate import Reason
+from allo_rtl.hls.design import build_design
+from allo_rtl.hls.operators import Stretch
 from allo_rtl.ir.types import float32, int8, int32, uint32
+from allo_rtl.rtl_module import RtlModule
+from allo_rtl.target import device
 
 FAST = {"device": "ecp5-85", "clock_mhz": 80}
 
@@ -236,3 +241,21 @@ def test_random_products_with_a_limit(loops, word, target, most):
             s.pipeline(band["i"], initiation_interval=8 * interval if interval > 1 else None)
     rtl = agree(s, device=target[0], clock_mhz=target[1], units={"mul": most})
     assert count(rtl, "mul") <= most
+
+
+@pytest.mark.parametrize("factor", [1.2, 2.0, 3.0])
+def test_a_line_that_is_taken_to_last_longer_has_the_same_unit(factor):
+    """As timing closure does where a path is too long."""
+
+    def lines(A: uint32[8], B: uint32[8], C: uint32[8]):
+        for i in range(8):
+            B[i] = A[i] * B[i]
+            C[i] = A[i] * C[i]
+
+    design = piped(lines).build(target="rtl", units={"mul": 1}, **FAST).design
+    for line in sorted(kernel_lines(design)):
+        slow = build_design(
+            design.source, device(FAST["device"]), FAST["clock_mhz"], Stretch({line: factor}),
+            {"mul": 1},
+        )  # fmt: skip
+        assert count(RtlModule(slow), "mul") == 1

@@ -141,6 +141,11 @@ class Stretch:
         """The factor for operations of a line."""
         return self.everything * self.lines.get(line or "", 1.0)
 
+    @property
+    def longest(self) -> float:
+        """The largest factor."""
+        return self.everything * max([1.0, *self.lines.values()])
+
 
 class Operators:
     """Units for a device at a clock.
@@ -171,6 +176,8 @@ class Operators:
     def unit(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """How to build a node; memory accesses and inputs are wires here."""
         factor = self.factor(node)
+        if self.sharing.is_limited(node, shapes):
+            factor = self.stretch.longest  # one unit is for operations of all lines
         if factor == 1.0:
             return self._unit(node, shapes)
         slow = Operators(self.device, 1000.0 / self.period_ns, self.sharing)
