@@ -65,7 +65,7 @@ def test_a_c_kernel_is_read_scheduled_and_built():
     assert str(s).splitlines() == [
         "kernel_gemm(arg0: int32, arg1: float64, arg2: float64, arg3: float64[..., 6], "
         "arg4: float64[..., 5], arg5: float64[..., 6])",
-        "  S_i_0: for i in 0..?",
+        "  S_i_0: for i in 0..arg0",
         "    for j in 0..6",
         "      arg3[i, j] = ...",
         "    for j_1 in 0..5",
