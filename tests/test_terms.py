@@ -93,3 +93,15 @@ def test_terms_stand_for_what_is_computed(block):
 def test_many_terms_stand_for_what_is_computed(block):
     for seed in range(10_000 + 1000 * block, 11_000 + 1000 * block):
         check(seed, steps=40)
+
+
+def test_modulo_2_every_number_is_its_own_square_however_deep_it_is_squared():
+    terms = Terms()
+    x, y = terms.input("x", Int(8)), terms.input("y", Int(8))
+    found = x
+    for width in range(9, 40):  # each may wrap, so that it is an atom of the next
+        wider = terms.cast(Int(width), found)
+        square = terms.binary(BinaryKind.MUL, Int(width), wider, wider)
+        found = terms.binary(BinaryKind.ADD, Int(width), square, terms.cast(Int(width), y))
+    low = [terms.cast(bool_, t) for t in (found, x, y)]
+    assert low[0] is terms.binary(BinaryKind.ADD, bool_, low[1], low[2])

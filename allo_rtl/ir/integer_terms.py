@@ -24,6 +24,7 @@ from allo_rtl.ir.polynomials import (
     order,
     plus,
     product_range,
+    squarefree,
     times,
     without_constant,
 )
@@ -54,6 +55,7 @@ class IntegerTerms(Maker):
         super().__init__()
         self._ranges: dict[Term, Range] = {}
         self._exact: dict[Term, Polynomial | None] = {}
+        self._narrow: dict[tuple[Term, int], Polynomial] = {}
 
     # --- polynomials -----------------------------------------------------------------------
 
@@ -86,6 +88,7 @@ class IntegerTerms(Maker):
     def _centred(self, type_: Whole, a: Polynomial) -> Polynomial:
         """A polynomial with coefficients of least magnitude, none of them 0."""
         modulus = 1 << type_.bits
+        a = squarefree(a) if modulus == 2 else a
         kept: Polynomial = {}
         for monomial, f in a.items():
             if factor := f % modulus:
@@ -320,7 +323,7 @@ class IntegerTerms(Maker):
         if source == target:
             return a
         if target.bits <= source.bits:
-            return self.of_polynomial(target, self._narrowed(self.polynomial(a), target.bits))
+            return self.of_polynomial(target, self._narrowed_term(a, target.bits))
         poly = self._lifted(a) if source == bool_ else self.exact(a)
         return self.of_polynomial(target, {(a,): 1} if poly is None else poly)
 
@@ -337,10 +340,21 @@ class IntegerTerms(Maker):
                 inner = _is_polynomial(atom) and whole(atom.type).bits >= bits
                 other: Polynomial = {(atom,): 1}
                 if inner:
-                    other = self._narrowed(self.polynomial(atom), bits)
+                    other = self._narrowed_term(atom, bits)
                 product = self._times(product, other) if product is not None else None
+                if product is not None and bits == 1:
+                    product = squarefree(product)
             total = plus(total, {monomial: factor} if product is None else product)
         return total
+
+    def _narrowed_term(self, a: Term, bits: int) -> Polynomial:
+        if (a, bits) in self._narrow:
+            return self._narrow[a, bits]
+        whole_width = self.polynomial(a)
+        found = self._narrowed(whole_width, bits)
+        if found is not whole_width:
+            self._narrow[a, bits] = found
+        return found
 
     def _lifted(self, a: Term) -> Polynomial | None:
         """A polynomial of integers that is 1 where one modulo 2 is, and else 0."""

@@ -117,6 +117,17 @@ def is_bit(range_: Range) -> bool:
     return range_[0] >= 0 and range_[1] <= 1
 
 
+def squarefree(a: Polynomial) -> Polynomial:
+    """A polynomial with the same values modulo 2, where each atom is its own square."""
+    total: Polynomial = {}
+    for monomial, f in a.items():
+        if f % 2:
+            once = tuple(dict.fromkeys(monomial))
+            if total.pop(once, 0) == 0:
+                total[once] = 1
+    return total
+
+
 def bounds(a: Polynomial, range_of: RangeOf) -> Range:
     """An interval that has every value of a polynomial, as a number of any size."""
     low = high = 0
