@@ -90,9 +90,9 @@ def row(case: Case, kept: Row) -> tuple[str, ...]:
 def write_page(cases: Sequence[Case], placed: Placed) -> None:
     """Replace the table by one of all results there are."""
     found = [(case, kept) for case in cases if (kept := placed.get(key(case)))]
-    met = sum(bool(kept["met"]) for _, kept in found)
+    met = [bool(kept["met"]) for case, kept in found if not case.variant]
     text = markdown(COLUMNS, (row(*line) for line in found))
-    said = f"{DEVICE}; {CLOCK_MHZ:g} MHz asked for: {met} of {len(found)} kernels reach it."
+    said = f"{DEVICE}; {CLOCK_MHZ:g} MHz asked for: {sum(met)} of {len(met)} kernels reach it."
     if found:
         replace_part("polybench_u32_ecp5", f"{text}\n\n{said}")
 
