@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from allo_rtl.ir.integer_terms import whole
 from allo_rtl.ir.ops import BinaryKind
 from allo_rtl.ir.polynomials import Polynomial, vanishing
+from allo_rtl.ir.sum_terms import whole
 from allo_rtl.ir.term_base import Term
 from allo_rtl.ir.term_values import parts_first, values
 from allo_rtl.ir.terms import Terms

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from math import gcd, prod
 from random import Random
 
-from allo_rtl.ir.integer_terms import whole
+from allo_rtl.ir.sum_terms import whole
 from allo_rtl.ir.term_base import Term
 from allo_rtl.ir.term_values import parts_first, values
 
@@ -75,7 +75,7 @@ def _step(
                 if k != n
             )  # fmt: skip
             return _divide(term, parts[n], target - others, term.factors[n])
-        case ("product" | "mul"), parts:
+        case ("product" | "monomial" | "mul"), parts:
             part = random.choice(parts)
             others = prod(known[p] for p in parts if p is not part)
             root = _root(target, others, parts.count(part))

@@ -43,8 +43,9 @@ def value_of(term, inputs, known):
             result = inputs[term.detail]
         case "sum":
             result = wrap(term.type, term.detail + sum(map(mul, parts, term.factors)))
-        case "product":
+        case "product" | "monomial":
             result = wrap(term.type, prod(parts))
+            assert term.kind == "product" or result == prod(parts)
         case "quotient":
             result = wrap(term.type, parts[0] // term.detail)
         case "remainder":

@@ -14,7 +14,6 @@ from functools import reduce
 from allo_rtl.ir.arithmetic import eval_binary, limits
 from allo_rtl.ir.ops import BinaryKind, Predicate
 from allo_rtl.ir.polynomials import (
-    Monomial,
     Polynomial,
     Range,
     bounds,
@@ -28,10 +27,9 @@ from allo_rtl.ir.polynomials import (
     times,
     without_constant,
 )
-from allo_rtl.ir.term_base import Maker, Term
-from allo_rtl.ir.types import Index, Int, IntegerType, Type, UInt, bool_
-
-type Whole = IntegerType | Index
+from allo_rtl.ir.sum_terms import SumTerms, Whole, whole
+from allo_rtl.ir.term_base import Term
+from allo_rtl.ir.types import Int, UInt, bool_
 
 _MOST = 256
 """Monomials of a product at most; a larger one is an atom."""
@@ -42,13 +40,7 @@ _ALIKE = frozenset({BinaryKind.AND, BinaryKind.OR, BinaryKind.XOR, BinaryKind.MI
 _ONE: Polynomial = {(): 1}
 
 
-def whole(type_: Type) -> Whole:
-    """The type, which is one of integers."""
-    assert isinstance(type_, IntegerType | Index)
-    return type_
-
-
-class IntegerTerms(Maker):
+class IntegerTerms(SumTerms):
     """Makes terms of integers and index in their normal form."""
 
     def __init__(self) -> None:
@@ -59,20 +51,6 @@ class IntegerTerms(Maker):
 
     # --- polynomials -----------------------------------------------------------------------
 
-    def polynomial(self, a: Term) -> Polynomial:
-        """A term as a polynomial modulo its width."""
-        if a.constant is not None:
-            return {(): a.constant} if a.constant else {}
-        if a.kind == "product":
-            return {a.parts: 1}
-        if a.kind != "sum":
-            return {(a,): 1}
-        found: Polynomial = {(): a.number} if a.number else {}
-        for part, factor in zip(a.parts, a.factors, strict=True):
-            inner = part.kind == "product" and part.type == a.type
-            found[part.parts if inner else (part,)] = factor
-        return found
-
     def of_polynomial(self, type_: Whole, a: Polynomial) -> Term:
         """The term of a polynomial modulo the width of a type."""
         kept = self._centred(type_, self._without_quotients(type_, self._centred(type_, a)))
@@ -80,9 +58,13 @@ class IntegerTerms(Maker):
         if not rest:
             return self.const(type_.wrap(constant), type_)
         monomials = sorted(rest, key=order)
-        parts = tuple(self._monomial(type_, m) for m in monomials)
-        if not constant and len(parts) == 1 and rest[monomials[0]] == 1 and parts[0].type == type_:
-            return parts[0]
+        if not constant and list(rest.values()) == [1]:
+            (only,) = monomials
+            if len(only) > 1:
+                return self.make("product", type_, None, only)
+            if only[0].type == type_:
+                return only[0]
+        parts = tuple(map(self.part, monomials))
         return self.make("sum", type_, constant, parts, tuple(rest[m] for m in monomials))
 
     def _centred(self, type_: Whole, a: Polynomial) -> Polynomial:
@@ -109,9 +91,6 @@ class IntegerTerms(Maker):
             a = plus({m: f for m, f in a.items() if m != monomial}, multiple, factor // divisor)
         return a
 
-    def _monomial(self, type_: Whole, monomial: Monomial) -> Term:
-        return monomial[0] if len(monomial) == 1 else self.make("product", type_, None, monomial)
-
     def exact(self, a: Term) -> Polynomial | None:
         """A polynomial that is a term's value as a number; None when the term may have wrapped."""
         if a not in self._exact:
@@ -121,6 +100,9 @@ class IntegerTerms(Maker):
     def _find_exact(self, a: Term) -> Polynomial | None:
         type_ = whole(a.type)
         found = self.polynomial(a)
+        if a.kind == "sum" and min(a.number, *a.factors) >= 0:
+            low, high = self.facts(a).range
+            return found if type_.min <= low and high <= type_.max else None
         for poly in (found, {m: f % (1 << type_.bits) for m, f in found.items()}):
             low, high = bounds(poly, self.range_of)
             if type_.min <= low and high <= type_.max:
@@ -163,11 +145,15 @@ class IntegerTerms(Maker):
         return self.make(kind.value, type_, None, (a, b))
 
     def _sum(self, kind: BinaryKind, a: Term, b: Term) -> Term:
-        one, other = self.polynomial(a), self.polynomial(b)
-        if len(one) + len(other) > _LONGEST:
-            return self.make(kind.value, a.type, None, (a, b))
-        self.work += len(one) + len(other)
         sign = 1 if kind is BinaryKind.ADD else -1
+        if len(a.parts) + len(b.parts) > _LONGEST:
+            return self.make(kind.value, a.type, None, (a, b))
+        if sign == 1 and len(b.parts) > len(a.parts):
+            a, b = b, a
+        if (grown := self.grown(a, b, sign)) is not None:
+            return grown
+        one, other = self.polynomial(a), self.polynomial(b)
+        self.work += len(one) + len(other)
         return self.of_polynomial(whole(a.type), plus(one, other, sign))
 
     def _mask(self, a: Term, b: Term) -> tuple[Term, int] | None:
@@ -322,10 +308,26 @@ class IntegerTerms(Maker):
         source = whole(a.type)
         if source == target:
             return a
+        if (resized := self.resized(a, target)) is not None:
+            return resized
         if target.bits <= source.bits:
+            if (sum_ := self._narrowed_sum(a, target)) is not None:
+                return sum_
             return self.of_polynomial(target, self._narrowed_term(a, target.bits))
         poly = self._lifted(a) if source == bool_ else self.exact(a)
         return self.of_polynomial(target, {(a,): 1} if poly is None else poly)
+
+    def _narrowed_sum(self, a: Term, target: Whole) -> Term | None:
+        """A sum that has wrapped and a few monomials more, in fewer bits: that sum in these bits,
+        and the same more."""
+        inside = [n for n, p in enumerate(a.parts) if _is_polynomial(p)]
+        if a.kind != "sum" or len(inside) != 1 or a.factors[inside[0]] != 1:
+            return None
+        inner = a.parts[inside[0]]
+        if whole(inner.type).bits < target.bits:
+            return None
+        rest = {m: f for m, f in self.polynomial(a).items() if m != (inner,)}
+        return self.grown(self.cast_whole(target, inner), rest, 1)
 
     def _narrowed(self, a: Polynomial, bits: int) -> Polynomial:
         """A polynomial modulo ``2**bits`` without atoms that are polynomials of as many bits."""
@@ -511,9 +513,8 @@ class IntegerTerms(Maker):
         parts: Callable[[], list[Range]] = lambda: [self.range_of(p) for p in a.parts]  # noqa: E731
         match a.kind:
             case "sum":
-                exact = self.polynomial(a)
-                return bounds(exact, self.range_of)
-            case "product" | "mul":
+                return self.facts(a).range
+            case "product" | "mul" | "monomial":
                 return product_range(parts())
             case "quotient":
                 ((low, high),) = parts()

@@ -166,11 +166,27 @@ class _Frame:
 
     def index(self, expr: AffineExpr) -> Term:
         """A subscript or bound."""
-        known = [self.scalars[v].constant for v in expr.values]
-        if None not in known:
-            number = expr.evaluate(lambda v: self.scalars[v].constant or 0)
+        number = self.known_index(expr)
+        if number is not None:
             return self.terms.const(number, index)
         return index_term(self.shared, expr, self.scalars.__getitem__)
+
+    def known_index(self, expr: AffineExpr) -> int | None:
+        """A subscript or bound that does not depend on inputs."""
+        known = {v: self.scalars[v].constant for v in expr.values}
+        if None in known.values():
+            return None
+        return expr.evaluate(lambda v: known[v] or 0)
+
+    def known_place(self, exprs: Sequence[AffineExpr], shape: Sequence[int]) -> int | None:
+        """The row-major position of subscripts that do not depend on inputs and are in range."""
+        position = 0
+        for expr, extent in zip(exprs, shape, strict=True):
+            k = self.known_index(expr)
+            if k is None or not 0 <= k < extent:
+                return None
+            position = position * extent + k
+        return position
 
     def number(self, expr: AffineExpr) -> int:
         found = self.index(expr).constant
@@ -185,6 +201,10 @@ class _Frame:
 
     def op(self, op: Op) -> None:
         match op:
+            case Binary() | Cast() | Constant():  # most of what there is
+                self.compute(op)
+            case Load() | Store():
+                self.memory(op)
             case For():
                 self.loop(op)
             case While():
@@ -203,7 +223,7 @@ class _Frame:
                 self.shared.lines.append(self.line(op))
             case Assert(condition=condition):
                 self.shared.claim(self.scalars[condition])
-            case Load() | Store() | Alloc() | GetGlobal() | SubView():
+            case Alloc() | GetGlobal() | SubView():
                 self.memory(op)
             case MakeStream() | Put() | Get():
                 self.stream(op)
@@ -297,12 +317,20 @@ class _Frame:
             case SubView(result=result):
                 self.arrays[result] = self.view(op)
             case Load(result=result, array=array):
+                source = self.arrays[array]
+                if (known := self.known_place(op.index, source.shape)) is not None:
+                    self.scalars[result] = source.cells[source.at[known]]
+                    return
                 nothing = self.terms.const(0, result.type)
                 at = [self.index(e) for e in op.index]
-                self.scalars[result] = load(self.shared, self.arrays[array], at, nothing)
+                self.scalars[result] = load(self.shared, source, at, nothing)
             case Store(value=value, array=array):
+                target = self.arrays[array]
+                if (known := self.known_place(op.index, target.shape)) is not None:
+                    self.shared.store(target.cells, target.at[known], self.scalars[value])
+                    return
                 at = [self.index(e) for e in op.index]
-                store(self.shared, self.arrays[array], at, self.scalars[value])
+                store(self.shared, target, at, self.scalars[value])
 
     def view(self, op: SubView) -> Array:
         source = self.arrays[op.source]

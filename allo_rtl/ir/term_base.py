@@ -65,9 +65,9 @@ class Maker:
     ) -> Term:
         """The term of these attributes, as it is."""
         key = (kind, type_, detail, parts, factors)
-        if key not in self._known:
-            self._known[key] = Term(kind, type_, detail, parts, factors)
-        return self._known[key]
+        if (found := self._known.get(key)) is None:
+            found = self._known[key] = Term(kind, type_, detail, parts, factors)
+        return found
 
     def input(self, name: str, type_: Type) -> Term:
         """A value that may be anything; the same name is the same value."""
@@ -90,7 +90,7 @@ def _text(a: Term, depth: int) -> str:
             return "..."
         case "sum":
             return _sum_text(a, depth)
-        case "product":
+        case "product" | "monomial":
             return "*".join(_text(p, depth - 1) for p in a.parts)
         case kind if kind in _SIGNS and len(a.parts) == 1:
             return f"({_text(a.parts[0], depth - 1)} {_SIGNS[kind]} {a.detail})"

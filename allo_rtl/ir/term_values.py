@@ -7,14 +7,14 @@ from functools import reduce
 from math import prod
 
 from allo_rtl.ir.arithmetic import eval_binary
-from allo_rtl.ir.integer_terms import whole
 from allo_rtl.ir.ops import BinaryKind
+from allo_rtl.ir.sum_terms import whole
 from allo_rtl.ir.term_base import Term
 from allo_rtl.ir.types import Index, IntegerType
 
 _BINARY = frozenset(k.value for k in BinaryKind)
 _OWN = frozenset({
-    "input", "const", "sum", "product", "lt", "eq", "quotient", "remainder", "select",
+    "input", "const", "sum", "product", "monomial", "lt", "eq", "quotient", "remainder", "select",
 })  # fmt: skip
 """Kinds that are not operators of the IR."""
 
@@ -60,7 +60,7 @@ def value_of(term: Term, parts: Sequence[int], inputs: Mapping[str, int]) -> int
         case "sum":
             total = sum(f * p for f, p in zip(term.factors, parts, strict=True))
             return type_.wrap(term.number + total)
-        case "product":
+        case "product" | "monomial":
             return type_.wrap(prod(parts))
         case "lt":
             return int(parts[0] < term.number)

@@ -29,12 +29,19 @@ def _is_whole(type_: Type) -> bool:
 class Terms(IntegerTerms):
     """Makes terms, each once."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._binary: dict[tuple[BinaryKind, Term, Term], Term] = {}
+        self._cast: dict[tuple[Type, Term], Term] = {}
+
     def binary(self, kind: BinaryKind, type_: Type, a: Term, b: Term) -> Term:
         """``a kind b`` of one type."""
         if a.constant is not None and b.constant is not None:
             return self.const(eval_binary(kind, type_, a.constant, b.constant), type_)
         if _is_whole(type_):
-            return self.whole_binary(kind, a, b)
+            if (found := self._binary.get((kind, a, b))) is None:
+                found = self._binary[kind, a, b] = self.whole_binary(kind, a, b)
+            return found
         if kind in _COMMUTATIVE and a.age > b.age:
             a, b = b, a
         return self.make(kind.value, type_, None, (a, b))
@@ -46,7 +53,9 @@ class Terms(IntegerTerms):
         if a.constant is not None:
             return self.const(eval_cast(target, a.constant, a.type), target)
         if isinstance(target, IntegerType | Index) and _is_whole(a.type):
-            return self.cast_whole(target, a)
+            if (found := self._cast.get((target, a))) is None:
+                found = self._cast[target, a] = self.cast_whole(target, a)
+            return found
         return self.make("cast", target, None, (a,))
 
     def bitcast(self, target: Type, a: Term) -> Term:
