@@ -11,17 +11,19 @@ Lines that are printed, assertions and state from run to run count as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
 from allo_rtl.customize import customize
 from allo_rtl.equality import Settler
 from allo_rtl.errors import ScheduleError
-from allo_rtl.ir.ops import Module
+from allo_rtl.ir.ops import Binary, BinaryKind, Module
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.symbolic import NotSymbolic, outputs
 from allo_rtl.ir.terms import Term, Terms
-from allo_rtl.ir.types import ArrayType, Type
+from allo_rtl.ir.types import ArrayType, Float, Type
+from allo_rtl.ir.unordered_terms import UnorderedTerms
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.trial_inputs import (
     every_input,
@@ -42,6 +44,8 @@ _FOLLOWED = 100_000
 _TRIED = 2_000_000
 """Iterations of all runs on random inputs; at least one input is tried."""
 _TEXT = 100
+_ORDER_ONLY = "they differ in the order of sums only: allowed with reassociate=True"
+_MAYBE_ORDER = "this may be the order of sums, and may be more"
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,14 @@ class Verdict:
             it is not known: no input was found that the kernels run on.
         reason: in words: what was compared, or the element that differs.
         inputs: arguments for which they differ, as raw ints (see :mod:`allo_rtl.ir.types`).
+        unordered: they are equal up to the order of floating-point sums and products.
     """
 
     equal: bool
     proved: bool
     reason: str
     inputs: tuple[Any, ...] | None = None
+    unordered: bool = False
 
     def __bool__(self) -> bool:
         return self.equal
@@ -68,10 +74,14 @@ class Verdict:
         if not self.equal and not self.proved:
             return f"unknown: {self.reason}"
         known = "proved" if self.proved else "tested"
-        return f"{'equivalent' if self.equal else 'not equivalent'} ({known}): {self.reason}"
+        answer = "equivalent" if self.equal else "not equivalent"
+        order = " up to the order of sums" if self.equal and self.unordered else ""
+        return f"{answer}{order} ({known}): {self.reason}"
 
 
-def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
+def verify(
+    a: Comparable, b: Comparable, tests: int = _TESTS, reassociate: bool = False
+) -> Verdict:
     """Whether two schedules, modules or kernels compute the same.
 
     Args:
@@ -80,6 +90,8 @@ def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
             elements, which are compared in row-major order.
         tests: random inputs to try where nothing is proved; fewer where a run has millions of
             iterations.
+        reassociate: floating-point sums and products may be rounded in another order, wherever
+            they are: also where a condition is about one.
 
     Raises:
         ScheduleError: the two take or give different types.
@@ -87,10 +99,29 @@ def verify(a: Comparable, b: Comparable, tests: int = _TESTS) -> Verdict:
     """
     one, other = _module(a), _module(b)
     _check_signatures(one, other)
-    compared = _compare(one, other)
+    compared = _compare(one, other, Terms())
     if compared.equal:
         return Verdict(True, True, compared.reason)
-    return _test(one, other, compared, tests)
+    may_differ = compared.followed and _rounds(one, other)
+    unordered = _compare(one, other, UnorderedTerms()) if may_differ else compared
+    if unordered.equal and reassociate:
+        return Verdict(True, True, unordered.reason, unordered=True)
+    verdict = _test(one, other, compared, tests)
+    if unordered.equal:
+        return replace(verdict, reason=f"{verdict.reason}; {_ORDER_ONLY}", unordered=True)
+    if reassociate and verdict.proved and not verdict.equal and _rounds(one, other):
+        # The inputs show that they differ, but maybe because of the order alone.
+        return replace(verdict, proved=False, reason=f"{verdict.reason}; {_MAYBE_ORDER}")
+    return verdict
+
+
+def _rounds(*modules: Module) -> bool:
+    """Whether there are floating-point sums or products."""
+    kinds = (BinaryKind.ADD, BinaryKind.SUB, BinaryKind.MUL)
+    return any(
+        isinstance(op, Binary) and op.kind in kinds and isinstance(op.result.type, Float)
+        for m in modules for f in m.funcs for op in walk(f.body)
+    )  # fmt: skip
 
 
 def _module(x: Comparable) -> Module:
@@ -126,24 +157,26 @@ class _Comparison:
         reason: in words.
         suspects: the terms of what may differ.
         found: inputs, by name, for which elements differ.
+        followed: both were, to the end.
     """
 
     equal: bool
     reason: str
     suspects: Sequence[Term] = ()
     found: Sequence[Mapping[str, int]] = ()
+    followed: bool = True
 
 
-def _compare(a: Module, b: Module) -> _Comparison:
+def _compare(a: Module, b: Module, terms: Terms) -> _Comparison:
     longest = max(map(run_length, (a, b)))
     if longest > _FOLLOWED:
-        return _Comparison(False, f"not followed for all inputs: {longest:,} iterations")
-    terms = Terms()
+        why = f"not followed for all inputs: {longest:,} iterations"
+        return _Comparison(False, why, followed=False)
     types = [*(v.type for v in a.top_func.args), *a.top_func.results]
     try:
         mine, others = outputs(a, terms), outputs(b, terms, named=types)
     except NotSymbolic as why:
-        return _Comparison(False, f"not followed for all inputs: {why}")
+        return _Comparison(False, f"not followed for all inputs: {why}", followed=False)
     # State that one of them does not know has no effect on what it gives.
     alone = [n for n in mine.keys() ^ others.keys() if not n.startswith("state ")]
     common = [name for name in mine if name in others]
