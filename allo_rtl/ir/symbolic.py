@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from allo_rtl.errors import AlloError
-from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -173,10 +173,20 @@ class _Frame:
 
     def known_index(self, expr: AffineExpr) -> int | None:
         """A subscript or bound that does not depend on inputs."""
-        known = {v: self.scalars[v].constant for v in expr.values}
-        if None in known.values():
-            return None
-        return expr.evaluate(lambda v: known[v] or 0)
+        total = expr.const
+        for atom, factor in expr.terms:
+            if isinstance(atom, FloorDiv | Mod):
+                inner = self.known_index(atom.numerator)
+                if inner is None:
+                    return None
+                quotient, rest = divmod(inner, atom.divisor)
+                k: int | None = quotient if isinstance(atom, FloorDiv) else rest
+            else:
+                k = self.scalars[atom].constant
+            if k is None:
+                return None
+            total += factor * k
+        return total
 
     def known_place(self, exprs: Sequence[AffineExpr], shape: Sequence[int]) -> int | None:
         """The row-major position of subscripts that do not depend on inputs and are in range."""

@@ -32,7 +32,7 @@ class Terms(IntegerTerms):
     def __init__(self) -> None:
         super().__init__()
         self._binary: dict[tuple[BinaryKind, Term, Term], Term] = {}
-        self._cast: dict[tuple[Type, Term], Term] = {}
+        self._casts: dict[tuple[Type, Term], Term] = {}
 
     def binary(self, kind: BinaryKind, type_: Type, a: Term, b: Term) -> Term:
         """``a kind b`` of one type."""
@@ -48,14 +48,17 @@ class Terms(IntegerTerms):
 
     def cast(self, target: Type, a: Term) -> Term:
         """A value as one of another type."""
+        if (found := self._casts.get((target, a))) is None:
+            found = self._casts[target, a] = self._cast(target, a)
+        return found
+
+    def _cast(self, target: Type, a: Term) -> Term:
         if a.type == target:
             return a
         if a.constant is not None:
             return self.const(eval_cast(target, a.constant, a.type), target)
         if isinstance(target, IntegerType | Index) and _is_whole(a.type):
-            if (found := self._cast.get((target, a))) is None:
-                found = self._cast[target, a] = self.cast_whole(target, a)
-            return found
+            return self.cast_whole(target, a)
         return self.make("cast", target, None, (a,))
 
     def bitcast(self, target: Type, a: Term) -> Term:
