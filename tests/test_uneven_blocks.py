@@ -76,7 +76,12 @@ def applied(kernel, steps):
     return s
 
 
-@pytest.mark.parametrize(("kernel", "steps"), LEGAL, ids=lambda x: str(x)[-60:])
+def _name(x):
+    """Of a parameter, the same in every process: not with an address."""
+    return getattr(x, "__name__", str(x)[-60:])
+
+
+@pytest.mark.parametrize(("kernel", "steps"), LEGAL, ids=_name)
 def test_it_computes_the_same(kernel, steps):
     original = allo.customize(kernel).module
     check(applied(kernel, steps), seeds=(0,), original=original, simulator="pysim")
@@ -99,7 +104,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kernel", "steps", "reason"), REFUSED, ids=lambda x: str(x)[-60:])
+@pytest.mark.parametrize(("kernel", "steps", "reason"), REFUSED, ids=_name)
 def test_what_needs_blocks_of_one_size_says_so(kernel, steps, reason):
     s = applied(kernel, steps[:-1])
     name, *args = steps[-1]
