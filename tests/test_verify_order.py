@@ -79,6 +79,20 @@ def test_other_sums_are_never_equal(other):
         assert verdict.inputs is not None
 
 
+def long_sum(A: float32[3000]) -> float32:
+    total: float32 = 0.0
+    for k in range(3000):
+        total += A[k]
+    return total
+
+
+def test_long_sums_are_followed():
+    s = allo.customize(long_sum)
+    s.partial_sums("k", 4, reassociate=True)
+    verdict = allo.verify(long_sum, s, reassociate=True)
+    assert (verdict.proved, verdict.unordered) == (True, True)
+
+
 def test_what_needs_no_order_is_equal_as_before():
     verdict = allo.verify(dots, dots, reassociate=True)
     assert (verdict.equal, verdict.proved, verdict.unordered) == (True, True, False)

@@ -21,6 +21,9 @@ _SUM, _PRODUCT = "unordered sum", "unordered product"
 _LONGEST = 4096
 """Operands at most; a longer sum is an operand of what it is added to."""
 
+_CHEAP = 16
+"""Operands that are put in order for the price of one monomial."""
+
 type _Bags = tuple[tuple[Term, ...], tuple[Term, ...]]
 """What is added, and what is subtracted."""
 
@@ -44,13 +47,13 @@ class UnorderedTerms(Terms):
         plus, minus = _by_age(one[0] + added), _by_age(one[1] + taken)
         if not minus and len(plus) <= 1:
             return plus[0] if plus else self.const(0, type_)
-        self.work += len(plus) + len(minus)
+        self.work += (len(plus) + len(minus)) // _CHEAP
         return self.make(_SUM, type_, len(plus), plus + minus)
 
     def _float_product(self, type_: Float, factors: Sequence[Term]) -> Term:
         one = eval_cast(type_, 1, Int(2))
         rest = _by_age(tuple(f for f in factors if f.constant != one))
-        self.work += len(rest)
+        self.work += len(rest) // _CHEAP
         if len(rest) <= 1:
             return rest[0] if rest else self.const(one, type_)
         return self.make(_PRODUCT, type_, None, rest)
