@@ -165,9 +165,9 @@ def imperfect(A: int32[8, 8], B: int32[8]):
             B[i] += A[i, j]
 
 
-def accumulator(A: int32[4, 6], B: int32[6, 5], C: int32[4, 5]):
+def accumulator(A: int32[4, 6], B: int32[6, 5], C: int32[4, 5], n: int32):
     for i in range(4):
-        for j in range(5):
+        for j in range(n):
             total: int32 = 0
             for k in range(6):
                 total += A[i, k] * B[k, j]

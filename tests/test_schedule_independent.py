@@ -62,7 +62,7 @@ def test_it_is_shown_with_the_loop():
     assert s.show() == """\
 add_at(at: int32[16], bins: int32[32])
   S_i_0: for i in 0..16  assumed independent in bins
-    bins[?] = ..."""
+    bins[at[i]] = ..."""
     shown = s.show()
     s.assume_independent("bins", "i")
     assert s.show() == shown
