@@ -1,12 +1,17 @@
 """Small regions of every shape: chains, forks, feedback, arrays of kernels."""
 
+from systolic_designs import down_and_up as daisy_chain
+from systolic_designs import weight_stationary
 from test_dataflow import add_then_copy, numbers, some_do_nothing, two_levels, with_calls
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.ir.types import Stream, int32
 
-__all__ = ["add_then_copy", "numbers", "some_do_nothing", "two_levels", "with_calls"]
+__all__ = [
+    "add_then_copy", "daisy_chain", "numbers", "some_do_nothing", "two_levels",
+    "weight_stationary", "with_calls",
+]  # fmt: skip
 
 M, N, K = 3, 4, 5
 
@@ -130,62 +135,6 @@ def output_stationary(A: int32[M, K], B: int32[K, N], C: int32[M, N]):
             with allo.meta_if(i < M - 1):
                 columns[i + 1, j].put(y)
         c[i, j] = total
-
-
-@df.region()
-def weight_stationary(A: int32[6, 3], W: int32[3, 2], C: int32[6, 2]):
-    x: Stream[int32, 2][3, 3]
-    partial: Stream[int32, 2][4, 2]
-
-    @df.kernel(mapping=[3], args=[A])
-    def load(a: int32[6, 3]):
-        k = df.get_pid()
-        for i in range(6):
-            x[k, 0].put(a[i, k])
-
-    @df.kernel(mapping=[3, 2], args=[W])
-    def pe(w: int32[3, 2]):
-        k, j = df.get_pid()
-        weight: int32 = w[k, j]
-        for _ in range(6):
-            v = x[k, j].get()
-            before: int32 = 0
-            with allo.meta_if(k > 0):
-                before = partial[k, j].get()
-            partial[k + 1, j].put(before + v * weight)
-            with allo.meta_if(j < 1):
-                x[k, j + 1].put(v)
-
-    @df.kernel(mapping=[1], args=[C])
-    def drain(c: int32[6, 2]):
-        for i in range(6):
-            c[i, :] = df.gather(partial[3, :])
-
-
-@df.region()
-def daisy_chain(A: int32[4], B: int32[4]):
-    down: Stream[int32, 1][4]
-    up: Stream[int32, 1][5]
-
-    @df.kernel(mapping=[1], args=[A])
-    def load(a: int32[4]):
-        for i in range(4):
-            down[0].put(a[3 - i])
-
-    @df.kernel(mapping=[4])
-    def pe():
-        p = df.get_pid()
-        with allo.meta_for(3 - p):
-            down[p + 1].put(down[p].get())
-        mine: int32 = down[p].get()
-        up[p + 1].put(mine * mine)
-        with allo.meta_for(p):
-            up[p + 1].put(up[p].get())
-
-    @df.kernel(mapping=[1], args=[B])
-    def drain(b: int32[4]):
-        for i in range(4):
-            b[3 - i] = up[4].get()
 
 
 @df.region()
