@@ -9,11 +9,11 @@ as in the simulator; depths with which that order comes to an end are enough at 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from allo_rtl.hls.depths_trace import Fork, Pipe, Steps, Trace
+from allo_rtl.hls.play import Fifo, Play, Process, Step
 from allo_rtl.hls.processes import initial
 from allo_rtl.ir.ops import Value
 
@@ -53,101 +53,41 @@ def _full(trace: Trace, depths: Mapping[Value, int]) -> list[Value] | None:
     return _Play(depths).run(trace)
 
 
-@dataclass(eq=False)
-class _Fifo:
-    stream: Value
-    depth: int
-    level: int = 0
-    waiting: list[_Process] = field(default_factory=list)
+@dataclass(frozen=True)
+class _Body:
+    """A trace, and the FIFOs that its streams are."""
+
+    trace: Trace
+    fifos: Mapping[Value, Fifo]
 
 
-type _Step = tuple[_Fifo, bool]
-"""A FIFO, and whether a value is put (else taken)."""
-
-
-@dataclass(eq=False)
-class _Process:
-    steps: Iterator[_Step | None]
-    parent: _Process | None
-    children: int = 0
-    blocked: _Step | None = None
-
-
-class _Play:
-    """One run, without times."""
+class _Play(Play[_Body]):
+    """One run of a trace with FIFOs of some depths."""
 
     def __init__(self, depths: Mapping[Value, int]) -> None:
+        super().__init__()
         self._depths = depths
-        self._ready: deque[_Process] = deque()
-        self._alive: dict[_Process, None] = {}
 
     def run(self, trace: Trace) -> list[Value] | None:
-        self._start(trace, {}, None)
-        while self._ready:
-            self._go_on(self._ready.popleft())
-        if not self._alive:
+        self.start(_Body(trace, {}), None)
+        self.go_on()
+        if not self.alive:
             return None
-        waits = [p.blocked for p in self._alive if p.blocked is not None]
-        return [fifo.stream for fifo, is_put in waits if is_put]
+        return [fifo.stream for fifo, is_put in self.waits() if is_put]
 
-    def _start(
-        self, trace: Trace, fifos: Mapping[Value, _Fifo], parent: _Process | None
-    ) -> None:
-        process = _Process(iter(()), parent)
-        process.steps = self._steps(trace, fifos, process)
-        self._alive[process] = None
-        self._ready.append(process)
-        if parent is not None:
-            parent.children += 1
-
-    def _go_on(self, process: _Process) -> None:
-        """Run a process until it waits or ends."""
-        while process.children == 0:
-            step = process.blocked or next(process.steps, _END)
-            process.blocked = None
-            if step is None:
-                continue
-            if isinstance(step, _End):
-                self._end(process)
-                return
-            fifo, is_put = step
-            if fifo.level == (fifo.depth if is_put else 0):
-                process.blocked = step
-                fifo.waiting.append(process)
-                return
-            fifo.level += 1 if is_put else -1
-            self._ready.extend(fifo.waiting)
-            fifo.waiting.clear()
-
-    def _end(self, process: _Process) -> None:
-        del self._alive[process]
-        if process.parent is not None:
-            process.parent.children -= 1
-            if not process.parent.children:
-                self._ready.append(process.parent)
-
-    def _steps(
-        self, trace: Trace, fifos: Mapping[Value, _Fifo], me: _Process
-    ) -> Iterator[_Step | None]:
-        for part in trace:
+    def steps(self, body: _Body, me: Process) -> Iterator[Step | None]:
+        for part in body.trace:
             if isinstance(part, Fork):
-                made = {s: _Fifo(s, self._depths[s], initial(s)) for s in part.made}
-                inside = {**fifos, **made}
+                made = {s: Fifo(s, self._depths[s], initial(s)) for s in part.made}
+                inside = {**body.fifos, **made}
                 for process in part.processes:
                     given = {p: inside[s] for p, s in process.given.items() if s in inside}
-                    self._start(process.trace, given, me)
+                    self.start(_Body(process.trace, given), me)
                 yield None  # until these have ended
             else:
                 yield from (
-                    (fifos[s], is_put) for s, is_put in _ordered(part) if s in fifos
+                    (body.fifos[s], is_put) for s, is_put in _ordered(part) if s in body.fifos
                 )
-
-
-class _End:
-    """That a process has no more steps."""
-
-
-_END = _End()
 
 
 def _ordered(part: Steps | Pipe) -> Iterator[tuple[Value, bool]]:

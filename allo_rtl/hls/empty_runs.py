@@ -21,7 +21,7 @@ from itertools import product
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.domain import counter_intervals
 from allo_rtl.ir.ops import Block, For, Op, Value
-from allo_rtl.ir.rewrite import clone, map_block, walk
+from allo_rtl.ir.rewrite import clone, map_block, walk, with_regions
 
 _ANY: Interval = (-(1 << 62), 1 << 62)
 
@@ -48,8 +48,7 @@ class _Separator:
             if isinstance(op, For):
                 out += self._loop(op, outer)
             else:
-                parts = {n: self.block(getattr(op, n), ()) for n in op.REGIONS}
-                out.append(replace(op, **parts) if parts else op)  # type: ignore[arg-type]
+                out.append(with_regions(op, lambda inside: self.block(inside, ())))
         return tuple(out)
 
     def _loop(self, loop: For, outer: tuple[For, ...]) -> Block:

@@ -10,11 +10,12 @@ Scheduling of Process Networks", 1995), and the build is refused with the depths
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.play import Fifo, Play, Process, Step
+from allo_rtl.hls.processes import initial
 from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
 from allo_rtl.ir.ops import (
     Apply,
@@ -97,47 +98,33 @@ def _connected(one: str, two: str, edges: Sequence[Sequence[str]]) -> bool:
     return two in found
 
 
-@dataclass(eq=False)
-class _Fifo:
-    stream: Value
-    depth: int
-    level: int = 0
-    waiting: list[_Process] = field(default_factory=list)
+@dataclass(frozen=True)
+class _Body:
+    """A function, and what is known of its values: FIFOs and numbers."""
 
-
-type _Step = tuple[_Fifo, bool]
-"""A FIFO, and whether something is put (else taken)."""
-
-
-@dataclass(eq=False)
-class _Process:
-    steps: Iterator[_Step | None]
-    parent: _Process | None = None
-    children: int = 0
-    blocked: _Step | None = None
+    func: Func
+    env: Mapping[Value, object]
 
 
 class _Unknown(Exception):
     """What a task does depends on data."""
 
 
-class _Play:
+class _Play(Play[_Body]):
     """Plays the stream operations of a region through."""
 
     def __init__(self, module: Module, shallow: Mapping[Value, Value]) -> None:
+        super().__init__()
         self._module = module
         self._shallow = shallow
-        self._ready: deque[_Process] = deque()
-        self._alive: list[_Process] = []
         self._needed: dict[Value, int] = {}
 
     def region(self, func: Func) -> None:
         """Play a region; raises BuildError when it needs deeper FIFOs or this cannot be told."""
         try:
-            self._start(func, {}, None)
-            while self._alive:
-                while self._ready:
-                    self._run(self._ready.popleft())
+            self._fork(func, {}, None)
+            while self.alive:
+                self.go_on()
                 self._deepen()
         except _Unknown:
             raise self._untold(func) from None
@@ -165,83 +152,44 @@ class _Play:
             "no FIFO",
         )
 
-    def _start(self, func: Func, env: Mapping[Value, object], parent: _Process | None) -> None:
+    def _fork(self, func: Func, env: Mapping[Value, object], parent: Process | None) -> None:
         """Start the processes of a region."""
         known: dict[Value, object] = dict(env)
         for op in func.body:
             if isinstance(op, MakeStream):
-                known[op.result] = _Fifo(op.result, _depth(op.result), _initial(op.result))
+                known[op.result] = Fifo(op.result, _depth(op.result), initial(op.result))
             elif isinstance(op, Call):
-                self._spawn(self._module.func(op.callee), [known.get(a) for a in op.args], parent)
-
-    def _spawn(self, func: Func, args: Sequence[object], parent: _Process | None) -> None:
-        env = {p: a for p, a in zip(func.args, args, strict=True) if a is not None}
-        process = _Process(iter(()), parent)
-        process.steps = self._steps(func, env, process)
-        if parent is not None:
-            parent.children += 1
-        self._alive.append(process)
-        self._ready.append(process)
-
-    def _run(self, process: _Process) -> None:
-        """Run a process until it waits or ends."""
-        while process.children == 0:
-            try:
-                step = process.blocked or next(process.steps)
-            except StopIteration:
-                self._end(process)
-                return
-            process.blocked = None
-            if step is None:
-                continue
-            fifo, is_put = step
-            if fifo.level == (fifo.depth if is_put else 0):
-                process.blocked = step
-                fifo.waiting.append(process)
-                return
-            fifo.level += 1 if is_put else -1
-            self._ready.extend(fifo.waiting)
-            fifo.waiting.clear()
-
-    def _end(self, process: _Process) -> None:
-        self._alive.remove(process)
-        if process.parent is not None:
-            process.parent.children -= 1
-            if process.parent.children == 0:
-                self._ready.append(process.parent)
+                callee = self._module.func(op.callee)
+                args = zip(callee.args, (known.get(a) for a in op.args), strict=True)
+                self.start(_Body(callee, {p: a for p, a in args if a is not None}), parent)
 
     def _deepen(self) -> None:
         """Make the shallowest full FIFO one deeper, when all wait."""
-        waits = [p.blocked for p in self._alive if p.blocked is not None]
-        full = [f for f, is_put in waits if is_put and f.stream in self._shallow]
+        full = [f for f, is_put in self.waits() if is_put and f.stream in self._shallow]
         if not full:
-            if self._alive:
+            if self.alive:
                 raise _Unknown
             return
         fifo = min(full, key=lambda f: f.depth)
-        fifo.depth += 1
+        self.deepen(fifo)
         self._needed[fifo.stream] = max(fifo.depth, self._needed.get(fifo.stream, 0))
-        self._ready.extend(fifo.waiting)
-        fifo.waiting.clear()
 
-    def _steps(
-        self, func: Func, env: dict[Value, object], me: _Process
-    ) -> Iterator[_Step | None]:
-        makers = {v: op for op in walk(func.body) for v in op.results()}
-        active = _active(func.body, self._module)
-        return self._block(func.body, env, makers, active, me)
+    def steps(self, body: _Body, me: Process) -> Iterator[Step | None]:
+        makers = {v: op for op in walk(body.func.body) for v in op.results()}
+        active = _active(body.func.body, self._module)
+        return self._block(body.func.body, dict(body.env), makers, active, me)
 
     def _block(
         self, block: Block, env: dict[Value, object], makers: Mapping[Value, Op],
-        active: set[Op], me: _Process,
-    ) -> Iterator[_Step | None]:
+        active: set[Op], me: Process,
+    ) -> Iterator[Step | None]:
         for op in block:
             if op not in active:
                 continue
             match op:
                 case Put() | Get():
                     fifo = env.get(op.stream)
-                    if isinstance(fifo, _Fifo):  # others are not of these tasks
+                    if isinstance(fifo, Fifo):  # others are not of these tasks
                         yield fifo, isinstance(op, Put)
                 case For():
                     low = max(_number(e.evaluate, env, makers) for e in op.lower)
@@ -257,17 +205,12 @@ class _Play:
                     given = dict(zip(callee.args, (env.get(a) for a in args), strict=True))
                     inner = {k: v for k, v in given.items() if v is not None}
                     if callee.dataflow:
-                        self._start(callee, inner, me)
+                        self._fork(callee, inner, me)
                         yield None  # until these have ended
                     else:
-                        yield from self._steps(callee, inner, me)
+                        yield from self.steps(_Body(callee, inner), me)
                 case _:
                     raise _Unknown
-
-
-def _initial(stream: Value) -> int:
-    assert isinstance(stream.type, StreamType)
-    return stream.type.initial
 
 
 def _depth(stream: Value) -> int:
