@@ -1,5 +1,6 @@
 """Small regions of every shape: chains, forks, feedback, arrays of kernels."""
 
+from dataflow_designs import stages as four_stages
 from systolic_designs import down_and_up as daisy_chain
 from systolic_designs import weight_stationary
 from test_dataflow import add_then_copy, numbers, some_do_nothing, two_levels, with_calls
@@ -9,30 +10,11 @@ import allo_rtl.dataflow as df
 from allo_rtl.ir.types import Stream, int32
 
 __all__ = [
-    "add_then_copy", "daisy_chain", "numbers", "some_do_nothing", "two_levels",
+    "add_then_copy", "daisy_chain", "four_stages", "numbers", "some_do_nothing", "two_levels",
     "weight_stationary", "with_calls",
 ]  # fmt: skip
 
 M, N, K = 3, 4, 5
-
-
-@df.region()
-def four_stages(A: int32[16], B: int32[16]):
-    s: Stream[int32, 2][3]
-
-    @df.kernel(mapping=[4], args=[A, B])
-    def stage(a: int32[16], b: int32[16]):
-        p = df.get_pid()
-        for i in range(16):
-            x: int32 = 0
-            with allo.meta_if(p == 0):
-                x = a[i]
-            with allo.meta_else():
-                x = s[p - 1].get()
-            with allo.meta_if(p == 3):
-                b[i] = x
-            with allo.meta_else():
-                s[p].put(x * 2 + p)
 
 
 @df.region()
