@@ -51,8 +51,25 @@ Spec = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="FPGA device the timing is for.")]
 Clock = Annotated[float, typer.Option(help="Clock to schedule for, in MHz.")]
-Overlap = Annotated[
+Runs = Annotated[
     int, typer.Option(min=1, help="Runs of a kernel of streams that may be under way at a time.")
+]
+Units = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=COUNT",
+        help='Units each function may have at most, such as mul=1 or "float32 add=2"; repeat it '
+        "for several names.",
+    ),
+]
+Overlap = Annotated[
+    bool, typer.Option(help="Run loops at the same time that have nothing in common.")
+]
+Pack = Annotated[
+    bool,
+    typer.Option(
+        "--pack-products", help="Give two narrow products with a factor in common one multiplier."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--output", "-o", help="Folder for what is written.")]
 
@@ -63,13 +80,17 @@ def compile(
     output: Out = Path("out"),
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
-    overlap_runs: Overlap = 1,
+    units: Units = None,
+    overlap: Overlap = True,
+    pack_products: Pack = False,
+    overlap_runs: Runs = 1,
 ) -> None:
     """Write Verilog, the report and a cocotb test bench."""
     with reported_errors():
         rtl = load(spec).build(
-            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
-        )
+            target="rtl", device=device, clock_mhz=clock_mhz, units=limits(units),
+            overlap=overlap, pack_products=pack_products, overlap_runs=overlap_runs,
+        )  # fmt: skip
         for path in rtl.write(output):
             typer.echo(path)
 
@@ -102,7 +123,10 @@ def report(
     spec: Spec,
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
-    overlap_runs: Overlap = 1,
+    units: Units = None,
+    overlap: Overlap = True,
+    pack_products: Pack = False,
+    overlap_runs: Runs = 1,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the pipelines to this file.")] = None,
     advice: Annotated[
@@ -113,18 +137,20 @@ def report(
     with reported_errors():
         schedule = load(spec)
         rtl = schedule.build(
-            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
-        )
-        found = rtl.report()
+            target="rtl", device=device, clock_mhz=clock_mhz, units=limits(units),
+            overlap=overlap, pack_products=pack_products, overlap_runs=overlap_runs,
+        )  # fmt: skip
+        told = rtl.report()
         if json:
-            typer.echo(render_json(found), nl=False)
+            typer.echo(render_json(told), nl=False)
         else:
-            console().print(rich_report(found))
+            console().print(rich_report(told))
         if svg is not None:
             svg.parent.mkdir(parents=True, exist_ok=True)
-            svg.write_text(render_svg_report(found))
+            svg.write_text(render_svg_report(told))
             typer.echo(svg, err=json)
-        for one in advise(schedule, device, clock_mhz) if advice else ():
+        found = advise(schedule, device, clock_mhz, units=limits(units)) if advice else ()
+        for one in found:
             typer.echo(one, err=json)
 
 
@@ -133,7 +159,10 @@ def simulate(
     spec: Spec,
     device: Device = DEFAULT_DEVICE,
     clock_mhz: Clock = DEFAULT_CLOCK_MHZ,
-    overlap_runs: Overlap = 1,
+    units: Units = None,
+    overlap: Overlap = True,
+    pack_products: Pack = False,
+    overlap_runs: Runs = 1,
     seed: Annotated[int, typer.Option(help="Seed of the random arguments.")] = 0,
     waves: Annotated[
         Path | None, typer.Option(help="Write waveforms to this file (.vcd or .fst).")
@@ -143,8 +172,9 @@ def simulate(
     with reported_errors():
         schedule = load(spec)
         rtl = schedule.build(
-            target="rtl", device=device, clock_mhz=clock_mhz, overlap_runs=overlap_runs
-        )
+            target="rtl", device=device, clock_mhz=clock_mhz, units=limits(units),
+            overlap=overlap, pack_products=pack_products, overlap_runs=overlap_runs,
+        )  # fmt: skip
         random = np.random.default_rng(seed)
         cases = [random_case(schedule.module, random) for _ in range(_runs_of(overlap_runs))]
         different, ends, trace = run_cases(rtl, cases, waves)
@@ -170,6 +200,9 @@ def build(
     clock_mhz: Annotated[
         float | None, typer.Option(help="Clock in MHz; the board's own when not given.")
     ] = None,
+    units: Units = None,
+    overlap: Overlap = True,
+    pack_products: Pack = False,
     program: Annotated[bool, typer.Option("--program", help="Also load it to the board.")] = False,
 ) -> None:
     """Build a bitstream: the kernel, its arrays in block RAM, and a UART link."""
@@ -178,8 +211,9 @@ def build(
 
         target = find_board(board)
         rtl = load(spec).build(
-            target="rtl", device=target.device, clock_mhz=clock_mhz or target.oscillator_mhz
-        )
+            target="rtl", device=target.device, clock_mhz=clock_mhz or target.oscillator_mhz,
+            units=limits(units), overlap=overlap, pack_products=pack_products,
+        )  # fmt: skip
         with Console(stderr=True).status(f"{board}: starting") as status:
             bits = rtl.bitstream(
                 board, folder=output, clock_mhz=clock_mhz,
@@ -189,6 +223,23 @@ def build(
         typer.echo(bits.path)
         if program:
             bits.program()
+
+
+def limits(units: Sequence[str] | None) -> dict[str, int]:
+    """The numbers of units that ``NAME=COUNT`` texts say.
+
+    Raises:
+        typer.BadParameter: a text is none, or a name comes twice.
+    """
+    found: dict[str, int] = {}
+    for text in units or ():
+        name, equals, count = (part.strip() for part in text.rpartition("="))
+        if not equals or not count.isdecimal():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=COUNT, such as mul=1")
+        if name in found:
+            raise typer.BadParameter(f"{name!r} is limited twice")
+        found[name] = int(count)
+    return found
 
 
 @contextmanager

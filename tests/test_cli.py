@@ -51,6 +51,31 @@ def turned(x: int32[8], y: int32[8]):
         y[j] = t[7 - j]
 
 
+def apart(x: int32[8], y: int32[8], z: int32[8], w: int32[8]):
+    for i in range(8):
+        y[i] = x[i] * x[i] + (x[i] >> 3) * x[i]
+    for j in range(8):
+        w[j] = z[j] + 1
+
+
+def both() -> "allo.Schedule":
+    s = allo.customize(apart)
+    s.pipeline("i")
+    s.pipeline("j")
+    return s
+
+
+def packable() -> "allo.Schedule":
+    def products(a: int8[8], b: int8[8], x: int8[8], y: int32[8], z: int32[8]):
+        for i in range(8):
+            y[i] = a[i] * x[i]
+            z[i] = b[i] * x[i]
+
+    s = allo.customize(products)
+    s.pipeline("i")
+    return s
+
+
 def overlapping() -> "allo.Schedule":
     s = allo.customize(turned)
     s.pipeline("i")
@@ -146,6 +171,46 @@ def test_runs_that_overlap_are_simulated_and_reported(kernels: Path) -> None:
     result = run("report", "kernels.py:pipelined", "--overlap-runs", "3")
     assert result.exit_code == 1
     assert "x is no stream" in result.stderr
+
+
+def test_units_are_limited_by_name(kernels: Path) -> None:
+    def told(*options: str) -> tuple[int, int]:
+        result = run("report", "kernels.py:both", "--json", *options)
+        assert result.exit_code == 0, result.output
+        report = json.loads(result.stdout)
+        return report["loops"][0]["ii"], report["latency"]
+
+    plain, limited = told(), told("--units", "mul=1", "--units", "float32 add=2")
+    assert (plain[0], limited[0]) == (1, 2)
+    assert limited[1] > plain[1]
+    assert told("--no-overlap")[1] > told("--overlap")[1] == plain[1]
+    result = run("report", "kernels.py:both", "--units", "mull=1")
+    assert result.exit_code == 1
+    assert "'mull' is no unit" in result.stderr
+    for wrong in ("mul", "mul=", "mul=one", "mul=-1", "=1"):
+        result = run("simulate", "kernels.py:both", "--units", wrong)
+        assert result.exit_code != 0
+        assert repr(wrong) in result.output or "'' is no unit" in result.output
+    assert run("report", "kernels.py:both", "--units", "mul=1", "--units", "mul=2").exit_code == 2
+
+
+def test_advice_and_simulation_keep_the_limits(kernels: Path) -> None:
+    result = run("report", "kernels.py:both", "--units", "mul=1", "--advice")
+    assert "units={'mul': 2}" in result.output
+    result = run("simulate", "kernels.py:both", "--units", "mul=1", "--no-overlap")
+    assert result.exit_code == 0, result.output
+    predicted, measured, verdict = result.output.splitlines()
+    assert predicted.split()[-1] == measured.split()[-1]
+    assert verdict == "hardware and golden model agree"
+
+
+def test_products_are_packed_where_asked_for(kernels: Path) -> None:
+    for options, count in (((), 2), (("--pack-products",), 1)):
+        result = run(
+            "report", "kernels.py:packable", "--device", "ultrascale+", "--json", *options
+        )
+        units = json.loads(result.stdout)["units"]
+        assert sum(n for name, n in units.items() if name.startswith("mul")) == count
 
 
 def test_an_error_in_a_kernel_is_shown_without_a_traceback(kernels: Path) -> None:
