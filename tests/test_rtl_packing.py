@@ -22,7 +22,7 @@ from allo_rtl.hls.fold import apply
 from allo_rtl.hls.graph import Graph
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.operators import Operators
-from allo_rtl.hls.packing import _packed_region, pairs_of
+from allo_rtl.hls.packing import packed_region, pairs_of
 from allo_rtl.hls.region import Region
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Value
@@ -66,7 +66,7 @@ def made(types, device="ultrascale+", wide=None):
     products = [graph.make(Kind.MUL, wide, f, x) for f in (a, b)]
     region = Region((), {Value(wide): p for p in products})
     [pair] = pairs_of(Straight(region), Operators(find_device(device), 100.0))
-    new, _ = _packed_region(region, [pair])
+    new, _ = packed_region(region, [pair])
     assert sum(n.kind is Kind.MUL for n in new.nodes()) == 1
     return inputs, new
 

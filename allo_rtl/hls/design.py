@@ -29,6 +29,7 @@ from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
 from allo_rtl.hls.dual_ports import ports_of, with_two_ports, worth_two_ports
+from allo_rtl.hls.exclusive import joined
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
@@ -317,7 +318,7 @@ def _flattened(
         return _time(control, operators, latencies, prepared.sequential, waits, limits)
 
     def whole(control: FunctionControl) -> FunctionDesign:
-        plain = once(control)
+        plain, control = joined(control, operators, limits, once, _is_worth)
         if not pack or "mul" in limits:  # limited multipliers are made for every product
             return plain
         found, pairs = packed(plain, control, operators, once)
@@ -338,6 +339,16 @@ def _flattened(
             if _is_faster(trial, best):
                 best, kept = trial, kept | outer
     return best
+
+
+def _is_worth(joined: FunctionDesign, plain: FunctionDesign) -> bool:
+    """Whether a function in which operations share a unit is smaller, or faster."""
+    if joined.latency is not None and plain.latency is not None:
+        if joined.latency < plain.latency:
+            return True
+        if 100 * joined.latency > 101 * plain.latency:
+            return False
+    return joined.units.total() < plain.units.total() or _is_faster(joined, plain)
 
 
 def _slow_nests(function: FunctionDesign) -> list[list[frozenset[Value]]]:

@@ -121,6 +121,7 @@ class Node:
         first: a READ or REG_READ that is used only before its place is stored to.
         event: the IR operation of a PRINT or ASSERT.
         stream: the IR operation of one of STREAMS.
+        merged: the operations of which it is the one that is needed.
     """
 
     kind: Kind
@@ -139,6 +140,7 @@ class Node:
     stream: StreamOp | None = None
     forwarded: bool = False
     first: bool = False
+    merged: tuple[Node, ...] = ()
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

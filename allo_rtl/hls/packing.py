@@ -13,28 +13,16 @@ for both; never where an interval becomes longer, or a piece that runs once at a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Protocol
 
-from allo_rtl.errors import BuildError, SourceLoc
-from allo_rtl.hls.control import (
-    Branch,
-    Control,
-    FunctionControl,
-    Pipelined,
-    Repeat,
-    Sequential,
-    Straight,
-    Together,
-    regions,
-)
-from allo_rtl.hls.dependences import pipelined_edges, straight_edges
+from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.control import FunctionControl, Pipelined, Straight, regions
 from allo_rtl.hls.graph import Graph
-from allo_rtl.hls.node import Kind, Node, with_operands
-from allo_rtl.hls.op_schedule import OpSchedule
+from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.operators import Operators, product_of
 from allo_rtl.hls.ranges import result_range
+from allo_rtl.hls.rebuild import Joint, Rebuilt, Timed, before_in_iteration, kept, rebuilt
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import Shape, range_shape, shapes
 from allo_rtl.ir.affine import Interval
@@ -92,18 +80,6 @@ def _product_range(a: Interval, b: Interval) -> Interval:
     return min(ends), max(ends)
 
 
-class Timed(Protocol):
-    """A function with its schedules."""
-
-    @property
-    def control(self) -> FunctionControl:
-        """Its control tree, as it was scheduled."""
-
-    @property
-    def schedules(self) -> Mapping[Region, OpSchedule]:
-        """The operation schedule of every region."""
-
-
 def packed[T: Timed](
     plain: T, control: FunctionControl, operators: Operators, time: Callable[[FunctionControl], T]
 ) -> tuple[T, tuple[Pair, ...]]:
@@ -117,41 +93,8 @@ def packed[T: Timed](
     """
     found = {piece.region: pairs_of(piece, operators) for piece in regions(control.body)}
     found = {region: pairs for region, pairs in found.items() if pairs}
-    while found:
-        changed = rewritten(control, found)
-        try:
-            timed = time(changed)
-        except BuildError:  # an interval that was asked for is not kept
-            break
-        slower = _slower(control, plain, changed, timed) & found.keys()
-        if not slower:
-            return timed, tuple(pair for pairs in found.values() for pair in pairs)
-        found = {region: pairs for region, pairs in found.items() if region not in slower}
-    return plain, ()
-
-
-def _slower(
-    control: FunctionControl, plain: Timed, changed: FunctionControl, timed: Timed
-) -> set[Region]:
-    """The regions of ``control`` that became slower by the change."""
-    whole, depth = _flat_loops(plain.control), _flat_loops(timed.control)
-    found = set()
-    for old, new in zip(regions(control.body), regions(changed.body), strict=True):
-        before, after = plain.schedules[old.region], timed.schedules[new.region]
-        worse = (
-            after.length > before.length
-            if before.ii is None or after.ii is None
-            else after.ii > before.ii or depth[new.region] < whole[old.region]
-        )
-        if worse:
-            found.add(old.region)
-    return found
-
-
-def _flat_loops(control: FunctionControl) -> dict[Region, int]:
-    """How many loops of each nest are flattened."""
-    pieces = regions(control.body)
-    return {p.region: len(p.counters) if isinstance(p, Pipelined) else 0 for p in pieces}
+    timed, _, packs = kept(plain, control, found, packed_region, time)
+    return timed, tuple(pair for pairs in packs.values() for pair in pairs)
 
 
 # Which products
@@ -246,15 +189,7 @@ def _levels(piece: Straight | Pipelined, nodes: Sequence[Node]) -> Mapping[Node,
     Ways lead through operands, and from accesses to those that have to follow in the iteration.
     Of two products of one level neither needs the other, whatever else is packed.
     """
-    if isinstance(piece, Pipelined):
-        loops = [c.loop for c in piece.counters]
-        edges = pipelined_edges(nodes, loops, loops[0])
-    else:
-        edges = straight_edges(nodes)
-    before: dict[Node, list[Node]] = {n: list(n.operands) for n in nodes}
-    for edge in edges:
-        if not edge.distance:
-            before[edge.dst].append(edge.src)
+    before = before_in_iteration(piece, nodes)
     levels: dict[Node, int] = {}
     try:
         for node in TopologicalSorter(before).static_order():
@@ -268,62 +203,15 @@ def _levels(piece: Straight | Pipelined, nodes: Sequence[Node]) -> Mapping[Node,
 # The pass
 
 
-def rewritten(
-    control: FunctionControl, pairs: Mapping[Region, Collection[Pair]]
-) -> FunctionControl:
-    """A function with the products of pairs packed."""
-    changed: dict[Region, Region] = {}
-    nodes: dict[Node, Node] = {}
-    for region, inside in pairs.items():
-        changed[region], made = _packed_region(region, inside)
-        nodes |= made
-
-    def tree(controls: Sequence[Control]) -> tuple[Control, ...]:
-        return tuple(one(c) for c in controls)
-
-    def one(control: Control) -> Control:
-        match control:
-            case Straight(region=region) | Pipelined(region=region):
-                return replace(control, region=changed.get(region, region))
-            case Sequential(body=body):
-                return replace(control, body=tree(body))
-            case Branch(then=then, orelse=orelse):
-                return replace(control, then=tree(then), orelse=tree(orelse))
-            case Repeat(before=before, body=body):
-                return replace(control, before=tree(before), body=tree(body))
-            case Together(branches=branches):
-                return Together(tuple(tree(b) for b in branches))
-        return control
-
-    defined = {value: nodes.get(node, node) for value, node in control.defined.items()}
-    return replace(control, body=tree(control.body), defined=defined)
-
-
-def _packed_region(region: Region, pairs: Collection[Pair]) -> tuple[Region, dict[Node, Node]]:
+def packed_region(region: Region, pairs: Collection[Pair]) -> Rebuilt:
     """The region with its pairs packed, and what each of its nodes became."""
     pair_of = {product: pair for pair in pairs for product in pair.products}
-    new: dict[Node, Node] = {}
+    joint: dict[Node, Joint] = {
+        product: (pair.products, (pair.low, pair.high, pair.shared))
+        for product, pair in pair_of.items()
+    }
     packer = _Packer()
-    todo = list(reversed(region.nodes()))
-    while todo:  # both products of a pair come where the first is needed
-        node = todo[-1]
-        pair = pair_of.get(node)
-        needed = node.operands if pair is None else (pair.low, pair.high, pair.shared)
-        missing = [n for n in needed if n not in new]
-        if node in new or not missing:
-            todo.pop()
-        if node in new:
-            continue
-        if missing:
-            todo.extend(missing)
-        elif pair is None:
-            new[node] = with_operands(node, tuple(new[o] for o in node.operands))
-        else:
-            new.update(zip(pair.products, packer.products(pair, new), strict=True))
-    carried = {n: (new[source], far) for n, (source, far) in region.carried.items()}
-    outputs = {value: new[node] for value, node in region.outputs.items()}
-    sinks = tuple(new[n] for n in region.sinks)
-    return replace(region, sinks=sinks, outputs=outputs, carried=carried), new
+    return rebuilt(region, joint, lambda node, new: packer.products(pair_of[node], new))
 
 
 class _Packer:

@@ -82,7 +82,7 @@ def limited(
     """
     names, product = set(over), None
     if "mul" in names:
-        product = _any_product([
+        product = any_product([
             product_of(n, shapes) for nodes, shapes, _ in pieces for n in nodes
             if n.kind is Kind.MUL
         ])  # fmt: skip
@@ -93,7 +93,7 @@ def limited(
     return Sharing({**most, **users}, {job: limits[unit_name(job)] for job in users}, product)
 
 
-def _any_product(products: Sequence[Product]) -> Product:
+def any_product(products: Sequence[Product]) -> Product:
     """A product of which all others are special cases."""
     result = max(result for _, _, result in products)
     sides = [a for a, _, _ in products], [b for _, b, _ in products]
