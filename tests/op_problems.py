@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from allo_rtl.hls.conflicts import apart
 from allo_rtl.hls.node import Bank, Kind, Node, topological
 from allo_rtl.hls.op_schedule import Edge, Problem
-from allo_rtl.hls.operators import Operators, Sharing
+from allo_rtl.hls.operators import Division, Operators, Sharing
 from allo_rtl.hls.widths import Shape, shapes
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ArrayType, Int
@@ -30,7 +30,7 @@ def node(kind, *operands, bank=None, order=0):
 def problems(draw, most=9, memories=True, back=True):
     """A region of a few operations on a slow or a fast clock."""
     nodes = [node(Kind.COUNTER), node(Kind.REG_READ, bank=Bank(ARRAYS[0], 7))]
-    kinds = [*BINARY, *([Kind.READ, Kind.WRITE] if memories else [])]
+    kinds = [*BINARY, *([Kind.READ, Kind.WRITE, Kind.DIV] if memories else [])]
     for _ in range(draw(st.integers(1, most))):
         kind = draw(st.sampled_from(kinds))
         values = [n for n in nodes if n.kind is not Kind.WRITE]
@@ -52,7 +52,9 @@ def problems(draw, most=9, memories=True, back=True):
     chip = draw(st.sampled_from(["ecp5-85", "ultrascale+"]))
     dual = draw(st.sampled_from([(), ARRAYS[:1], ARRAYS]))
     multipliers = draw(st.sampled_from([0, 1, 2])) if memories else 0
-    return problem_of(nodes, edges, clock, chip, frozenset(dual), multipliers)
+    dividers = draw(st.sampled_from([0, 1, 2]))
+    in_turn = draw(st.booleans())
+    return problem_of(nodes, edges, clock, chip, frozenset(dual), multipliers, dividers, in_turn)
 
 
 @st.composite
@@ -81,19 +83,29 @@ def reads_of(problem):
     return sorted((n for n in problem.nodes if n.kind is Kind.READ), key=lambda n: n.order)
 
 
-def problem_of(nodes, edges, clock=80.0, chip="ecp5-85", dual=frozenset(), multipliers=0):
+def problem_of(
+    nodes, edges, clock=80.0, chip="ecp5-85", dual=frozenset(), multipliers=0, dividers=0,
+    in_turn=False,
+):
     """What is to be scheduled; results that nobody uses are the region's.
 
-    There are as many ``multipliers`` at most; 0 for one for each product.
+    There are as many ``multipliers`` and ``dividers`` at most; 0 for one for each operation.
+    Dividers ``in_turn`` take their next operands when they are done.
     """
     nodes = topological(nodes)
     used = {o for n in nodes for o in n.operands}
     ends = frozenset(n for n in nodes if n not in used and n.kind not in (Kind.WRITE, Kind.CONST))
     sizes, sharing = shapes(nodes, nodes), Sharing()
-    products = sum(n.kind is Kind.MUL for n in nodes)
+    products, quotients = (sum(n.kind is k for n in nodes) for k in (Kind.MUL, Kind.DIV))
     if 0 < multipliers < products:
         job = (Shape(16, True), Shape(16, True), 16)
         sharing = Sharing({job: products}, {job: multipliers}, job)
+    if 0 < dividers < quotients:
+        job = Division(Shape(16, True), Shape(16, True))
+        sharing = Sharing(
+            {**sharing.most, job: quotients}, {**sharing.limits, job: dividers}, sharing.product,
+            in_turn=frozenset({job} if in_turn else ()),
+        )
     return Problem(
         nodes, edges, sizes, Operators(device(chip), clock, sharing), lambda _: 2, outputs=ends,
         dual=dual, limits=sharing.limits,
@@ -127,10 +139,15 @@ def faults(problem, found):
 
 def clashes(problem, found):
     """Accesses that have one port at the same time, and products that have one multiplier."""
-    for most in problem.limits.values():
-        products = [found.start[n] for n in problem.nodes if n.kind is Kind.MUL]
-        busy = Counter(at % found.ii if found.ii else at for at in products)
-        yield from (f"{n} products meet in cycle {at}" for at, n in busy.items() if n > most)
+    for job, most in problem.limits.items():
+        users = [n for n in problem.nodes if problem.jobs.get(n) == job]
+        kept = [
+            found.start[n] + k
+            for n in users
+            for k in range(problem.units[n].latency - 1 if problem.units[n].iterative else 1)
+        ]
+        busy = Counter(at % found.ii if found.ii else at for at in kept)
+        yield from (f"{n} operations meet in cycle {at}" for at, n in busy.items() if n > most)
     accesses = [n for n in problem.nodes if n.kind in (Kind.READ, Kind.WRITE)]
     for three in combinations(accesses, 3):
         if len({n.bank for n in three}) == 1 and three[0].bank.array in problem.dual:

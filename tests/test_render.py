@@ -87,7 +87,7 @@ def test_json_keeps_its_keys_in_order_and_hides_folders() -> None:
     data = json.loads(text)
     assert list(data) == [
         "kernel", "device", "clock_mhz", "latency", "unknown", "measured", "overlap",
-        "critical_ns", "loops", "memories", "streams", "units", "notes", "schedule",
+        "critical_ns", "loops", "memories", "streams", "units", "shared", "notes", "schedule",
     ]
     assert data["measured"] is None
     assert data["loops"][0]["chart"][0] == {

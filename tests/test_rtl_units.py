@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 import allo_rtl as allo
 from allo_rtl.hls.fold import apply
 from allo_rtl.hls.graph import Graph, signed_digits
-from allo_rtl.hls.node import DIVISIONS, Kind, Node
+from allo_rtl.hls.node import DIVISIONS, WITH_REST, Kind, Node
 from allo_rtl.hls.operators import Operators, Stretch, Unit
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.hls.widths import Shape, range_shape
@@ -34,7 +34,16 @@ def amaranth_shape(shape: Shape):
     return signed(shape.width) if shape.signed else unsigned(shape.width)
 
 
+def result_type(kind, type):
+    """A node that makes a quotient and a remainder has the bits of both."""
+    if kind in COMPARE:
+        return UInt(1)
+    return UInt(2 * type.bits) if kind in WITH_REST.values() else type
+
+
 def expected(kind, type, a, b):
+    if kind in WITH_REST.values():
+        return apply(kind, result_type(kind, type), (a, b))
     if kind in COMPARE:
         return eval_compare(Predicate(kind.value), a, b)
     return eval_binary(BinaryKind(kind.value), type, a, b)
@@ -64,7 +73,7 @@ def simulate(m, inputs, output, latency, pairs):
 
 def check_unit(kind, type, ranges, pairs, unit):
     a, b = (source(type, r) for r in ranges)
-    result = UInt(1) if kind in COMPARE else type
+    result = result_type(kind, type)
     node = Node(kind, result, (a, b), result_range(kind, result, [a.range, b.range]))
     m = Module()
     m.domains.sync = ClockDomain()
@@ -114,8 +123,9 @@ def in_turn(kind, types, unit, pairs):
     m = Module()
     m.domains.sync = ClockDomain()
     x, y = (Signal(amaranth_shape(range_shape((t.min, t.max)))) for t in types)
-    begin, out = Signal(), Signal(amaranth_shape(range_shape((types[0].min, types[0].max))))
-    node = Node(kind, types[0], tuple(source(t) for t in types), (types[0].min, types[0].max))
+    result = result_type(kind, types[0])
+    begin, out = Signal(), Signal(amaranth_shape(range_shape((result.min, result.max))))
+    node = Node(kind, result, tuple(source(t) for t in types), (result.min, result.max))
     m.d.comb += out.eq(divide(m, node, unit, x, y, begin, Names()))
     interval, found = unit.latency - 1, []
 

@@ -190,6 +190,7 @@ def test_loops_at_the_same_time_cannot_have_one_unit():
         ({"mull": 1}, "'mull' is no unit", "did you mean 'mul'?"),
         ({"float32 plus": 1}, "'float32 plus' is no unit", "did you mean"),
         ({3: 1}, "3 is no unit", None),
+        ({"divide": 1}, "'divide' is no unit", "did you mean 'div'?"),
         ({"mul": 0}, "0 units for 'mul'", None),
         ({"mul": True}, "True units for 'mul'", None),
         ({"float32 mul": 1.5}, "1.5 units for 'float32 mul'", None),

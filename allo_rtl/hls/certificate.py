@@ -81,22 +81,23 @@ class Saturated:
     """Accesses of one port, or operations on one end of a stream, that need a cycle each.
 
     ``ports`` is 2 for a memory with two ports.  Operations of a job have as many ``ports`` as it
-    has units, which ``unit`` names.
+    has units, which ``unit`` names, and each keeps one ``busy`` for so many cycles.
     """
 
     users: tuple[Node, ...]
     ports: int = 1
     unit: str = ""
+    busy: int = 1
 
     @property
     def interval(self) -> int:
         """The smallest initiation interval with them, in cycles."""
-        return -(-len(self.users) // self.ports)
+        return -(-len(self.users) // self.ports) * self.busy
 
 
 def of_port(port: Saturated) -> Certificate:
     """The certificate of a loop that keeps a port, a stream or all units of a kind busy."""
-    steps = tuple(Step(operation(n), n.loc, 1) for n in port.users)
+    steps = tuple(Step(operation(n), n.loc, port.busy) for n in port.users)
     if port.unit:
         return Certificate(Reason.UNIT, port.interval, _unit_text(port), steps)
     return Certificate(Reason.PORT, port.interval, _port_text(port), steps)
@@ -140,7 +141,9 @@ def operation(node: Node) -> str:
         return f"{_DOES[node.kind]} {node.name}"
     if node.stream is not None or node.kind is Kind.CARRIED:
         return f"{node.kind.value} {node.name}"
-    return str(node.float) if node.float else node.kind.value
+    what = str(node.float) if node.float else node.kind.value
+    places = dict.fromkeys(n.loc.short for n in node.merged[1:] if n.loc)
+    return f"{what}, or that at {' or '.join(places)}" if places else what
 
 
 def _count(number: int, what: str) -> str:
@@ -154,8 +157,9 @@ def cycles(count: int) -> str:
 
 def _unit_text(port: Saturated) -> str:
     units = _count(port.ports, "unit")
+    each = f", {_count(port.busy, 'cycle')} each" if port.busy > 1 else ""
     return (
-        f"{port.unit} is done {len(port.users)} times per iteration by {units}, "
+        f"{port.unit} is done {len(port.users)} times per iteration by {units}{each}, "
         f"which is as many as were allowed; allow more"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -35,7 +35,7 @@ from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
-from allo_rtl.hls.operators import Operators, Sharing, Stretch
+from allo_rtl.hls.operators import Division, Operators, Sharing, Stretch
 from allo_rtl.hls.packing import Pair, packed
 from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import PreparedFunc, prepare
@@ -50,6 +50,7 @@ from allo_rtl.hls.processes import (
     find_shared,
     find_uses,
 )
+from allo_rtl.hls.quotients import quotients_with_rests
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import Piece, SharedUnit, assign, limited, units_by_name, worth_sharing
@@ -59,6 +60,7 @@ from allo_rtl.hls.together import check_together
 from allo_rtl.hls.turns import take_turns
 from allo_rtl.hls.unit_limits import check_kept
 from allo_rtl.hls.widths import shapes
+from allo_rtl.hls.worth import is_cheaper, is_faster, is_worth
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
@@ -272,12 +274,12 @@ def build_design(
     latencies: dict[str, int | None] = {}
     functions = []
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
+    joins = overlap and not any(f.dataflow for f in module.funcs)
+    finish = _overlapped if joins else _as_it_is
     for prepared in prepare(stream_arguments(module)):
-        function = _flattened(
-            prepared, constants, operators, latencies, waits, limits, pack_products
-        )
-        if overlap and not any(f.dataflow for f in module.funcs):
-            function = _overlapped(function)
+        function = finish(_flattened(
+            prepared, constants, operators, latencies, waits, limits, pack_products, finish
+        ))  # fmt: skip
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
@@ -311,14 +313,15 @@ def _check_extents(module: Module) -> None:
 def _flattened(
     prepared: PreparedFunc, constants: Mapping[str, Global], operators: Operators,
     latencies: Mapping[str, int | None], waits: bool, limits: Mapping[str, int], pack: bool,
+    finish: Callable[[FunctionDesign], FunctionDesign],
 ) -> FunctionDesign:
     """A function with nests whose bounds vary flattened as far as it is fastest."""
 
     def once(control: FunctionControl) -> FunctionDesign:
-        return _time(control, operators, latencies, prepared.sequential, waits, limits)
+        return _time(control, operators, latencies, prepared.sequential, waits, limits, finish)
 
     def whole(control: FunctionControl) -> FunctionDesign:
-        plain, control = joined(control, operators, limits, once, _is_worth)
+        plain, control = joined(control, operators, limits, once, is_worth)
         if not pack or "mul" in limits:  # limited multipliers are made for every product
             return plain
         found, pairs = packed(plain, control, operators, once)
@@ -326,7 +329,7 @@ def _flattened(
 
     def timed(kept: frozenset[Value]) -> FunctionDesign:
         try:
-            control = build_control(prepared, constants, operators, kept)
+            control = quotients_with_rests(build_control(prepared, constants, operators, kept))
             check_together(control)
             return whole(control)
         except TooFlat as error:
@@ -336,19 +339,9 @@ def _flattened(
     for nest in _slow_nests(best):
         for outer in accumulate(nest[:-1], lambda a, b: a | b):
             trial = timed(kept | outer)
-            if _is_faster(trial, best):
+            if is_faster(trial, best):
                 best, kept = trial, kept | outer
     return best
-
-
-def _is_worth(joined: FunctionDesign, plain: FunctionDesign) -> bool:
-    """Whether a function in which operations share a unit is smaller, or faster."""
-    if joined.latency is not None and plain.latency is not None:
-        if joined.latency < plain.latency:
-            return True
-        if 100 * joined.latency > 101 * plain.latency:
-            return False
-    return joined.units.total() < plain.units.total() or _is_faster(joined, plain)
 
 
 def _slow_nests(function: FunctionDesign) -> list[list[frozenset[Value]]]:
@@ -361,13 +354,6 @@ def _slow_nests(function: FunctionDesign) -> list[list[frozenset[Value]]]:
     ]
 
 
-def _is_faster(a: FunctionDesign, b: FunctionDesign) -> bool:
-    if a.latency is not None and b.latency is not None:
-        return a.latency < b.latency
-    intervals = [max((s.ii or 0 for s in f.schedules.values()), default=0) for f in (a, b)]
-    return intervals[0] < intervals[1]
-
-
 def _time(
     control: FunctionControl,
     operators: Operators,
@@ -375,8 +361,12 @@ def _time(
     sequential: Mapping[Value, str],
     waits: bool,
     limits: Mapping[str, int],
+    finish: Callable[[FunctionDesign], FunctionDesign],
 ) -> FunctionDesign:
-    """Schedule a function, with the units that several operations can have in turn shared."""
+    """Schedule a function, with the units that several operations can have in turn shared.
+
+    ``finish`` makes loops run at once, which those that share a unit cannot.
+    """
     pieces = list(regions(control.body))
 
     def made(sharing: Sharing) -> FunctionDesign:
@@ -388,15 +378,20 @@ def _time(
         )  # fmt: skip
 
     asked = {p.region: p.loop.attrs.pipeline_ii or 1 for p in pieces if isinstance(p, Pipelined)}
-    sharing = worth_sharing(_described(pieces, asked), operators.is_costly)
+    # Whether a divider can make its bits in turn is known with the intervals that are reached.
+    sharing = worth_sharing(
+        _described(pieces, asked),
+        lambda job: not isinstance(job, Division) and operators.is_costly(job), operators.busy,
+    )  # fmt: skip
     found = made(sharing)
     reached = {r: found.schedules[r].ii or 1 for r in asked}
-    more = worth_sharing(_described(pieces, reached), operators.is_costly)
-    if more != sharing and _cheaper(shared := made(more), found):
+    more = worth_sharing(_described(pieces, reached), operators.is_costly, operators.busy)
+    if more != sharing and is_cheaper(finish(shared := made(more)), finish(found)):
         found = shared
     over = [name for name, count in found.units.items() if count > limits.get(name, count)]
     if over:
-        found = made(limited(_described(pieces, reached), found.sharing, limits, over))
+        described = _described(pieces, reached)
+        found = made(limited(described, found.sharing, limits, over, operators.busy))
         check_kept(found.units, limits, control.func)
     return found
 
@@ -410,6 +405,10 @@ def _overlapped(function: FunctionDesign) -> FunctionDesign:
     )  # fmt: skip
 
 
+def _as_it_is(function: FunctionDesign) -> FunctionDesign:
+    return function
+
+
 def _described(
     pieces: Sequence[Straight | Pipelined], intervals: Mapping[Region, int]
 ) -> list[Piece]:
@@ -418,18 +417,6 @@ def _described(
         (nodes := p.region.nodes(), shapes(nodes, p.region.results), intervals.get(p.region))
         for p in pieces
     ]
-
-
-def _cheaper(shared: FunctionDesign, before: FunctionDesign) -> bool:
-    """Whether a function has fewer units with more of them shared, and is as fast but for 1 %."""
-    if shared.units.total() >= before.units.total():
-        return False
-    loops = shared.certificates
-    if any((shared.schedules[r].ii or 0) > (before.schedules[r].ii or 0) for r in loops):
-        return False
-    if shared.latency is None or before.latency is None:
-        return all(s.length <= before.schedules[r].length for r, s in shared.schedules.items())
-    return 100 * shared.latency <= 101 * before.latency
 
 
 def _scheduled(

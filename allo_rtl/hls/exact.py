@@ -65,7 +65,8 @@ def search(problem: Problem, ii: int) -> Verdict:
         return Verdict(impossible=True)
     at = {n: k for k, n in enumerate(timed_nodes, 1)}
     chosen = [n for _, users in groups for n in users]
-    starts = _solve(chosen, groups, ways[np.ix_(*[[0, *(at[n] for n in chosen)]] * 2)], ii)
+    few = ways[np.ix_(*[[0, *(at[n] for n in chosen)]] * 2)]
+    starts = _solve(problem, chosen, groups, few, ii)
     if not isinstance(starts, list):
         return starts
     # Every other node as early as the first cycle and the accesses let it.
@@ -100,7 +101,7 @@ def _longest_ways(problem: Problem, nodes: Sequence[Node], ii: int) -> NDArray[n
 
 
 def _solve(
-    nodes: Sequence[Node], groups: Sequence[tuple[int, Sequence[Node]]],
+    problem: Problem, nodes: Sequence[Node], groups: Sequence[tuple[int, Sequence[Node]]],
     ways: NDArray[np.int64], ii: int,
 ) -> list[int] | Verdict:
     """Cycles for the accesses, the node numbered k in ``ways`` being ``nodes[k - 1]``."""
@@ -117,7 +118,7 @@ def _solve(
             model.add(start[b] - start[a] >= int(ways[a + 1, b + 1]))
     for k in np.flatnonzero(ways[1:, 0] > _NEVER):
         model.add(start[k] <= -int(ways[k + 1, 0]))
-    _take_turns(model, nodes, groups, start, slot)
+    _take_turns(model, nodes, groups, start, slot, [problem.busy(n) for n in nodes], ii)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
@@ -130,17 +131,24 @@ def _solve(
 
 def _take_turns(
     model: CpModel, nodes: Sequence[Node], groups: Sequence[tuple[int, Sequence[Node]]],
-    start: Sequence[IntVar], slot: Sequence[IntVar],
+    start: Sequence[IntVar], slot: Sequence[IntVar], busy: Sequence[int], ii: int,
 ) -> None:
     """No more accesses in a cycle of the interval than there are ports.
 
     Accesses that are in different banks in each iteration may share one, if they start at once.
+    What keeps a unit for more than a cycle is looked at in two intervals: in the second of them
+    what began in the first goes on.
     """
     at = {n: k for k, n in enumerate(nodes)}
     for most, users in groups:
-        if most > 1:
-            turns = [model.new_fixed_size_interval_var(slot[at[n]], 1, "") for n in users]
-            model.add_cumulative(turns, [1] * len(users), most)
+        longest = max(busy[at[n]] for n in users)
+        if most > 1 or longest > 1:
+            turns = [
+                model.new_fixed_size_interval_var(slot[at[n]] + later, busy[at[n]], "")
+                for n in users
+                for later in ((0, ii) if longest > 1 else (0,))
+            ]
+            model.add_cumulative(turns, [1] * len(turns), most)
             continue
         model.add_all_different([slot[at[n]] for n in never_apart(users)])
         for a, b in combinations(users, 2):

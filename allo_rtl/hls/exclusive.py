@@ -21,8 +21,9 @@ from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import FunctionControl, Pipelined, Straight, regions
 from allo_rtl.hls.graph import BIT, Graph
 from allo_rtl.hls.needs import ALWAYS, Cube, Exclusion, Need, needs
-from allo_rtl.hls.node import DIVISIONS, FloatSpec, Kind, Node, Number, full_range
-from allo_rtl.hls.operators import Job, Operators, job_of, product_of, unit_name
+from allo_rtl.hls.node import DIVISIONS, WITH_REST, FloatSpec, Kind, Node, Number, full_range
+from allo_rtl.hls.operators import Division, Job, Operators, job_of, product_of, unit_name
+from allo_rtl.hls.quotients import bits_of, low_bits, part_of, with_rest
 from allo_rtl.hls.ranges import result_range
 from allo_rtl.hls.rebuild import (
     Joint,
@@ -34,8 +35,8 @@ from allo_rtl.hls.rebuild import (
     with_regions,
 )
 from allo_rtl.hls.region import Region
-from allo_rtl.hls.sharing import any_product
-from allo_rtl.hls.widths import Shape, range_shape, shapes
+from allo_rtl.hls.sharing import MUCH_WIDER, any_product
+from allo_rtl.hls.widths import Shape, shapes
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.ir.types import Int, UInt
 
@@ -99,7 +100,9 @@ def exclusive(
     if len(found) < 2:
         return []
     levels = _levels(before_in_iteration(piece, nodes), found)
-    candidates = [_Candidate(n, need, jobs[n], levels[n]) for n, need in found.items()]
+    candidates = [
+        _Candidate(n, found[n], jobs[n], levels[n]) for n in sorted(found, key=lambda n: n.serial)
+    ]
     grouper = _Grouper(operators, sizes, limited)
     for candidate in candidates:
         grouper.add(candidate)
@@ -178,8 +181,11 @@ class _Grouper:
                 a, b, bits = any_product(products)
                 return model.dsps(a.width, b.width, bits) <= max(blocks)
             case kind if kind in DIVISIONS:
-                first = group[0].node
-                return all(c.node.type == first.type and c.node.kind is kind for c in group)
+                roundings = {c.node.kind for c in group} - {Kind.REM}
+                if len({WITH_REST.get(kind, kind) for kind in roundings}) > 1:
+                    return False
+                widths = [c.job.width for c in group if isinstance(c.job, Division)]
+                return "div" in self._limited or max(widths) <= MUCH_WIDER * min(widths)
         return True
 
     def groups(self) -> list[Group]:
@@ -243,9 +249,7 @@ class _Joiner:
                 return self._product(group, new)
             case Kind.FLOAT:
                 return self._float(group, new)
-        given = [tuple(new[o] for o in n.operands) for n in group.nodes]
-        operands = self._chosen(group, new, given)
-        return [self._node(group, first.kind, first.type, operands)] * len(group.nodes)
+        return self._division(group, new)
 
     def _product(self, group: Group, new: Mapping[Node, Node]) -> list[Node]:
         """Products of the bits of the widest, each wrapped to what it was."""
@@ -253,15 +257,24 @@ class _Joiner:
         wide = types.pop() if len(types) == 1 else Int(max(n.type.bits for n in group.nodes))
         factors = [tuple(graph.cast(new[o], wide) for o in n.operands) for n in group.nodes]
         node = self._node(group, Kind.MUL, wide, self._chosen(group, new, _aligned(factors)))
-        return [self._wrapped(node, n) for n in group.nodes]
+        return [low_bits(graph, node, n) for n in group.nodes]
 
-    def _wrapped(self, node: Node, product: Node) -> Node:
-        """The low bits of a node that can be 1 in a product, as a number of its type."""
-        width, signed = (shape := range_shape(product.range)).width, shape.signed
-        narrow = Int(width) if signed else UInt(width)
-        if width < product.type.bits:
-            node = self._graph.cast(node, narrow, product.loc)
-        return self._graph.cast(node, product.type, product.loc)
+    def _division(self, group: Group, new: Mapping[Node, Node]) -> list[Node]:
+        """Quotients and remainders; both at once where there are some of each."""
+        graph, kinds = self._graph, {n.kind for n in group.nodes}
+        sides = [_common([n.operands[k].type for n in group.nodes]) for k in (0, 1)]
+        given = [
+            tuple(graph.cast(new[o], t) for o, t in zip(n.operands, sides, strict=True))
+            for n in group.nodes
+        ]
+        operands = self._chosen(group, new, given)
+        if len(kinds) > 1 or kinds <= set(WITH_REST.values()):
+            bits = max(map(bits_of, group.nodes))
+            both = with_rest(_quotient(kinds), bits, operands, group.nodes[0].loc, group.nodes)
+            return [part_of(graph, both, n) for n in group.nodes]
+        type = _common([n.type for n in group.nodes])
+        node = self._node(group, group.nodes[0].kind, type, operands)
+        return [low_bits(graph, node, n) for n in group.nodes]
 
     def _float(self, group: Group, new: Mapping[Node, Node]) -> list[Node]:
         """Sums and differences are sums, with the other sign of what is subtracted."""
@@ -315,6 +328,21 @@ class _Joiner:
                 every = literal if every.is_const else graph.make(Kind.AND, BIT, every, literal)
             found = every if found.is_const else graph.make(Kind.OR, BIT, found, every)
         return found
+
+
+def _common(types: Sequence[Number]) -> Number:
+    """A type that has the numbers of all types."""
+    if len(set(types)) == 1:
+        return types[0]
+    if not any(t.min < 0 for t in types):
+        return UInt(max(t.bits for t in types))
+    return Int(max(t.bits + (t.min >= 0) for t in types))
+
+
+def _quotient(kinds: Collection[Kind]) -> Kind:
+    """What makes the quotients and remainders of all kinds."""
+    [kind] = {WITH_REST.get(kind, kind) for kind in kinds if kind is not Kind.REM}
+    return kind
 
 
 def _aligned(operands: Sequence[tuple[Node, ...]]) -> list[tuple[Node, ...]]:

@@ -112,14 +112,16 @@ def port_bound(
 
 
 def unit_bound(problem: Problem) -> Saturated | None:
-    """The units that are busiest, of those whose number is limited."""
-    users: dict[Job, list[Node]] = {}
+    """The units that are busiest, of those whose number is limited, or that are long at work."""
+    users: dict[Job | Node, list[Node]] = {}
     for node, job in problem.jobs.items():
-        if job in problem.limits:
-            users.setdefault(job, []).append(node)
+        users.setdefault(job if job in problem.limits else node, []).append(node)
     busiest = (
-        Saturated(tuple(nodes), problem.limits[job], unit_name(job))
-        for job, nodes in users.items()
+        Saturated(
+            tuple(nodes), problem.limits.get(problem.jobs[nodes[0]], 1),
+            unit_name(problem.jobs[nodes[0]]), problem.units[nodes[0]].busy,
+        )
+        for nodes in users.values()
     )
     return max(busiest, key=lambda units: units.interval, default=None)
 

@@ -35,6 +35,8 @@ class Kind(Enum):
     DIV = "div"
     FLOORDIV = "floordiv"
     REM = "rem"
+    DIVREM = "div and rem"  # both, as the low and the high half of the bits
+    FLOORDIVREM = "floordiv and rem"
     AND = "and"
     OR = "or"
     XOR = "xor"
@@ -67,7 +69,9 @@ class Kind(Enum):
 COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})
 MODULAR = frozenset({Kind.ADD, Kind.SUB, Kind.MUL, Kind.AND, Kind.OR, Kind.XOR})
 """The low n bits of the result depend on the low n bits of the operands alone."""
-DIVISIONS = frozenset({Kind.DIV, Kind.FLOORDIV, Kind.REM})
+WITH_REST = {Kind.DIV: Kind.DIVREM, Kind.FLOORDIV: Kind.FLOORDIVREM}
+"""What makes a quotient and the remainder with it."""
+DIVISIONS = frozenset({Kind.REM, *WITH_REST, *WITH_REST.values()})
 MEMORY = frozenset({Kind.READ, Kind.WRITE, Kind.REG_READ, Kind.REG_WRITE})
 EVENTS = frozenset({Kind.PRINT, Kind.ASSERT})
 """What only a simulation does; they happen in the order of the text."""

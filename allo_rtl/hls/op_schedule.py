@@ -117,6 +117,10 @@ class Problem:
                 return 1 if kind else 2
         return self.limits[port]
 
+    def busy(self, node: Node) -> int:
+        """Cycles for which a node keeps what it competes for."""
+        return self.units[node].busy
+
     def latency(self, node: Node) -> int:
         """Cycles from a node's start to its result; 0 is combinational."""
         return 1 if node.kind in (Kind.READ, Kind.ASK) else self.units[node].latency

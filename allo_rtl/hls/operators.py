@@ -54,25 +54,53 @@ class Unit:
     def at_interval(self, ii: int | None) -> Unit:
         """The unit where operands come every ``ii`` cycles (None: once its result is used).
 
-        A divider is iterative where it is done with one pair of operands before the next comes.
+        A divider is iterative where it is done with one pair of operands before the next comes;
+        of a shared one that is decided for all of its users.
         """
-        if not self.steps or (ii is not None and ii < self.latency - 1):
+        if not self.steps or self.shared or (ii is not None and ii < self.latency - 1):
             return self
+        return self.in_turn()
+
+    def in_turn(self) -> Unit:
+        """The divider that makes its bits in turn."""
         return replace(self, iterative=True, name=f"iterative {self.name}")
+
+    @property
+    def busy(self) -> int:
+        """Cycles after which it takes the next operands."""
+        return self.latency - 1 if self.iterative else 1
 
 
 WIRE = Unit(0, 0.0, 0.0)
 
 type Product = tuple[Shape, Shape, int]
 """What tells multipliers apart: the shapes of both operands, and the bits of the result."""
-type Job = Product | FloatSpec
-"""What a unit does that may be shared: an integer product, or a floating-point operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """What tells dividers apart: the shapes of the dividend and of the divisor."""
+
+    left: Shape
+    right: Shape
+
+    @property
+    def width(self) -> int:
+        """Bits that are made one after the other."""
+        return max(self.left.width, self.right.width)
+
+
+type Job = Product | Division | FloatSpec
+"""What a unit does that may be shared: an integer product or division (quotient, remainder or
+both), or a floating-point operation."""
 
 _LARGE_FLOATS = frozenset({
     FloatKind.ADD, FloatKind.SUB, FloatKind.MUL, FloatKind.FMA, FloatKind.DIV, FloatKind.SQRT,
 })  # fmt: skip
 _NARROW_FLOAT = 8
 """Floating-point units of so many bits are as small as the choice of their operands."""
+_NARROW_DIVIDER = 4
+"""So are dividers of so many."""
 
 
 def product_of(node: Node, shapes: Mapping[Node, Shape]) -> Product:
@@ -85,6 +113,8 @@ def job_of(node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
     """What a node's unit does, if it is one that can be shared; differences are sums."""
     if node.kind is Kind.MUL and not any(o.is_const for o in node.operands):
         return product_of(node, shapes)
+    if node.kind in DIVISIONS:
+        return Division(*(shapes[o] for o in node.operands))
     if node.float is not None and node.float.kind in _LARGE_FLOATS:
         is_sub = node.float.kind is FloatKind.SUB
         return replace(node.float, kind=FloatKind.ADD) if is_sub else node.float
@@ -92,8 +122,10 @@ def job_of(node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
 
 
 def unit_name(job: Job) -> str:
-    """What a kind of unit is called in limits: ``"mul"``, or ``"float32 add"``."""
-    return str(job) if isinstance(job, FloatSpec) else "mul"
+    """What a kind of unit is called in limits: ``"mul"``, ``"div"``, or ``"float32 add"``."""
+    if isinstance(job, FloatSpec):
+        return str(job)
+    return "div" if isinstance(job, Division) else "mul"
 
 
 @dataclass(frozen=True)
@@ -104,17 +136,22 @@ class Sharing:
         most: of jobs whose units are shared, how many operations may share one.
         limits: how many units of a job there may be, where the user said so.
         product: what all products are made as, where the number of multipliers is limited.
+        wider: what a division is made as, where it has a divider that is for others as well.
+        in_turn: the divisions whose shared dividers make their bits in turn.
     """
 
     most: Mapping[Job, int] = field(default_factory=dict)
     limits: Mapping[Job, int] = field(default_factory=dict)
     product: Product | None = None
+    wider: Mapping[Division, Division] = field(default_factory=dict)
+    in_turn: frozenset[Job] = frozenset()
 
     def job(self, node: Node, shapes: Mapping[Node, Shape]) -> Job | None:
         """What a node's unit does, if it is one that can be shared."""
         if node.kind is Kind.MUL and self.product:
             return self.product
-        return job_of(node, shapes)
+        job = job_of(node, shapes)
+        return self.wider.get(job, job) if isinstance(job, Division) else job
 
     def users(self, node: Node, shapes: Mapping[Node, Shape]) -> int:
         """How many operations share the node's unit, at most."""
@@ -244,6 +281,8 @@ class Operators:
         """Whether a unit costs more than choosing its operands: a multiplier of several blocks."""
         if isinstance(job, FloatSpec):
             return job.format.width > _NARROW_FLOAT
+        if isinstance(job, Division):
+            return job.width > _NARROW_DIVIDER
         widths = [shape.width for shape in job[:2]]
         return max(widths) > self._limb + 1 and min(widths) > 8
 
@@ -285,13 +324,28 @@ class Operators:
 
     def _divider(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """A restoring divider: one subtraction and choice for each quotient bit."""
-        width = max(shapes[o].width for o in node.operands)
+        job, ways = self.sharing.job(node, shapes), self.sharing.users(node, shapes)
+        assert isinstance(job, Division)
+        unit = self._divider_of(job.width, ways)
+        return unit.in_turn() if unit.shared and job in self.sharing.in_turn else unit
+
+    def busy(self, job: Job) -> int:
+        """Cycles after which a divider that makes its bits in turn takes the next operands; 1 for
+        units of other kinds."""
+        if not isinstance(job, Division):
+            return 1
+        return self._divider_of(job.width, 1).in_turn().busy
+
+    def _divider_of(self, width: int, ways: int) -> Unit:
         step = self.model.delay("add", width) + self.model.delay("select", width)
         # Routing makes a chain of carries longer than its parts: place and route says a tenth.
         steps = min(width, max(1, int(0.9 * self.budget_ns / step)))
         sign = self.model.delay("add", width) + self.model.delay("select", width)
         stages = ceil(width / steps)
-        return Unit(stages + 2, sign, 0.0, f"div {width}", steps=steps)
+        choice, name = self.model.mux(ways, width), f"div {width}"
+        if choice + sign <= self.budget_ns or ways == 1:
+            return Unit(stages + 2, choice + sign, 0.0, name, steps=steps, shared=ways > 1)
+        return Unit(stages + 3, choice, 0.0, name, 0, 0, True, steps, shared=True)
 
 
 def limb_offsets(width: int, limb: int) -> list[int]:

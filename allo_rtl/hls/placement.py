@@ -135,11 +135,14 @@ class _Placement:
         Raises PortsTaken when there is none.
         """
         at, early = cycle, PortsTaken((), cycle)
+        busy = self.problem.busy(node)
         while self.ii is None or at - cycle < self.ii:
-            slot = at % self.ii if self.ii else at
-            groups = self.taken.setdefault((port, slot), [])
-            if len(groups) < self.problem.capacity(port):
-                groups.append([node])
+            slots = [t % self.ii if self.ii else t for t in range(at, at + busy)]
+            all_groups = [self.taken.setdefault((port, slot), []) for slot in slots]
+            groups = all_groups[0]
+            if all(len(g) < self.problem.capacity(port) for g in all_groups):
+                for g in all_groups:
+                    g.append([node])
                 return at, offset if at == cycle else 0.0
             for users in groups:
                 common = self.start[users[0]]

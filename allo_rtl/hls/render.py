@@ -21,6 +21,7 @@ from allo_rtl.hls.report import (
     KernelReport,
     LoopReport,
     MemoryReport,
+    SharedReport,
     StreamReport,
 )
 from allo_rtl.hls.run_interval import RunInterval
@@ -243,6 +244,7 @@ def render_json(report: KernelReport, measured: int | None = None) -> str:
         "memories": [_memory_data(memory) for memory in report.memories],
         "streams": [_stream_data(stream) for stream in report.streams],
         "units": dict(report.units),
+        "shared": [_shared_data(unit) for unit in report.shared],
         "notes": list(report.notes),
         "schedule": [asdict(step) for step in report.steps],
     }
@@ -338,4 +340,15 @@ def _memory_data(memory: MemoryReport) -> dict[str, Any]:
         "banks": memory.banks,
         "depth": memory.depth,
         "width": memory.width,
+    }
+
+
+def _shared_data(shared: SharedReport) -> dict[str, Any]:
+    return {
+        "unit": shared.unit,
+        "func": shared.func,
+        "users": [
+            {"what": u.what, "loc": _place(u.loc), "loop": u.loop, "cycle": u.cycle}
+            for u in shared.users
+        ],
     }

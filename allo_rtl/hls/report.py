@@ -112,6 +112,29 @@ class StreamReport:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitUser:
+    """An operation with a shared unit: it takes its operands in ``cycle`` of an iteration of
+    ``loop`` ("" outside of loops), modulo the initiation interval."""
+
+    what: str
+    loc: SourceLoc | None
+    loop: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedReport:
+    """A unit of the function ``func`` with several users.
+
+    Users with one loop and cycle are never needed by the same iteration.
+    """
+
+    unit: str
+    func: str
+    users: tuple[UnitUser, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KernelReport:
     """Everything known of a kernel after compilation.
 
@@ -120,7 +143,8 @@ class KernelReport:
     8), ``clock_mhz`` is the clock the operations were chained for and ``critical_ns`` the longest
     chain so made.
     ``steps`` are the primitives of the schedule, each with what it changed.  ``runs`` is how often
-    runs start that overlap, None where they do not or it is not known.
+    runs start that overlap, None where they do not or it is not known.  ``shared`` are the units
+    with several users.
     """
 
     kernel: str
@@ -136,6 +160,7 @@ class KernelReport:
     steps: tuple[StepReport, ...] = ()
     unknown: str = "depends on data"
     runs: RunInterval | None = None
+    shared: tuple[SharedReport, ...] = ()
 
     def __str__(self) -> str:
         from allo_rtl.hls.render import render_table

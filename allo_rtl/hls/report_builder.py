@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from allo_rtl.hls.certificate import operation
 from allo_rtl.hls.control import (
     Branch,
     Clear,
@@ -14,6 +15,7 @@ from allo_rtl.hls.control import (
     Sequential,
     Together,
     flatten,
+    regions,
 )
 from allo_rtl.hls.depths import lost_cycles, run_cycles, why_unknown
 from allo_rtl.hls.design import Design, FunctionDesign
@@ -26,9 +28,12 @@ from allo_rtl.hls.report import (
     KernelReport,
     LoopReport,
     MemoryReport,
+    SharedReport,
     StreamReport,
+    UnitUser,
 )
 from allo_rtl.hls.run_interval import run_interval
+from allo_rtl.hls.sharing import SharedUnit
 from allo_rtl.hls.storage import ArrayStorage, StorageKind, word_bits
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.layout import Layout
@@ -64,7 +69,7 @@ def build_report(design: Design) -> KernelReport:
         if isinstance(part, Together)
     ]
     notes += [_tasks(f.control.func) for f in design.functions if f.control.func.tasks]
-    notes += [note for f in design.functions for note in _packed(f)]
+    notes += [note for f in design.functions for note in (*_packed(f), *_exclusive(f))]
     notes += design.notes
     notes += filter(None, [lost_cycles(design)])
     if design.module.top_func.streams and run_cycles(design) is not None:
@@ -88,6 +93,7 @@ def build_report(design: Design) -> KernelReport:
         notes=tuple(notes),
         streams=tuple(_streams(design)),
         runs=run_interval(design),
+        shared=tuple(s for f in reversed(design.functions) for s in _shared(f)),
     )
 
 
@@ -98,6 +104,41 @@ def _packed(function: FunctionDesign) -> Iterator[str]:
         first, second = (loc.short if loc else "an index" for loc in locs)
         often = f", {times} times" if times > 1 else ""
         yield f"{function.name}: 2 products in one multiplier{often}: {first} and {second}"
+
+
+def _exclusive(function: FunctionDesign) -> Iterator[str]:
+    """Which operations have a unit together though they may fall into one cycle."""
+    for piece in regions(function.control.body):
+        for node in piece.region.nodes():
+            if node.merged:
+                lines = ", ".join(
+                    dict.fromkeys(n.loc.short if n.loc else "an index" for n in node.merged)
+                )
+                yield (
+                    f"{function.name}: {len(node.merged)} operations in one unit, of which an "
+                    f"iteration needs one at most: {operation(node.merged[0])} at {lines}"
+                )
+
+
+def _shared(function: FunctionDesign) -> Iterator[SharedReport]:
+    """The units with several users, in turn or because they exclude each other."""
+    users: dict[SharedUnit | Node, list[UnitUser]] = {}
+    names: dict[SharedUnit | Node, str] = {}
+    for piece in regions(function.control.body):
+        timed = function.schedules[piece.region]
+        loop = piece.loop.name if isinstance(piece, Pipelined) else ""
+        for node in piece.region.nodes():
+            unit = function.shared.get(node, node)
+            if unit is node and not node.merged:
+                continue
+            names[unit] = timed.units[node].name
+            cycle = timed.start[node] % timed.ii if timed.ii else timed.start[node]
+            users.setdefault(unit, []).extend(
+                UnitUser(operation(n), n.loc, loop, cycle) for n in node.merged or (node,)
+            )
+    for unit, found in users.items():
+        if len(found) > 1:
+            yield SharedReport(names[unit], function.name, tuple(found))
 
 
 def _tasks(region: Func) -> str:

@@ -3,9 +3,12 @@
 The regions of a function that follow each other never run at the same time, and a region knows in
 which of its cycles an operation takes its operands: operations of one kind on operands of the same
 widths in different regions, or in different cycles of one, can have one unit.  Those are wide
-integer multipliers and the large floating-point units.  Shared units have a register inside, so
-that no path leads from one user's operands to another user's results: neither loops of logic nor
-paths that are never used come about.
+integer multipliers, dividers, and the large floating-point units.  Shared units have a register
+inside, so that no path leads from one user's operands to another user's results: neither loops of
+logic nor paths that are never used come about.
+
+A shared divider makes its bits in turn where every loop that uses it leaves it the time, and keeps
+its operands for as long; else it is a pipeline.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 
 from allo_rtl.hls.control import (
     Branch,
@@ -26,12 +30,25 @@ from allo_rtl.hls.control import (
 )
 from allo_rtl.hls.node import FloatSpec, Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
-from allo_rtl.hls.operators import Job, Product, Sharing, Unit, job_of, product_of, unit_name
+from allo_rtl.hls.operators import (
+    Division,
+    Job,
+    Product,
+    Sharing,
+    Unit,
+    job_of,
+    product_of,
+    unit_name,
+)
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.widths import Shape
 
 _MOST_FLOATS = 8
 """Operations that share a floating-point unit: for more, choosing operands costs as much."""
+
+
+MUCH_WIDER = 4 / 3
+"""Divisions share dividers, unless limited, with others that have so many times their bits."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +65,85 @@ type Piece = tuple[Sequence[Node], Mapping[Node, Shape], int | None]
 cycle of which an operation may be needed; else None."""
 
 
-def worth_sharing(pieces: Iterable[Piece], is_costly: Callable[[Job], bool]) -> Sharing:
+def worth_sharing(
+    pieces: Sequence[Piece], is_costly: Callable[[Job], bool], busy: Callable[[Job], int]
+) -> Sharing:
     """The units that several operations can share at no cost but the choice of operands.
 
     Args:
         pieces: all regions of a function.
         is_costly: whether a job's unit is worth sharing.
+        busy: for how many cycles a unit that makes its bits in turn has one pair of operands.
     """
+    wider = _wider([j for j in _divisions(pieces) if is_costly(j)], MUCH_WIDER)
+    plain = Sharing(wider=wider)
+    jobs = ((plain.job(n, shapes) for n in nodes) for nodes, shapes, _ in pieces)
+    users = [
+        (Counter(j for j in here if j is not None and is_costly(j)), ii)
+        for here, (_, _, ii) in zip(jobs, pieces, strict=True)
+    ]
     operations, turns = Counter[Job](), Counter[Job]()
-    for nodes, shapes, interval in pieces:
-        jobs = (job_of(n, shapes) for n in nodes)
-        here = Counter(job for job in jobs if job is not None and is_costly(job))
+    slow = _slow(users, {}, busy)
+    for here, ii in users:
         operations += here
-        turns += Counter({job: min(n, interval or n) for job, n in here.items()})
-    return Sharing({
+        turns += Counter({
+            job: min(n, ii // (busy(job) if job in slow else 1)) if ii else n
+            for job, n in here.items()
+        })
+    most = {
         job: min(n, _MOST_FLOATS) if isinstance(job, FloatSpec) else operations[job]
         for job, n in turns.items()
         if n > 1
-    })
+    }
+    return Sharing(most, wider=_used(wider, most), in_turn=slow & most.keys())
+
+
+def _divisions(pieces: Iterable[Piece]) -> list[Division]:
+    """What is divided in a function, each once."""
+    jobs = (job_of(n, shapes) for nodes, shapes, _ in pieces for n in nodes)
+    return list(dict.fromkeys(job for job in jobs if isinstance(job, Division)))
+
+
+def _wider(divisions: Sequence[Division], factor: float) -> dict[Division, Division]:
+    """What each division is made as: none with more than ``factor`` times its bits."""
+    found: dict[Division, Division] = {}
+    waiting = sorted(divisions, key=lambda d: -d.width)
+    while waiting:
+        near = [d for d in waiting if d.width * factor >= waiting[0].width]
+        found |= dict.fromkeys(near, _any_division(near))
+        waiting = waiting[len(near) :]
+    return found
+
+
+def _used(
+    wider: Mapping[Division, Division], most: Mapping[Job, int]
+) -> dict[Division, Division]:
+    return {job: joint for job, joint in wider.items() if joint in most and joint != job}
+
+
+def _slow(
+    users: Iterable[tuple[Mapping[Job, int], int | None]], most: Mapping[Job, int],
+    busy: Callable[[Job], int],
+) -> frozenset[Job]:
+    """The divisions for which units that make their bits in turn are fast enough.
+
+    Args:
+        users: of each region how many operations of each job it has, and its interval.
+        most: how many units there may be of a job; as many as there are users unless given.
+        busy: for how many cycles such a unit has one pair of operands.
+    """
+    found, fast = set[Job](), set[Job]()
+    for here, ii in users:
+        for job, n in here.items():
+            if isinstance(job, Division):
+                rounds = -(-n // most.get(job, n))
+                (fast if ii and ii < rounds * busy(job) else found).add(job)
+    return frozenset(found - fast)
 
 
 def limited(
-    pieces: Sequence[Piece], usual: Sharing, limits: Mapping[str, int], over: Iterable[str]
+    pieces: Sequence[Piece], usual: Sharing, limits: Mapping[str, int], over: Iterable[str],
+    busy: Callable[[Job], int],
 ) -> Sharing:
     """The units of a function that keeps the user's limits.
 
@@ -78,19 +152,28 @@ def limited(
         usual: what is shared anyway.
         limits: how many units there may be of each name.
         over: the names of which there would be more: each is shared by as many operations as
-            need one.  Multipliers are all made wide enough for every product then.
+            need one.  Multipliers are all made wide enough for every product then, and dividers.
+        busy: for how many cycles a unit that makes its bits in turn has one pair of operands.
     """
-    names, product = set(over), None
+    names, product, wider = set(over), None, usual.wider
     if "mul" in names:
         product = any_product([
             product_of(n, shapes) for nodes, shapes, _ in pieces for n in nodes
             if n.kind is Kind.MUL
         ])  # fmt: skip
-    sharing = Sharing(usual.most, {}, product)
-    jobs = (sharing.job(n, shapes) for nodes, shapes, _ in pieces for n in nodes)
-    users = Counter(job for job in jobs if job is not None and unit_name(job) in names)
+    if "div" in names:
+        wider = _wider(_divisions(pieces), inf)
+    sharing = Sharing(usual.most, {}, product, wider)
+    jobs = [(Counter(sharing.job(n, s) for n in nodes), ii) for nodes, s, ii in pieces]
+    here = [
+        ({j: n for j, n in count.items() if j is not None and unit_name(j) in names}, ii)
+        for count, ii in jobs
+    ]
+    users = sum((Counter(count) for count, _ in here), Counter[Job]())
     most = {job: n for job, n in usual.most.items() if unit_name(job) not in names}
-    return Sharing({**most, **users}, {job: limits[unit_name(job)] for job in users}, product)
+    allowed = {job: limits[unit_name(job)] for job in users}
+    in_turn = _slow(here, allowed, busy) | (usual.in_turn & most.keys())
+    return Sharing({**most, **users}, allowed, product, wider, in_turn)
 
 
 def any_product(products: Sequence[Product]) -> Product:
@@ -99,6 +182,12 @@ def any_product(products: Sequence[Product]) -> Product:
     sides = [a for a, _, _ in products], [b for _, b, _ in products]
     left, right = (_joined(side, result) for side in sides)
     return left, right, result
+
+
+def _any_division(divisions: Sequence[Division]) -> Division:
+    """A division of which all others are special cases."""
+    sides = [d.left for d in divisions], [d.right for d in divisions]
+    return Division(*(_joined(side, max(s.width for s in side) + 2) for side in sides))
 
 
 def _joined(shapes: Sequence[Shape], bits: int) -> Shape:
@@ -120,7 +209,7 @@ def units_by_name(
         if node in shared:
             continue
         if node.kind is Kind.MUL:
-            count["mul"] += 1
+            count["mul"] += 1  # also by a constant
         elif (job := job_of(node, all_shapes)) is not None:
             count[unit_name(job)] += 1
     return count
@@ -131,7 +220,7 @@ def assign(
 ) -> Mapping[Node, SharedUnit]:
     """The unit of every operation that shares one.
 
-    In each region an operation takes the first unit that no other one has in its cycle (modulo
+    In each region an operation takes the first unit that no other one has in its cycles (modulo
     the initiation interval), and that has not as many users yet as ``sharing`` says.  What runs at
     once has units of its own.
     """
@@ -176,16 +265,18 @@ class _Assigner:
             unit, start = schedule.units[node], schedule.start[node]
             if not unit.shared:
                 continue
-            cycle = start % schedule.ii if schedule.ii else start
+            ii = schedule.ii
+            cycles = {t % ii if ii else t for t in range(start, start + unit.busy)}
             job = self._sharing.job(node, schedule.shapes)
             assert job is not None
             choices = (SharedUnit(job, unit, number) for number in count(taken[job]))
             chosen = next(
                 c for c in choices
-                if (c, cycle) not in busy and self._users[c] < self._sharing.most[job]
-            )  # fmt: skip
+                if self._users[c] < self._sharing.most[job]
+                and not any((c, t) in busy for t in cycles)
+            )
             self.found[node] = chosen
-            busy.add((chosen, cycle))
+            busy |= {(chosen, t) for t in cycles}
             self._users[chosen] += 1
             reach[job] = max(reach[job], chosen.number + 1)
         return reach

@@ -44,9 +44,13 @@ def take_turns(
 
 
 def at_once(problem: Problem, found: OpSchedule) -> Mapping[Job, int]:
-    """How many operations of each job with shared units fall into one cycle of the interval."""
+    """How many operations of each job with shared units need one in a cycle of the interval."""
     assert found.ii is not None
-    slots = Counter((job, found.start[n] % found.ii) for n, job in problem.jobs.items())
+    slots = Counter(
+        (job, (found.start[n] + later) % found.ii)
+        for n, job in problem.jobs.items()
+        for later in range(problem.busy(n))
+    )
     needed: dict[Job, int] = {}
     for (job, _), count in slots.items():
         needed[job] = max(needed.get(job, 0), count)
@@ -58,7 +62,10 @@ def _fewer(problem: Problem, found: OpSchedule) -> Iterator[Mapping[Job, int]]:
     assert found.ii is not None
     users, needed = Counter(problem.jobs.values()), at_once(problem, found)
     most = problem.operators.sharing.most
-    least = {job: -(-n // min(found.ii, most[job])) for job, n in users.items()}
+    busy = {job: problem.busy(n) for n, job in problem.jobs.items()}
+    least = {
+        job: -(-n // max(1, min(found.ii // busy[job], most[job]))) for job, n in users.items()
+    }
     for more in range(_TRIALS):
         limits = {job: min(needed[job], n + more) for job, n in least.items()}
         if limits == needed:  # which keeps the user's limits

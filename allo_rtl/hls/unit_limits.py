@@ -10,9 +10,9 @@ from allo_rtl.errors import BuildError
 from allo_rtl.ir.ops import Func
 
 _OPERATIONS = ("add", "mul", "div", "sqrt", "fma")
-_NAME = re.compile(rf"mul|\w*float\w* ({'|'.join(_OPERATIONS)})")
-_ALLOWED = '"mul" for integers, or a format and one of ' + ", ".join(_OPERATIONS)
-_EXAMPLES = ("mul", *(f"float32 {name}" for name in _OPERATIONS))
+_NAME = re.compile(rf"mul|div|\w*float\w* ({'|'.join(_OPERATIONS)})")
+_ALLOWED = '"mul" and "div" for integers, or a format and one of ' + ", ".join(_OPERATIONS)
+_EXAMPLES = ("mul", "div", *(f"float32 {name}" for name in _OPERATIONS))
 
 
 def check_names(limits: Mapping[str, int]) -> None:

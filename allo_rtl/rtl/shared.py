@@ -8,21 +8,29 @@ from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 
-from allo_rtl.hls.node import FloatSpec, Node
+from allo_rtl.hls.node import WITH_REST, FloatSpec, Kind, Node
+from allo_rtl.hls.operators import Division
 from allo_rtl.hls.sharing import SharedUnit
 from allo_rtl.ir.ops import FloatKind
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.trees import balanced
-from allo_rtl.rtl.units import multiply, registered, shape_of
+from allo_rtl.rtl.units import Divided, divider, finished, multiply, registered, shape_of
 
 
 @dataclass
 class _Made:
-    """The signals of one unit, and who gives it operands when: (condition, operands)."""
+    """The signals of one unit, and who gives it operands when: (condition, operands).
+
+    A divider's ``begin`` is 1 when anybody does; of what it ``divided`` there are results of
+    several kinds.
+    """
 
     operands: tuple[Signal, ...]
-    result: Value
+    result: Value | None = None
+    divided: Divided | None = None
+    begin: Signal | None = None
+    results: dict[tuple[Kind, int], Value] = field(default_factory=dict)
     requests: list[tuple[Value, Sequence[Value]]] = field(default_factory=list)
 
 
@@ -58,8 +66,18 @@ class SharedUnits:
                 operands = [operands[0], self._negative(operands[1], node.float.format.width)]
         else:
             operands = self._widened(self._made[shared], operands)
-        self._made[shared].requests.append((condition, operands))
-        return self._made[shared].result
+        made = self._made[shared]
+        made.requests.append((condition, operands))
+        return self._quotient(made, node) if made.result is None else made.result
+
+    def _quotient(self, made: _Made, node: Node) -> Value:
+        """The quotient or remainder that a divider makes; for each kind once."""
+        assert made.divided is not None
+        key = node.kind, node.type.bits if node.kind in WITH_REST.values() else 0
+        if key not in made.results:
+            names = self._names.at(node.loc)
+            made.results[key] = finished(self._m, node, made.divided, names)
+        return made.results[key]
 
     def _widened(self, made: _Made, operands: Sequence[Value]) -> list[Value]:
         """Numbers in the shapes of the unit's, which may be made for wider ones."""
@@ -90,6 +108,16 @@ class SharedUnits:
                 unit = replace(unit, latency=unit.latency - 1)
             made = float_unit(self._m, shared.job, node.type, unit, given, names)
             return _Made(operands, made)
+        if isinstance(shared.job, Division):
+            begin = names.signal(1, "begin")
+            a = names.signal(shape_of(shared.job.left), "numerator")
+            b = names.signal(shape_of(shared.job.right), "denominator")
+            x, y, go, unit = a, b, begin, shared.unit
+            if unit.input_register:
+                x, y, go = (registered(self._m, s, names, "chosen") for s in (a, b, begin))
+                unit = replace(unit, latency=unit.latency - 1)
+            divided = divider(self._m, unit, x, y, go, names)
+            return _Made((a, b), divided=divided, begin=begin)
         left, right, width = shared.job
         a = names.signal(shape_of(left), "multiplicand")
         b = names.signal(shape_of(right), "multiplier")
@@ -100,6 +128,9 @@ class SharedUnits:
         for unit in self._made.values():
             for k, operand in enumerate(unit.operands):
                 self._m.d.comb += operand.eq(_choice(unit.requests, k, operand))
+            if unit.begin is not None:
+                conditions = [condition for condition, _ in unit.requests]
+                self._m.d.comb += unit.begin.eq(balanced(or_, conditions))
 
 
 def _choice(

@@ -6,12 +6,13 @@ take operands every cycle; they have no enable and no reset.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
 
 from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, signed, unsigned
 
-from allo_rtl.hls.node import Kind, Node
+from allo_rtl.hls.node import WITH_REST, Kind, Node
 from allo_rtl.hls.operators import Unit, limb_offsets
 from allo_rtl.hls.widths import Shape
 
@@ -165,17 +166,45 @@ def _limbs(value: Value, limb: int) -> list[tuple[int, Value]]:
     return [*((at, value[at : at + limb]) for at in low), (top, last)]
 
 
+@dataclass(frozen=True)
+class Divided:
+    """What a divider has before its last cycle: magnitudes of the quotient and of what is left,
+    the divisor, flags (signs of both operands, division by zero) and the dividend itself."""
+
+    quotient: Value
+    rest: Value
+    divisor: Value
+    flags: Value
+    raw: Value
+
+
 def divide(
     m: Module, node: Node, unit: Unit, a: Value, b: Value, begin: Value, name: Namer
 ) -> Value:
-    """A restoring divider; see BinaryKind for the meaning of each kind.
+    """A restoring divider; see BinaryKind for the meaning of each kind."""
+    return finished(m, node, divider(m, unit, a, b, begin, name), name)
 
-    One cycle takes absolute values, then each stage makes ``unit.steps`` quotient bits, and the
-    last cycle puts the signs back.  An iterative one has a single stage, which takes operands in
-    the cycles in which ``begin`` is 1 and must not be given others until it is done.
+
+def finished(m: Module, node: Node, divided: Divided, name: Namer) -> Value:
+    """The last cycle of a division, which puts the signs back."""
+    if node.kind not in WITH_REST.values():
+        return registered(m, _signed_result(node.kind, divided), name, "result")
+    [alone] = [kind for kind, both in WITH_REST.items() if both is node.kind]
+    halves = [name.signal(signed(node.type.bits // 2), "half") for _ in range(2)]
+    for half, kind in zip(halves, (alone, Kind.REM), strict=True):
+        m.d.comb += half.eq(_signed_result(kind, divided))
+    return registered(m, Cat(*halves), name, "result")
+
+
+def divider(m: Module, unit: Unit, a: Value, b: Value, begin: Value, name: Namer) -> Divided:
+    """All of a restoring divider but its last cycle.
+
+    One cycle takes absolute values, then each stage makes ``unit.steps`` quotient bits.  An
+    iterative one has a single stage, which takes operands in the cycles in which ``begin`` is 1
+    and must not be given others until it is done.
     """
     if unit.iterative:
-        return _divide_in_turn(m, node, unit, a, b, begin, name)
+        return _divide_in_turn(m, unit, a, b, begin, name)
     size = max(len(a), len(b))
     num: Value = _magnitude(m, a, size, name, "dividend")
     den: Value = _magnitude(m, b, size, name, "divisor")
@@ -190,12 +219,12 @@ def divide(
         den, flags = registered(m, den, name, "divisor"), registered(m, flags, name, "signs")
         raw = registered(m, raw, name, "raw")
         done += count
-    return registered(m, _signed_result(node, num, rest, den, flags, raw), name, "result")
+    return Divided(num, rest, den, flags, raw)
 
 
 def _divide_in_turn(
-    m: Module, node: Node, unit: Unit, a: Value, b: Value, begin: Value, name: Namer
-) -> Value:
+    m: Module, unit: Unit, a: Value, b: Value, begin: Value, name: Namer
+) -> Divided:
     size, stages = max(len(a), len(b)), unit.latency - 2
 
     def register(shape: ShapeLike, base: str) -> Signal:
@@ -212,8 +241,7 @@ def _divide_in_turn(
         ]
     with m.Else():
         m.d.sync += [num.eq(more), rest.eq(left)]
-    result = _signed_result(node, num[:size], rest, den, flags, raw)
-    return registered(m, result, name, "result")
+    return Divided(num[:size], rest, den, flags, raw)
 
 
 def _sign(value: Value) -> Value:
@@ -248,14 +276,13 @@ def _divide_steps(
     return num, rest
 
 
-def _signed_result(
-    node: Node, quotient: Value, rest: Value, den: Value, flags: Value, raw: Value
-) -> Value:
-    num_neg, den_neg, by_zero = flags[0], flags[1], flags[2]
-    if node.kind is Kind.REM:
-        return Mux(by_zero, raw, Mux(num_neg, -rest, rest))
+def _signed_result(kind: Kind, divided: Divided) -> Value:
+    quotient, rest = divided.quotient, divided.rest
+    num_neg, den_neg, by_zero = divided.flags[0], divided.flags[1], divided.flags[2]
+    if kind is Kind.REM:
+        return Mux(by_zero, divided.raw, Mux(num_neg, -rest, rest))
     opposite = num_neg ^ den_neg
     truncated = Mux(opposite, -quotient, quotient)
-    if node.kind is Kind.FLOORDIV:
+    if kind is Kind.FLOORDIV:
         truncated = truncated - (opposite & rest.any())
     return Mux(by_zero, -1, truncated)
