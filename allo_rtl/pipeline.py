@@ -98,7 +98,8 @@ def build_rtl(
         device: name of a device of :mod:`allo_rtl.target`, whose delays decide what is chained.
         clock_mhz: the clock to chain operations for.
         units: how many units each function may have at most, by name: ``"mul"`` for products of
-            integers, ``"float32 add"``, ``"float32 mul"`` and so on for those of floats.
+            integers, ``"div"`` for their quotients and remainders, ``"float32 add"``,
+            ``"float32 mul"`` and so on for those of floats.
             Operations take turns at them, which makes intervals longer where it has to.
         overlap: whether loops that follow each other and have nothing in common run at the same
             time; without it they do only where the schedule says so.

@@ -20,9 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 import allo_rtl as allo
-from allo_rtl.hls.control import Control, Pipelined, Sequential, Together, regions
+from allo_rtl.hls.control import Control, Pipelined, Sequential, Together
 from allo_rtl.hls.design import Design, FunctionDesign
-from allo_rtl.hls.node import Kind
 from allo_rtl.ir.ops import For
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import Partition
@@ -229,13 +228,7 @@ def arguments(signature: Signature, seed: int) -> list[Any]:
 
 def multipliers(design: Design) -> int:
     """Units in the design that multiply two numbers."""
-    alone = sum(
-        node.kind is Kind.MUL and node not in function.shared
-        for function in design.functions
-        for piece in regions(function.control.body)
-        for node in piece.region.nodes()
-    )
-    return alone + sum(len(set(function.shared.values())) for function in design.functions)
+    return sum(function.units["mul"] for function in design.functions)
 
 
 def copies(function: FunctionDesign) -> int:
