@@ -404,6 +404,53 @@ def kernel(A: uint32[{sizes}], B: uint32[{sizes}], C: uint32[{sizes}]):
     assert blocks["apart"] == 2 * blocks["joined"] > 0
 
 
+# Stores
+
+
+def test_stores_of_both_branches_take_a_port_once():
+    """Also to other words of it; so the products have one unit at an iteration a cycle."""
+    def either(A: uint32[128], B: uint32[128], C: uint32[128]):
+        for i in range(128):
+            if B[i] > 9:
+                C[i] = A[i] * B[i]
+            else:
+                C[127 - i] = A[i] * (A[i] + 5)
+
+    rtl = agree(piped(either))
+    assert (rtl.report().loops[0].ii, count(rtl, "mul")) == (1, 1)
+    first = either.__code__.co_firstlineno
+    lines = ", ".join(f"test_exclusive.py:{first + n}" for n in (3, 5))
+    assert (
+        "either: 2 operations at one port, of which an iteration needs one at most: write C at "
+        f"{lines}"
+    ) in rtl.report().notes
+
+
+def test_what_stands_between_two_stores_sees_the_first_and_not_the_second():
+    def between(A: int32[64], B: int32[64], C: int32[64]):
+        for i in range(64):
+            if A[i] > 0:
+                C[A[i] & 63] = i
+            B[i] = C[i]
+            if A[i] <= 0:
+                C[B[i] & 63] = 2 * i
+
+    agree(piped(between))
+    agree(allo.customize(between))
+
+
+def test_later_iterations_see_both_stores():
+    def follow(A: int32[64], C: int32[64]):
+        for i in range(64):
+            t: int32 = C[A[i] & 7]
+            if t & 1 == 1:
+                C[i & 7] = t + i
+            else:
+                C[A[i] & 15] = t - i
+
+    agree(piped(follow))
+
+
 # Random kernels
 
 TERMS = (
@@ -412,9 +459,12 @@ TERMS = (
 CONDITIONS = ("a > 9", "b <= a", "i < 3", "i > 2", "t == 0", "a & 1 == 1", "i == x")
 
 
+STORES = ("C[i] = t", "C[5 - i] = a", "C[a & 3] = t", "C[b & 3] = t + 1", "t = C[a & 3]")
+
+
 @st.composite
 def bodies(draw, depth=3):
-    """Statements that set ``t``, with conditions in conditions."""
+    """Statements that set ``t`` or store it, with conditions in conditions."""
     lines = []
     for _ in range(draw(st.integers(1, 2))):
         term = draw(st.sampled_from(TERMS))
@@ -422,6 +472,8 @@ def bodies(draw, depth=3):
             lines += [f"if {draw(st.sampled_from(CONDITIONS))}:", *_inside(draw(bodies(depth - 1)))]
             if draw(st.booleans()):
                 lines += ["else:", *_inside(draw(bodies(depth - 1)))]
+        elif draw(st.integers(0, 2)) == 0:
+            lines.append(draw(st.sampled_from(STORES)))
         elif draw(st.integers(0, 3)) == 0:
             lines.append(f"t = {term} if {draw(st.sampled_from(CONDITIONS))} else b * 3")
         else:
@@ -444,7 +496,7 @@ def test_random_conditions(body, word, interval, target, units):
     lines = [f"def kernel(A: {word}[6], B: {word}[6], C: {word}[6], x: {word}) -> {word}:",
              f"    t: {word} = 1", "    for i in range(6):",
              f"        a: {word} = A[i]", f"        b: {word} = B[i]",
-             *_inside(_inside(body)), "        C[i] = t", "    return t"]  # fmt: skip
+             *_inside(_inside(body)), "    return t"]  # fmt: skip
     s = allo.customize("\n".join(lines))
     if interval:
         s.pipeline("i", initiation_interval=40 * interval if interval > 1 else None)

@@ -18,6 +18,8 @@ def apart(a: Node, b: Node) -> bool:
     multiple of a cyclic factor, is not 0 (complete), or is a block or more.  Then they can have
     the port of one bank in the same cycle, because at most one of them asks for it.
     """
+    if a.merged or b.merged:
+        return all(apart(x, y) for x in a.merged or (a,) for y in b.merged or (b,))
     if not (isinstance(a.access, Load | Store) and isinstance(b.access, Load | Store)):
         return False
     if a.access.array is not b.access.array:

@@ -11,7 +11,8 @@ the next; several may share a cycle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
@@ -36,14 +37,30 @@ def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
     return {b: sorted(group, key=lambda n: n.order) for b, group in banks.items()}
 
 
+@dataclass(frozen=True)
+class _Access:
+    """An access of the text, and the node that makes it."""
+
+    node: Node
+    told: Node
+
+
+def _in_order(a: Node, b: Node) -> Iterator[tuple[_Access, _Access]]:
+    """The accesses that two nodes make, each with each, in the order of the text."""
+    for x in a.merged or (a,):
+        for y in b.merged or (b,):
+            pair = _Access(a, x), _Access(b, y)
+            yield pair if x.order <= y.order else pair[::-1]
+
+
 def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
     """Constraints of a region executed once at a time."""
     edges = [*_event_edges(nodes), *stream_edges(nodes, pipelined=False)]
     for group in _by_bank(nodes).values():
-        for src, dst in combinations(group, 2):
-            if _both_read(src, dst) or _differ(src, dst):
-                continue
-            edges.append(Edge(src, dst, _delay(src)))
+        for pair in combinations(group, 2):
+            for src, dst in _in_order(*pair):
+                if not (_both_read(src.told, dst.told) or _differ(src.told, dst.told)):
+                    edges.append(Edge(src.node, dst.node, _delay(src.node)))
     return edges
 
 
@@ -85,7 +102,8 @@ def pipelined_edges(
             continue
         for a, b in combinations(group, 2):
             if not _both_read(a, b):
-                edges += _pair_edges(a, b, known, loops)
+                for src, dst in _in_order(a, b):
+                    edges += _pair_edges(src, dst, known, loops)
     return edges
 
 
@@ -112,14 +130,15 @@ def _register_edges(group: Sequence[Node]) -> list[Edge]:
 
 
 def _pair_edges(
-    a: Node, b: Node, known: Mapping[Op, Access], loops: Sequence[For]
+    before: _Access, after: _Access, known: Mapping[Op, Access], loops: Sequence[For]
 ) -> list[Edge]:
-    """``a`` stands before ``b`` in the text."""
-    assert a.access is not None
-    assert b.access is not None
-    first, second = known[a.access], known[b.access]
+    """Constraints of two accesses, one of which stands before the other in the text."""
+    a, b, ops = before.node, after.node, (before.told.access, after.told.access)
+    assert ops[0] is not None
+    assert ops[1] is not None
+    first, second = known[ops[0]], known[ops[1]]
     edges = []
-    if a.access is not b.access and same_iteration(first, second, loops):
+    if ops[0] is not ops[1] and same_iteration(first, second, loops):
         edges.append(Edge(a, b, _delay(a)))
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
         if dst.first and src.kind is Kind.WRITE:

@@ -8,20 +8,33 @@ each other (:mod:`allo_rtl.hls.needs`); so they can share a unit though both fal
 The pass replaces them by one node behind a choice of operands, an ordinary node, so that
 intervals, delays and hardware follow as for any other.  It does so for what costs more than the
 choice, multipliers of several blocks, dividers and floating-point units, and never where an
-interval becomes longer, or a piece that runs once at a time.
+interval becomes longer, or a piece that runs once at a time.  Stores under such conditions become
+one in the same way, which takes the port of a memory once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from graphlib import CycleError, TopologicalSorter
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import FunctionControl, Pipelined, Straight, regions
 from allo_rtl.hls.graph import BIT, Graph
-from allo_rtl.hls.needs import ALWAYS, Cube, Exclusion, Need, needs
-from allo_rtl.hls.node import DIVISIONS, WITH_REST, FloatSpec, Kind, Node, Number, full_range
+from allo_rtl.hls.needs import ALWAYS, Cube, Exclusion, Need, literals, needs
+from allo_rtl.hls.node import (
+    DIVISIONS,
+    WITH_REST,
+    Bank,
+    FloatSpec,
+    Kind,
+    Node,
+    Number,
+    full_range,
+    with_operands,
+)
 from allo_rtl.hls.operators import Division, Job, Operators, job_of, product_of, unit_name
 from allo_rtl.hls.quotients import bits_of, low_bits, part_of, with_rest
 from allo_rtl.hls.ranges import result_range
@@ -66,17 +79,18 @@ class Group:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An operation that can share a unit, when it is needed, and what it does."""
+    """An operation that can share a unit, when it is needed, and what it does; of a store, the
+    bank that it has to do with."""
 
     node: Node
     need: Need
-    job: Job
+    job: Job | Bank
     level: int
 
     @property
     def sort(self) -> object:
         """What operations of one unit have in common."""
-        return self.job if isinstance(self.job, FloatSpec) else unit_name(self.job)
+        return self.job if isinstance(self.job, FloatSpec | Bank) else unit_name(self.job)
 
 
 def exclusive(
@@ -97,15 +111,34 @@ def exclusive(
         return []
     when = needs(nodes, piece.region.results)
     found = {n: when[n] for n in worth if when[n] and when[n] != ALWAYS}
+    return _groups(piece, nodes, found, jobs, _Grouper(operators, sizes, limited))
+
+
+def exclusive_stores(piece: Straight | Pipelined, operators: Operators) -> list[Group]:
+    """Sets of stores to one bank of which an iteration makes one at most.
+
+    Where there are streams, which keep an order with stores, none.
+    """
+    if piece.region.uses_streams:
+        return []
+    nodes = piece.region.nodes()
+    banks = {n: n.bank for n in nodes if n.kind is Kind.WRITE and n.bank}
+    cubes = {n: literals(n.operands[-1], True) for n in banks}
+    users = Counter(banks.values())
+    found = {n: frozenset({cube}) for n, cube in cubes.items() if cube and users[banks[n]] > 1}
+    return _groups(piece, nodes, found, banks, _Grouper(operators, {}, ()))
+
+
+def _groups(
+    piece: Straight | Pipelined, nodes: Sequence[Node], found: dict[Node, Need],
+    jobs: Mapping[Node, Job | Bank], grouper: _Grouper,
+) -> list[Group]:
+    """The groups that candidates make, given when each is needed."""
     if len(found) < 2:
         return []
     levels = _levels(before_in_iteration(piece, nodes), found)
-    candidates = [
-        _Candidate(n, found[n], jobs[n], levels[n]) for n in sorted(found, key=lambda n: n.serial)
-    ]
-    grouper = _Grouper(operators, sizes, limited)
-    for candidate in candidates:
-        grouper.add(candidate)
+    for node in sorted(found, key=lambda n: n.serial):
+        grouper.add(_Candidate(node, found[node], jobs[node], levels[node]))
     return grouper.groups()
 
 
@@ -249,7 +282,18 @@ class _Joiner:
                 return self._product(group, new)
             case Kind.FLOAT:
                 return self._float(group, new)
+            case Kind.WRITE:
+                return self._store(group, new)
         return self._division(group, new)
+
+    def _store(self, group: Group, new: Mapping[Node, Node]) -> list[Node]:
+        """A store where any of the group's is made."""
+        given = [tuple(new[o] for o in n.operands) for n in group.nodes]
+        place = self._chosen(group, new, [operands[:-1] for operands in given])
+        enable = reduce(lambda a, b: self._graph.make(Kind.OR, BIT, a, b), [x[-1] for x in given])
+        last = max(group.nodes, key=lambda n: n.order)
+        store = with_operands(last, (*place, enable))
+        return [replace(store, merged=group.nodes)] * len(group.nodes)
 
     def _product(self, group: Group, new: Mapping[Node, Node]) -> list[Node]:
         """Products of the bits of the widest, each wrapped to what it was."""
@@ -368,16 +412,33 @@ def joined[T: Timed](
         time: schedules a control tree.
         is_better: whether a function is worth having in place of another.
     """
-    pieces = regions(control.body)
-    found = {p.region: groups for p in pieces if (groups := exclusive(p, operators, limited))}
+    def stores(piece: Straight | Pipelined) -> list[Group]:
+        return exclusive_stores(piece, operators)
+
+    def operations(piece: Straight | Pipelined) -> list[Group]:
+        return exclusive(piece, operators, limited)
+
     try:
-        plain = time(control)
+        timed = time(control)
     except BuildError:  # with fewer operations it may be possible
-        if not found:
+        changed = control
+        for find in (stores, operations):
+            found = _found(changed, find)
+            changed = with_regions(changed, {r: joined_region(r, g) for r, g in found.items()})
+        if not any(n.merged for p in regions(changed.body) for n in p.region.nodes()):
             raise
-        changed = with_regions(control, {r: joined_region(r, g) for r, g in found.items()})
         return time(changed), changed
-    timed, changed, _ = kept(
-        plain, control, found, joined_region, time, lambda new: is_better(new, plain)
-    )
-    return timed, changed
+    for find in (stores, operations):
+        found, worth = _found(control, find), partial(_reversed, is_better, timed)
+        timed, control, _ = kept(timed, control, found, joined_region, time, worth)
+    return timed, control
+
+
+def _reversed[T](is_better: Callable[[T, T], bool], plain: T, joined: T) -> bool:
+    return is_better(joined, plain)
+
+
+def _found(
+    control: FunctionControl, find: Callable[[Straight | Pipelined], list[Group]]
+) -> dict[Region, list[Group]]:
+    return {p.region: groups for p in regions(control.body) if (groups := find(p))}

@@ -161,7 +161,7 @@ def rebuilt(
             new[node] = with_operands(node, tuple(new[o] for o in node.operands))
     carried = {n: (new[source], far) for n, (source, far) in region.carried.items()}
     outputs = {value: new[node] for value, node in region.outputs.items()}
-    sinks = tuple(new[n] for n in region.sinks)
+    sinks = tuple(dict.fromkeys(new[n] for n in region.sinks))
     return replace(region, sinks=sinks, outputs=outputs, carried=carried), new
 
 

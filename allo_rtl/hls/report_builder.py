@@ -114,8 +114,9 @@ def _exclusive(function: FunctionDesign) -> Iterator[str]:
                 lines = ", ".join(
                     dict.fromkeys(n.loc.short if n.loc else "an index" for n in node.merged)
                 )
+                where = "at one port" if node.bank else "in one unit"
                 yield (
-                    f"{function.name}: {len(node.merged)} operations in one unit, of which an "
+                    f"{function.name}: {len(node.merged)} operations {where}, of which an "
                     f"iteration needs one at most: {operation(node.merged[0])} at {lines}"
                 )
 
@@ -129,7 +130,7 @@ def _shared(function: FunctionDesign) -> Iterator[SharedReport]:
         loop = piece.loop.name if isinstance(piece, Pipelined) else ""
         for node in piece.region.nodes():
             unit = function.shared.get(node, node)
-            if unit is node and not node.merged:
+            if unit is node and (node.bank or not node.merged):
                 continue
             names[unit] = timed.units[node].name
             cycle = timed.start[node] % timed.ii if timed.ii else timed.start[node]
