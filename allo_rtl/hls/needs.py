@@ -6,17 +6,29 @@ only when it is enabled.  Two operations of which an iteration never needs both 
 (Wakabayashi and Yoshimura, "A resource sharing and control synthesis method for conditional
 branches", ICCAD 1989).
 
-A need is a sum of products of literals, as sets.  That two needs exclude each other is proved: by a
-literal and its contrary, or because no numbers meet the comparisons of both.
+A need is a sum of products of literals, as sets.  That two needs exclude each other is proved: by
+a literal and its contrary, or because no numbers meet the comparisons of both.  Such a proof must
+hold also for what is not needed itself, and may be anything once units are shared: of results of
+operations that may be so nothing counts but their types.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from allo_rtl.hls.node import COMPARISONS, EVENTS, Kind, Node, fits
+from allo_rtl.hls.node import (
+    COMPARISONS,
+    DIVISIONS,
+    EVENTS,
+    STREAMS,
+    Kind,
+    Node,
+    fits,
+    full_range,
+)
+from allo_rtl.hls.ranges import result_range
 from allo_rtl.ir import polyhedra
-from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import Value
 
 type Literal = tuple[Node, bool]
@@ -36,6 +48,8 @@ _MOST_LITERALS = 12
 
 _WRITES = frozenset({Kind.WRITE, Kind.REG_WRITE, Kind.PUT, *EVENTS})
 """What uses its operands only when the last one is 1."""
+_EXACT = frozenset({Kind.READ, Kind.REG_READ, Kind.CARRIED, *STREAMS})
+"""What has a right result in every iteration."""
 _SIGNS = {
     Kind.EQ: "=", Kind.NE: "!=", Kind.LT: "<", Kind.LE: "<=", Kind.GT: ">", Kind.GE: ">=",
 }  # fmt: skip
@@ -145,6 +159,7 @@ class Exclusion:
         self._known: dict[Cube, bool] = {}
         self._values: dict[Node, Value] = {}
         self._nodes: dict[Value, Node] = {}
+        self._ranges: dict[Node, Interval] = {}
         self._exprs: dict[Node, AffineExpr] = {}
 
     def apart(self, a: Need, b: Need) -> bool:
@@ -174,7 +189,9 @@ class Exclusion:
             f"{polyhedra.text(a, names)} {sign} {polyhedra.text(b, names)}" for a, sign, b in texts
         ]
         constraints += [
-            f"{node.range[0]} <= {names[v]} <= {node.range[1]}" for v, node in values.items()
+            f"{low} <= {names[v]} <= {high}"
+            for v, node in values.items()
+            for low, high in [self._surely(node)]
         ]
         return bool(polyhedra.points(list(names.values()), constraints).is_empty())
 
@@ -188,12 +205,12 @@ class Exclusion:
         match node.kind:
             case Kind.CONST:
                 return AffineExpr.constant(node.value)
-            case Kind.CAST if fits(node.operands[0].range, node.type):
+            case Kind.CAST if fits(self._surely(node.operands[0]), node.type):
                 return self._expression(node.operands[0])
-            case Kind.ADD | Kind.SUB if _is_exact(node):
+            case Kind.ADD | Kind.SUB if self._is_exact(node):
                 a, b = map(self._expression, node.operands)
                 return a + b if node.kind is Kind.ADD else a - b
-            case Kind.MUL | Kind.SHL if node.operands[1].is_const and _is_exact(node):
+            case Kind.MUL | Kind.SHL if node.operands[1].is_const and self._is_exact(node):
                 by = node.operands[1].value
                 factor = by if node.kind is Kind.MUL else 1 << by
                 return self._expression(node.operands[0]) * factor
@@ -202,23 +219,35 @@ class Exclusion:
             self._nodes[value] = node
         return AffineExpr.of(self._values[node])
 
+    def _is_exact(self, node: Node) -> bool:
+        """Whether a sum, a difference or a multiple never wraps around."""
+        (a, b), (c, d) = map(self._surely, node.operands)
+        match node.kind:
+            case Kind.ADD:
+                ends = a + c, b + d
+            case Kind.SUB:
+                ends = a - d, b - c
+            case Kind.MUL:
+                ends = min(a * c, b * c), max(a * c, b * c)
+            case _:
+                if not 0 <= c < node.type.bits:
+                    return False
+                ends = a << c, b << c
+        return fits(ends, node.type)
+
+    def _surely(self, node: Node) -> Interval:
+        """Between which numbers a node's is, whatever those are that are not needed."""
+        if not node.operands or node.kind in _EXACT:
+            return node.range
+        if node.kind is Kind.MUL and not any(o.is_const for o in node.operands):
+            return full_range(node.type)
+        if node.kind in DIVISIONS or node.float is not None:
+            return full_range(node.type)
+        if node not in self._ranges:
+            operands = [self._surely(o) for o in node.operands]
+            self._ranges[node] = result_range(node.kind, node.type, operands)
+        return self._ranges[node]
+
 
 def _age(value: Value) -> int:
     return value.uid
-
-
-def _is_exact(node: Node) -> bool:
-    """Whether a sum, a difference or a multiple never wraps around."""
-    (a, b), (c, d) = (o.range for o in node.operands)
-    match node.kind:
-        case Kind.ADD:
-            ends = a + c, b + d
-        case Kind.SUB:
-            ends = a - d, b - c
-        case Kind.MUL:
-            ends = min(a * c, b * c), max(a * c, b * c)
-        case _:
-            if not 0 <= c < node.type.bits:
-                return False
-            ends = a << c, b << c
-    return fits(ends, node.type)
