@@ -502,13 +502,23 @@ def bodies(draw, depth=2):
     return lines
 
 
+@st.composite
+def choices(draw):
+    """One of two bodies that begin with operations that can share a unit, or a port."""
+    first, second = draw(st.lists(st.sampled_from(TERMS[:6]), min_size=2, max_size=2, unique=True))
+    ends = [[f"C[{draw(st.sampled_from(('i', '5 - i', 'a & 3')))}] = t"], []]
+    sides = [[f"t = {x}", *draw(bodies(1)), *draw(st.sampled_from(ends))] for x in (first, second)]
+    condition = draw(st.sampled_from(CONDITIONS))
+    return [f"if {condition}:", *_inside(sides[0]), "else:", *_inside(sides[1]), "C[i] = t"]
+
+
 def _inside(lines):
     return [f"    {line}" for line in lines]
 
 
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    bodies(), st.sampled_from(["uint32", "int32", "Int(20)"]), st.integers(0, 3),
+    choices(), st.sampled_from(["uint32", "int32", "Int(20)"]), st.integers(0, 3),
     st.sampled_from([("ecp5-85", 60), ("ultrascale+", 143), ("gw1n-9", 40)]),
     st.sampled_from([{}, {"mul": 1}, {"mul": 2}, {"div": 1}]),
 )  # fmt: skip
