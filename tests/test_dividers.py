@@ -59,6 +59,19 @@ def test_a_quotient_and_its_remainder_have_one_divider(pipelined):
     assert dividers(rtl) == {f"{'' if pipelined else 'iterative '}div 32": 1}
 
 
+def test_both_in_verilog_with_loops_that_share_it():
+    """What several regions have is in Verilog as it is in Amaranth's simulator."""
+    def again(A: int32[8], B: int32[8], C: int32[8], D: int32[8]):
+        for i in range(8):
+            C[i] = A[i] // B[i]
+            D[i] = A[i] % B[i] if A[i] > 5 else B[i] // (A[i] | 1)
+        for j in range(8):
+            A[j] = D[j] % (C[j] | 1)
+
+    rtl = check(allo.customize(again), **FAST, units={"div": 1})
+    assert sum(dividers(rtl).values()) == 1
+
+
 def test_other_numbers_have_another_one():
     def turned(A: int32[16], B: int32[16], C: int32[16], D: int32[16]):
         for i in range(16):

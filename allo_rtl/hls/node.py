@@ -35,8 +35,8 @@ class Kind(Enum):
     DIV = "div"
     FLOORDIV = "floordiv"
     REM = "rem"
-    DIVREM = "div and rem"  # both, as the low and the high half of the bits
-    FLOORDIVREM = "floordiv and rem"
+    DIVREM = "divrem"  # both, as the low and the high half of the bits
+    FLOORDIVREM = "floordivrem"
     AND = "and"
     OR = "or"
     XOR = "xor"
