@@ -61,6 +61,7 @@ def test_a_quotient_and_its_remainder_have_one_divider(pipelined):
 
 def test_both_in_verilog_with_loops_that_share_it():
     """What several regions have is in Verilog as it is in Amaranth's simulator."""
+
     def again(A: int32[8], B: int32[8], C: int32[8], D: int32[8]):
         for i in range(8):
             C[i] = A[i] // B[i]
@@ -162,6 +163,7 @@ def test_the_choice_of_operands_may_take_a_cycle():
 
 def test_what_other_builds_know_of_numbers_follows_both():
     """The trip count of a loop is a quotient: its latency is known from the numbers."""
+
     def count(A: int16[20]) -> int16:
         n: int16 = 17
         rest: int16 = n % A[0]

@@ -218,7 +218,9 @@ def test_a_proof_does_not_count_on_what_is_not_needed_either():
     x = Node(Kind.INPUT, few, (), (0, 2), source=Value(few))
     plain = graph.make(Kind.ADD, word, graph.cast(x, word), graph.const(5, word))
     product = graph.make(
-        Kind.ADD, word, graph.const(5, word),
+        Kind.ADD,
+        word,
+        graph.const(5, word),
         graph.make(Kind.MUL, word, graph.cast(x, word), graph.cast(x, word)),
     )
     small = literals(graph.make(Kind.LT, BIT, t, graph.const(3, word)), True)
@@ -270,6 +272,7 @@ def test_each_of_a_chain_of_conditions_is_apart_from_the_others():
 
 def test_conditions_of_which_no_iteration_meets_two():
     """Nothing but the numbers says that these exclude each other."""
+
     def thirds(A: int32[128], x: int32, y: int32, C: int32[128]):
         for i in range(128):
             t: int32 = A[i]
@@ -335,6 +338,7 @@ def test_what_both_conditions_may_need_has_two_units():
 
 def test_a_condition_that_waits_for_one_of_the_products():
     """The choice of operands would come after what it chooses for."""
+
     def waiting(A: uint32[128], B: uint32[128], C: uint32[128]):
         for i in range(128):
             p: uint32 = A[i] * B[i]
@@ -347,6 +351,7 @@ def test_a_condition_that_waits_for_one_of_the_products():
 
 def test_a_read_that_waits_for_a_write_of_the_other_branch():
     """One unit for both would have to start before it ends: nothing says so but the memory."""
+
     def through(A: uint32[128], B: uint32[128], c: uint32, T: uint32[4]):
         for i in range(128):
             if c > 5:
@@ -433,6 +438,7 @@ def kernel(A: uint32[{sizes}], B: uint32[{sizes}], C: uint32[{sizes}]):
 
 def test_stores_of_both_branches_take_a_port_once():
     """Also to other words of it; so the products have one unit at an iteration a cycle."""
+
     def either(A: uint32[128], B: uint32[128], C: uint32[128]):
         for i in range(128):
             if B[i] > 9:

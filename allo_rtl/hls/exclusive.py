@@ -130,8 +130,11 @@ def exclusive_stores(piece: Straight | Pipelined, operators: Operators) -> list[
 
 
 def _groups(
-    piece: Straight | Pipelined, nodes: Sequence[Node], found: dict[Node, Need],
-    jobs: Mapping[Node, Job | Bank], grouper: _Grouper,
+    piece: Straight | Pipelined,
+    nodes: Sequence[Node],
+    found: dict[Node, Need],
+    jobs: Mapping[Node, Job | Bank],
+    grouper: _Grouper,
 ) -> list[Group]:
     """The groups that candidates make, given when each is needed."""
     if len(found) < 2:
@@ -149,9 +152,7 @@ def _job(node: Node, sizes: Mapping[Node, Shape], limited: Collection[str]) -> J
     return job_of(node, sizes)
 
 
-def _levels(
-    before: Mapping[Node, Sequence[Node]], found: dict[Node, Need]
-) -> Mapping[Node, int]:
+def _levels(before: Mapping[Node, Sequence[Node]], found: dict[Node, Need]) -> Mapping[Node, int]:
     """How many candidates there are, at most, on the ways to each node, itself included.
 
     The conditions of a candidate come before it.  Of two candidates of one level neither needs
@@ -341,7 +342,11 @@ class _Joiner:
         return self._graph.make(Kind.XOR, pattern.type, pattern, sign)
 
     def _node(
-        self, group: Group, kind: Kind, type: Number, operands: tuple[Node, ...],
+        self,
+        group: Group,
+        kind: Kind,
+        type: Number,
+        operands: tuple[Node, ...],
         spec: FloatSpec | None = None,
     ) -> Node:
         ranges = [o.range for o in operands]
@@ -400,8 +405,11 @@ def _aligned(operands: Sequence[tuple[Node, ...]]) -> list[tuple[Node, ...]]:
 
 
 def joined[T: Timed](
-    control: FunctionControl, operators: Operators, limited: Collection[str],
-    time: Callable[[FunctionControl], T], is_better: Callable[[T, T], bool],
+    control: FunctionControl,
+    operators: Operators,
+    limited: Collection[str],
+    time: Callable[[FunctionControl], T],
+    is_better: Callable[[T, T], bool],
 ) -> tuple[T, FunctionControl]:
     """A function with one unit for operations that exclude each other, and what was scheduled.
 
@@ -412,6 +420,7 @@ def joined[T: Timed](
         time: schedules a control tree.
         is_better: whether a function is worth having in place of another.
     """
+
     def stores(piece: Straight | Pipelined) -> list[Group]:
         return exclusive_stores(piece, operators)
 

@@ -55,7 +55,10 @@ def _joined(region: Region, pairs: Sequence[tuple[Node, Node]]) -> Rebuilt:
 
 
 def with_rest(
-    kind: Kind, bits: int, operands: tuple[Node, ...], loc: SourceLoc | None,
+    kind: Kind,
+    bits: int,
+    operands: tuple[Node, ...],
+    loc: SourceLoc | None,
     merged: tuple[Node, ...] = (),
 ) -> Node:
     """A division of a ``kind`` that makes both, of so many bits each."""

@@ -97,9 +97,7 @@ def _flat_loops(control: FunctionControl) -> dict[Region, int]:
     return {p.region: len(p.counters) if isinstance(p, Pipelined) else 0 for p in pieces}
 
 
-def with_regions(
-    control: FunctionControl, changed: Mapping[Region, Rebuilt]
-) -> FunctionControl:
+def with_regions(control: FunctionControl, changed: Mapping[Region, Rebuilt]) -> FunctionControl:
     """A function with other regions in the place of some."""
     nodes: dict[Node, Node] = {}
     for _, made in changed.values():
