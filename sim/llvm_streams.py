@@ -161,7 +161,8 @@ class StreamWriter:
                 self._try_get(op)
             case Poll(kind=kind, result=result, stream=stream):
                 full = kind is PollKind.FULL
-                answer = self._is_full(stream) if full else self._is_empty(stream)
+                missing = self._is_full if full else self._is_empty
+                answer = missing(stream, op.count)
                 self._env[result] = answer
                 self._either(op, self._b.not_(answer), lambda: self._found_some(op))
 
@@ -197,12 +198,16 @@ class StreamWriter:
     def _write(self, stream: Value, word: Word, value: LLValue) -> None:
         self._b.store(value, self._word(stream, word), align=8)
 
-    def _is_full(self, stream: Value) -> LLValue:
+    def _is_full(self, stream: Value, values: int = 1) -> LLValue:
+        """Whether there is room for fewer values."""
         count, depth = self._read(stream, Word.COUNT), self._read(stream, Word.DEPTH)
-        return self._b.icmp_unsigned(">=", count, depth)
+        after = self._b.add(count, constant(I64, values))
+        return self._b.icmp_unsigned(">", after, depth)
 
-    def _is_empty(self, stream: Value) -> LLValue:
-        return self._b.icmp_unsigned("==", self._read(stream, Word.COUNT), constant(I64, 0))
+    def _is_empty(self, stream: Value, values: int = 1) -> LLValue:
+        """Whether there are fewer values."""
+        count = self._read(stream, Word.COUNT)
+        return self._b.icmp_unsigned("<", count, constant(I64, values))
 
     def _wait_while(self, op: StreamOp, stream: Value, for_room: bool) -> None:
         """Call Python as long as a FIFO is full (empty)."""
@@ -280,15 +285,17 @@ class StreamWriter:
 
     def _try_get(self, op: TryGet) -> None:
         b, stream = self._b, op.stream
-        some = b.not_(self._is_empty(stream))
+        some = b.not_(self._is_empty(stream, op.count))
         self._env[op.done] = some
         element = llvm_type(op.result.type)
         with b.if_else(some) as (then, orelse):
             with then:
-                peeked = _slot(stream).load(b, self._cell(stream))
-                word = peeked if op.peek else self._take(stream)
                 if op.peek:
+                    ahead = self._env[op.ahead[0]] if op.ahead else None
+                    word = _slot(stream).load(b, self._cell(stream, ahead))
                     self._found_some(op)
+                else:
+                    word = self._take(stream)
                 taken = b.block
             with orelse:
                 self._aside(op, 1)

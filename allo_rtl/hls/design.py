@@ -66,7 +66,7 @@ from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.stream_ops import MakeStream
+from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
 from allo_rtl.ir.types import ArrayType, StreamType, Type
 from allo_rtl.target import Device
 
@@ -175,12 +175,21 @@ class Design:
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
-        return fifo_shape(stream, self.device, self.depth(stream))
+        return fifo_shape(stream, self.device, self.depth(stream), self.blocks.get(stream))
 
     def depth(self, stream: Value) -> int:
         """Values that the FIFO of a stream holds."""
         assert isinstance(stream.type, StreamType)
         return self.depths.get(stream, stream.type.depth)
+
+    @cached_property
+    def blocks(self) -> Mapping[Value, tuple[int, bool]]:
+        """Of the streams that are asked for whole blocks, see :func:`ir.stream_ops.blocks`."""
+        funcs = self.funcs.values()
+        ops = (op for f in funcs for op in walk(f.body) if isinstance(op, STREAM_OPS))
+        if all(counted(op) == 1 for op in ops):
+            return {}
+        return {s: b for f in funcs for s, b in blocks(f, self.funcs.__getitem__).items()}
 
     @cached_property
     def undeclared(self) -> frozenset[Value]:

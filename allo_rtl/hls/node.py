@@ -62,7 +62,7 @@ class Kind(Enum):
     ASSERT = "assert"  # operands: enable of the failure
     GET = "get"  # operands: enable; takes a value from a stream
     PUT = "put"  # operands: data, enable
-    PEEK = "peek"  # operands: enable; what GET would take
+    PEEK = "peek"  # operands: enable, perhaps which word of a block; what GET would take
     ASK = "ask"  # whether GET, or PUT, could be done; one cycle
 
 

@@ -381,9 +381,10 @@ class Frame:
                     processes.step_aside(op)
             case TryGet(result=result, done=done, stream=stream, peek=peek):
                 fifo = self.streams[stream]
-                s[done] = int(bool(fifo.values))
-                s[result] = fifo.values[0] if fifo.values else 0
-                if not fifo.values:
+                s[done] = int(fifo.count >= op.count)
+                at = s[op.ahead[0]] if op.ahead else 0
+                s[result] = fifo.values[at] if s[done] else 0
+                if not s[done]:
                     processes.step_aside(op)
                 elif peek:
                     processes.found_some(op)
@@ -391,7 +392,8 @@ class Frame:
                     processes.get(fifo, op.loc)
             case Poll(kind=kind, result=result, stream=stream):
                 fifo = self.streams[stream]
-                s[result] = int(fifo.full if kind is PollKind.FULL else not fifo.values)
+                full = kind is PollKind.FULL
+                s[result] = int(not fifo.fits(op.count) if full else fifo.count < op.count)
                 if s[result]:
                     processes.step_aside(op)
                 else:

@@ -58,7 +58,11 @@ class Fifo:
     @property
     def full(self) -> bool:
         """Whether a put has to wait."""
-        return self.depth is not None and self.count >= self.depth
+        return not self.fits(1)
+
+    def fits(self, count: int) -> bool:
+        """Whether there is room for so many values."""
+        return self.depth is None or self.count + count <= self.depth
 
     @property
     def count(self) -> int:

@@ -164,6 +164,8 @@ class Datapath:
                 island.put(node, self._active[start] & operands[1], operands[0])
             case Kind.PEEK:
                 self._made[node] = self._signal(node, island.streams.source(op.stream).data)
+                for place in operands[1:]:
+                    island.streams.look_at(op.stream, self._active[start], place)
             case Kind.ASK:
                 streams, stream = island.streams, op.stream
                 reads = end_of(op) is End.READ
