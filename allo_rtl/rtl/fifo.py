@@ -153,7 +153,7 @@ class Fifo(wiring.Component):
             attrs={"ram_style": _STYLES[StorageKind.LUT_RAM]},
         )
         write, read = memory.write_port(domain="sync"), memory.read_port(domain="comb")
-        level = Signal(range(depth + 1))
+        count = Signal(range(depth + 1))
         oldest = self._place(m, depth, self._get)
         beyond = Signal(range(2 * depth))
         m.d.comb += [
@@ -163,10 +163,10 @@ class Fifo(wiring.Component):
             write.addr.eq(self._place(m, depth, self._put)),
             write.en.eq(self._put), write.data.eq(self.put_data),
         ]  # fmt: skip
-        m.d.sync += level.eq(level + self._put - self._get)
+        m.d.sync += count.eq(count + self._put - self._get)
         with m.If(self.clear):
-            m.d.sync += level.eq(0)
-        return level != depth, level != 0
+            m.d.sync += count.eq(0)
+        return count != depth, count != 0
 
     def _place(self, m: Module, words: int, step: Value) -> Signal:
         """A place in a RAM that goes on, round and round, with each step."""
