@@ -530,7 +530,8 @@ class _RegionScheduler:
             problem, result.schedule, lambda s: _cycles(control.counters, depth, s),
             asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
         )
-        self.schedules[control.region] = shorten(problem, timed)
+        self.schedules[control.region] = found = shorten(problem, timed)
+        _check_end(control, found)
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 
@@ -549,6 +550,16 @@ class _RegionScheduler:
             nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
             stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
             operators.sharing.limits,
+        )  # fmt: skip
+
+
+def _check_end(control: Pipelined, found: OpSchedule) -> None:
+    """Refuse a loop over a stream whose end is not known as soon as an iteration starts."""
+    last = control.region.last
+    if last is not None and found.start[last]:
+        raise BuildError(
+            f"whether the stream '{control.loop.name}' has ended is not known within a cycle",
+            loc=control.loop.loc, hint="build for a slower clock (clock_mhz)",
         )  # fmt: skip
 
 

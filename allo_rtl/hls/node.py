@@ -64,6 +64,7 @@ class Kind(Enum):
     PUT = "put"  # operands: data, enable
     PEEK = "peek"  # operands: enable, perhaps which word of a block; what GET would take
     ASK = "ask"  # whether GET, or PUT, could be done; one cycle
+    LAST = "last"  # whether a loop ends with this iteration, in its first cycle
 
 
 COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})

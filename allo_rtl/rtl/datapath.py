@@ -135,6 +135,8 @@ class Datapath:
                 self._made[node] = self._signal(node, word)
             case Kind.WRITE | Kind.REG_WRITE:
                 self._write(node, start)
+            case Kind.LAST:
+                self._made[node] = self._signal(node, self.at(node.operands[0], start))
             case kind if kind in EVENTS:
                 *args, enable = (self.at(o, start) for o in node.operands)
                 self._events.add(self._m, node, self._condition(start, enable), args)
