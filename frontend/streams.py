@@ -237,9 +237,9 @@ def _try_put(cx: Context, node: ast.Call) -> Operand:
     _arguments(cx, node, 1)
     target, loc = _of(cx, node), cx.loc(node)
     if target.type.block:
-        given = _block(cx, target, node.args[0])
+        block = _block(cx, target, node.args[0])
         stream_ends.check_open(cx, target, node)
-        return stream_blocks.try_put(cx, target, given, node)
+        return stream_blocks.try_put(cx, target, block, node)
     done, given = Value(bool_), ex.scalar_as(cx, node.args[0], target.type.scalar)
     stream_ends.check_open(cx, target, node)
     value = cx.builder.value(stream_ends.word_of(cx, target, given, node), loc)
