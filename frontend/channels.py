@@ -169,11 +169,8 @@ def closing(cx: Context, node: ast.expr, where: ast.AST) -> Channel:
     found = channel(cx, node.value if isinstance(node, ast.Attribute) else node)
     if found.closes:
         return found
-    root, hint = _root(node.value if isinstance(node, ast.Attribute) else node), None
-    streams_ = cx.find(root.id)
-    if isinstance(streams_, Streams) and cx.scopes.find(root.id) is streams_:
-        hint = "a stream that is an argument has no end; pass on what the loop takes from it"
+    name = _root(node.value if isinstance(node, ast.Attribute) else node).id
     raise LanguageError(
-        f"the stream '{root.id}' is never closed", loc=cx.loc(where),
-        allowed=f"{root.id}.close() in the kernel that puts to it", hint=hint,
+        f"the stream '{name}' is never closed", loc=cx.loc(where),
+        allowed=f"{name}.close() in the kernel that puts to it",
     )  # fmt: skip

@@ -559,11 +559,5 @@ def _argument(cx: Context, node: ast.expr, type_: Type) -> Variable | Operand:
     if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
         return scalar_as(cx, node, type_)
     if isinstance(type_, StreamType):
-        found = channels.channel(cx, node)
-        if found.closes:
-            raise LanguageError(
-                f"the stream '{ast.unparse(node)}' is closed, and cannot be an argument",
-                loc=cx.loc(node), hint="use it in the kernel of the region itself",
-            )  # fmt: skip
-        return Variable(found.value, cx.loc(node))
+        return Variable(channels.channel(cx, node).value, cx.loc(node))
     return arrays.argument(cx, node, type_)

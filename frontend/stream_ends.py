@@ -23,24 +23,6 @@ from allo_rtl.ir.types import ArrayType, Index, ScalarType, Stream, StreamType, 
 VALUE, END = "value", "end"
 
 
-def closes(region: ast.FunctionDef, name: str) -> ast.Call | None:
-    """Where a kernel of a region closes the stream ``name`` (or one of an array) first."""
-    return next(
-        (
-            node for node in ast.walk(region)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "close" and _root(node.func.value) == name
-        ),
-        None,
-    )  # fmt: skip
-
-
-def _root(node: ast.expr) -> str | None:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
-
-
 def channel_type(cx: Context, type_: Stream, where: ast.AST) -> StreamType:
     """The type of a FIFO of a stream that is closed.
 

@@ -309,25 +309,3 @@ def test_what_has_no_end_to_find(writer, reader, message):
     with pytest.raises((LanguageError, KernelErrors)) as caught:
         built(writer, reader, "simulator")
     assert message in str(caught.value)
-
-
-def test_a_stream_that_is_closed_is_no_argument():
-    @df.region()
-    def passed(B: int32[N]):
-        s: Stream[int32, 2]
-
-        def send(t: Stream[int32, 2]):
-            t.put(1)
-
-        @df.kernel(mapping=[1])
-        def give():
-            send(s)
-            s.close()
-
-        @df.kernel(mapping=[1], args=[B])
-        def take(b: int32[N]):
-            for x in s:
-                b[0] = x
-
-    with pytest.raises(LanguageError, match="the stream 's' is closed, and cannot be an argument"):
-        df.customize(passed)
