@@ -157,7 +157,8 @@ class StreamWriter:
         self._env = env
         self._out = out
         self._leave_unless = leave_unless
-        self._loops: list[tuple[Going, LLValue | None]] = []
+        self._loops: list[tuple[Going, tuple[LLValue, LLValue] | None]] = []
+        """The loops around: of those that only streams end, rounds, and how many settle it."""
 
     def op(self, op: MakeStream | StreamOp) -> None:
         """One operation."""
@@ -204,30 +205,29 @@ class StreamWriter:
         """Before a loop in a module with regions."""
         if not self._unit.regions:
             return
-        b, goes, counter = self._b, self._unit.steps.going(loop, func), None
+        b, goes, lasting = self._b, self._unit.steps.going(loop, func), None
         if goes.settles is not None:
             with b.goto_entry_block():
                 counter = b.alloca(I64)
                 counter.type = PTR  # llvmlite still gives it a typed pointer
             b.store(constant(I64, 0), counter, align=8)
-        self._loops.append((goes, counter))
+            lasting = counter, constant(I64, goes.settles)
+        self._loops.append((goes, lasting))
 
     def went_round(self, loop: While) -> None:
         """After a round of it: see whether it may go on."""
         if not self._unit.regions:
             return
-        b, (goes, counter) = self._b, self._loops[-1]
+        b, (goes, lasting) = self._b, self._loops[-1]
         spent = self._counted(self._unit.spent, constant(I64, goes.steps))
-        if counter is not None:
-            rounds = self._counted(counter, constant(I64, 1))
+        most = b.load(self._unit.patience, typ=I64, align=8)
+        if lasting is not None:
+            counter, most = lasting
+            spent = self._counted(counter, constant(I64, 1))
             if goes.touches:
                 return
-            too_long = b.icmp_signed(">", rounds, constant(I64, goes.settles))
-        else:
-            patience = b.load(self._unit.patience, typ=I64, align=8)
-            too_long = b.icmp_signed(">", spent, patience)
-        with b.if_then(too_long, likely=False):
-            sure = constant(STATUS, int(counter is not None))
+        with b.if_then(b.icmp_signed(">", spent, most), likely=False):
+            sure = constant(STATUS, int(lasting is not None))
             self._call("processes.spin", self._unit.site(loop), sure)
 
     def leave(self) -> None:
@@ -238,11 +238,10 @@ class StreamWriter:
     def _settled(self) -> LLValue:
         """Whether a loop around goes on for ever unless a stream changes."""
         found: LLValue = constant(I1, 0)
-        for goes, counter in self._loops:
-            if counter is not None:
-                rounds = self._b.load(counter, typ=I64, align=8)
-                enough = self._b.icmp_signed(">", rounds, constant(I64, goes.settles))
-                found = self._b.or_(found, enough)
+        for _, lasting in self._loops:
+            if lasting is not None:
+                rounds = self._b.load(lasting[0], typ=I64, align=8)
+                found = self._b.or_(found, self._b.icmp_signed(">", rounds, lasting[1]))
         return self._b.zext(found, STATUS)
 
     def count(self, loop: For, rounds: LLValue) -> None:

@@ -31,7 +31,6 @@ from allo_rtl.ir.ops import (
     If,
     Load,
     Math,
-    Module,
     Op,
     Select,
     Store,

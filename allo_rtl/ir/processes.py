@@ -139,7 +139,7 @@ class Processes:
         steps: how many values were put and taken.
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int = PATIENCE) -> None:
         self.patience = patience
         self._spent = 0
         self._epoch = 0
