@@ -74,7 +74,8 @@ def build_control(
 ) -> FunctionControl:
     """The control tree of a prepared function.
 
-    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary.
+    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary, and
+    conditions of loops over streams that are not to be pipelined.
     """
     func = prepared.func
     storage = assign_storage(func, constants, operators.device)
@@ -238,7 +239,7 @@ class _Builder:
         Where the condition costs little it is computed twice: with what stands before the loop,
         and after the body in the body's own region, so that small loops take a cycle each time.
         """
-        if (counted := open_ended(op, self.dirty)) is not None:
+        if (counted := open_ended(op, self.dirty, self.kept)) is not None:
             self.until_the_end(op, counted, items)
         elif self.is_cheap(op.before):
             # Both regions define the values of ``before``, which are used nowhere else.

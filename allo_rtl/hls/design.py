@@ -72,11 +72,12 @@ from allo_rtl.target import Device
 
 
 class TooFlat(BuildError):
-    """A nest whose bounds vary cannot have the interval asked for when it is flattened."""
+    """A nest whose bounds vary, flattened, is slower than asked, or a loop over a stream knows too
+    late whether it ends; ``kept`` says which."""
 
-    def __init__(self, outermost: Value) -> None:
+    def __init__(self, kept: Value) -> None:
         super().__init__("the nest is too flat")
-        self.outermost = outermost
+        self.kept = kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +343,7 @@ def _flattened(
             check_together(control)
             return whole(control)
         except TooFlat as error:
-            return timed(kept | {error.outermost})
+            return timed(kept | {error.kept})
 
     best, kept = timed(frozenset()), frozenset[Value]()
     for nest in _slow_nests(best):
@@ -531,7 +532,9 @@ class _RegionScheduler:
             asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
         )
         self.schedules[control.region] = found = shorten(problem, timed)
-        _check_end(control, found)
+        if (last := control.region.last) is not None and found.start[last]:
+            assert last.source is not None
+            raise TooFlat(last.source)
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 
@@ -550,16 +553,6 @@ class _RegionScheduler:
             nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
             stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
             operators.sharing.limits,
-        )  # fmt: skip
-
-
-def _check_end(control: Pipelined, found: OpSchedule) -> None:
-    """Refuse a loop over a stream whose end is not known as soon as an iteration starts."""
-    last = control.region.last
-    if last is not None and found.start[last]:
-        raise BuildError(
-            f"whether the stream '{control.loop.name}' has ended is not known within a cycle",
-            loc=control.loop.loc, hint="build for a slower clock (clock_mhz)",
         )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ class Node:
 
     Attributes:
         value: the constant of a CONST.
-        source: the IR value an INPUT or COUNTER stands for.
+        source: the IR value an INPUT or COUNTER stands for; the condition of a LAST.
         bank: the memory bank (or register) of a memory node.
         access: the IR access a memory node comes from, for dependences.
         order: textual order of memory nodes, events and stream operations in the region.

@@ -193,9 +193,11 @@ class RegionBuilder:
 
     def end_unless(self, condition: Value) -> None:
         """Make this the last iteration of the loop unless a value is 1."""
-        last = self.graph.negate(self.value(condition))
+        last = _zero_bit(self.value(condition)) or self.graph.negate(self.value(condition))
         order = self._accesses.next_order()
-        self._effects.append(Node(Kind.LAST, BIT, (last,), (0, 1), order=order, name="last"))
+        self._effects.append(Node(
+            Kind.LAST, BIT, (last,), (0, 1), order=order, name="last", source=condition
+        ))  # fmt: skip
 
     def _event(self, op: Print | Assert, predicate: Node | None) -> None:
         """What a simulation does when ``predicate`` is 1: print, or fail."""
@@ -252,6 +254,14 @@ class RegionBuilder:
             case _:
                 raise AssertionError(f"{type(op).__name__} is not straight-line code")
         self.values[r] = node
+
+
+def _zero_bit(node: Node) -> Node | None:
+    """The bit that a node asks to be 0, if that is what it does."""
+    match node.kind, node.operands:
+        case Kind.EQ, (bit, zero) if zero.is_const and not zero.value and bit.range == (0, 1):
+            return bit
+    return None
 
 
 def _number(value: Value) -> IntegerType | Index:

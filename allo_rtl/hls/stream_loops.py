@@ -42,12 +42,17 @@ _QUICK = (
 )  # fmt: skip
 
 
-def open_ended(loop: While, cleared: Collection[Value]) -> For | None:
+def open_ended(
+    loop: While, cleared: Collection[Value], kept: Collection[Value]
+) -> For | None:
     """The loop as one over a counter without an end, the next test in its body; None if it cannot.
 
     Args:
         cleared: the arrays that take cycles to zero where they are allocated.
+        kept: conditions of loops that are to be left as they are.
     """
+    if loop.condition in kept:
+        return None
     inside = list(walk((*loop.before, *loop.body)))
     if any(
         isinstance(op, For | While | Call) or (isinstance(op, Alloc) and op.result in cleared)
