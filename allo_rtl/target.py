@@ -43,7 +43,7 @@ class Device:
     @property
     def dual_port_ram(self) -> bool:
         """Whether block RAMs have two ports that read or write each, which Yosys maps."""
-        return self.family in ("ecp5", "gw1n", "gw2a")
+        return self.family in ("ecp5", "gw1n", "gw2a", "ultrascale+")
 
 
 # Sources: Lattice FPGA-DS-02029 (iCE40 LP/HX), FPGA-DS-02008 (UltraPlus), FPGA-DS-02012 (ECP5);

@@ -26,13 +26,15 @@ MAY_IMPORT = {
     "primitives": {"ir", "schedule"},
     "backend": {"sim"},
     "hls": {"ir"},
+    "advice": {"ir", "schedule", "hls"},
     "rtl": {"ir", "hls"},
     "sim": {"ir", "hls", "rtl"},
     "boards": {"ir", "hls", "rtl", "sim"},
 }
 # Schedule.build, and calling a region, hand over to the pages that join the stages; and compose
-# finds the library's own schedules.
+# finds the library's own schedules; advice has the defaults of a build.
 ALSO = {
+    "allo_rtl/advice/__init__.py": {"pipeline"},
     "allo_rtl/primitives/unify.py": {"customize"},
     "allo_rtl/schedule/schedule.py": {"pipeline", "library", "customize"},
     "frontend/dataflow_dsl.py": {"dataflow"},

@@ -391,3 +391,21 @@ def test_words_of_streams_are_in_order():
     loops = s.build(target="rtl").report().loops
     assert [x.name for x in loops if x.func.startswith("give")] == ["i, k"]
     assert "j, k" in [x.name for x in loops if x.func.startswith("take")]
+
+
+def mirrored(A: float32[8, 8]):
+    for i in range(7):
+        for j in range(8):
+            A[i + 1, j] = A[i, 7 - j] * 3.0
+
+
+def test_a_nest_is_left_as_it_is_where_a_word_handed_on_would_make_it_slow():
+    """The last word of a row is the first that the next one needs: no cycle lies between, flat."""
+    s = customize(mirrored)
+    s.pipeline("j")
+    rtl = check(s, seeds=(0,), simulator="pysim", device="ecp5-85", clock_mhz=100)
+    outer, inner = rtl.report().loops
+    assert (inner.name, inner.ii) == ("j", 1)
+    assert outer.limit == (
+        "not flattened with the loops inside: iterations would start every 8 cycles"
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.banking import separating_cuts
 from allo_rtl.hls.constraints import chain
 from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.op_schedule import Edge, Problem
@@ -14,6 +15,9 @@ from allo_rtl.hls.recurrence import Recurrence
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Load, Store
 from allo_rtl.ir.types import ArrayType
+
+_MOST_ACCESSES = 32
+"""Accesses of a port for which it is looked whether a partition keeps them apart."""
 
 _PORT = {Kind.READ: "read", Kind.WRITE: "written"}
 _STREAM = {Kind.GET: "taken from", Kind.PUT: "put to"}
@@ -177,8 +181,18 @@ def _port_text(port: Saturated) -> str:
         fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
     assert isinstance(node.bank.array.type, ArrayType)
     if Layout(node.bank.array.type).banks == 1:
-        return f"{fact}; partition {name}"
+        return f"{fact}; {_partition(port, name)}"
     return f"{fact} of a bank; more banks help if each access stays in one"
+
+
+def _partition(port: Saturated, name: str) -> str:
+    """What partitions can do about the accesses of a port; of many that is not looked for."""
+    bank = port.users[0].bank
+    assert bank is not None
+    ops = [n.access for n in port.users if isinstance(n.access, Load | Store)]
+    if len(ops) > _MOST_ACCESSES or separating_cuts(bank.array.array, [[op.index for op in ops]]):
+        return f"partition {name}"
+    return "no partition keeps these apart"
 
 
 def _from_the_sink(recurrence: Recurrence) -> list[Edge]:

@@ -34,7 +34,6 @@ from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.region import LowerBound, Region, RegionBuilder
 from allo_rtl.hls.storage import ArrayStorage, assign_storage
-from allo_rtl.hls.stream_loops import open_ended
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.domain import FullNest, counter_intervals, without_empty
 from allo_rtl.ir.ops import (
@@ -71,15 +70,16 @@ def build_control(
     constants: Mapping[str, Global],
     operators: Operators,
     kept: frozenset[Value] = frozenset(),
+    apart: frozenset[Value] = frozenset(),
 ) -> FunctionControl:
     """The control tree of a prepared function.
 
-    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary, and
-    conditions of loops over streams that are not to be pipelined.
+    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary,
+    ``apart`` of those that are not to be flattened into one of constant bounds.
     """
     func = prepared.func
     storage = assign_storage(func, constants, operators.device)
-    builder = _Builder(storage, prepared.dirty, operators, kept)
+    builder = _Builder(storage, prepared.dirty, operators, kept, apart)
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):
             builder.intervals[value] = (value.type.min, value.type.max)
@@ -154,10 +154,11 @@ class _Builder:
 
     def __init__(
         self, storage: dict[Value, ArrayStorage], dirty: frozenset[Value], operators: Operators,
-        kept: frozenset[Value],
+        kept: frozenset[Value], apart: frozenset[Value],
     ) -> None:
         self.operators = operators
         self.kept = kept
+        self.apart = apart
         self.storage = storage
         self.dirty = dirty
         self.intervals: dict[Value, Interval] = {}
@@ -239,9 +240,7 @@ class _Builder:
         Where the condition costs little it is computed twice: with what stands before the loop,
         and after the body in the body's own region, so that small loops take a cycle each time.
         """
-        if (counted := open_ended(op, self.dirty, self.kept)) is not None:
-            self.until_the_end(op, counted, items)
-        elif self.is_cheap(op.before):
+        if self.is_cheap(op.before):
             # Both regions define the values of ``before``, which are used nowhere else.
             self.region().add(op.before[:-1])
             first = self.alias(op.condition, "taken")
@@ -253,18 +252,6 @@ class _Builder:
             self.flush(items)
             before, condition = self.tested(op.before)
             items.append(_RepeatDraft(op, before, condition, tuple(self.sequence(op.body))))
-
-    def until_the_end(self, op: While, counted: For, items: list[_Item]) -> None:
-        """A loop that ends with a stream, unless it has ended before: pipelined."""
-        self.region().add(op.before[:-1])
-        first = self.alias(op.condition, "taken")
-        self.flush(items)
-        self.intervals[counted.iv] = (0, 1)  # only whether it is the first is ever asked
-        builder = self.body_of([counted], [], (0,))
-        builder.end_unless(op.condition)
-        bounds = Bounds(0, counted.constant_bounds[1] - 1 if counted.constant_bounds else 0, 1)
-        counter = Counter(counted, (0, 1), bounds)
-        items.append(_BranchDraft(first, (_PipelinedDraft((counter,), builder),), ()))
 
     def is_cheap(self, block: Block) -> bool:
         """Whether a block is straight-line code without units that take several cycles."""
@@ -299,13 +286,14 @@ class _Builder:
             narrow = restricted(*nest)
             if narrow is not None and self.full_nest((list(narrow), nest[1]), items):
                 return
-        if nest is not None and all(x.trip_count is not None for x in nest[0]):
+        constant = nest is not None and all(x.trip_count is not None for x in nest[0])
+        if nest is not None and constant and (len(nest[0]) == 1 or op.iv not in self.apart):
             if all(x.trip_count for x in nest[0]):
                 if len(nest[0]) == 1:
                     nest = [self.hoisted(op)], nest[1]
                 self.flush(items)
                 self.pipelined(nest[0], nest[1], items)
-        elif nest is not None and self.full_nest(nest, items):
+        elif nest is not None and op.iv not in self.apart and self.full_nest(nest, items):
             pass
         elif op.attrs.pipeline_ii is not None:
             self.pipelined([self.hoisted(op)], [], items)

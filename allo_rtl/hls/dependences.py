@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, pairwise
 
 from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
@@ -20,7 +21,11 @@ from allo_rtl.hls.op_schedule import Edge
 from allo_rtl.hls.operators import Unit
 from allo_rtl.hls.streams import stream_edges
 from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
-from allo_rtl.ir.ops import For, Load, Op, Store
+from allo_rtl.ir.guards import Guards
+from allo_rtl.ir.ops import For, If, Load, Op, Store
+
+_MOST_GUARDED = 1_000
+"""Pairs of accesses of a region of which conditions are looked at."""
 
 _READS = (Kind.READ, Kind.REG_READ)
 
@@ -92,6 +97,7 @@ def pipelined_edges(
     ``loops`` are flattened; ``outermost`` is they or a loop around them in the same nest.
     """
     known: dict[Op, Access] = {a.op: a for a in accesses((outermost,))}
+    exact = _Guarded(nodes, known, outermost)
     edges = _event_edges(nodes)
     if edges:
         edges.append(Edge(edges[-1].dst, edges[0].src, 1, distance=1))
@@ -103,8 +109,38 @@ def pipelined_edges(
         for a, b in combinations(group, 2):
             if not _both_read(a, b):
                 for src, dst in _in_order(a, b):
-                    edges += _pair_edges(src, dst, known, loops)
+                    edges += _pair_edges(src, dst, known, loops, exact)
     return edges
+
+
+class _Guarded:
+    """Which conditions count for the distance between two accesses.
+
+    Those around a load count where its word is used under them alone: where no other load of the
+    array goes without a read of its own, because it takes the same word.
+    """
+
+    def __init__(
+        self, nodes: Iterable[Node], known: Mapping[Op, Access], outermost: For
+    ) -> None:
+        made = {x.access for n in nodes for x in (n, *n.merged)}
+        self._taken = {
+            a.array for op, a in known.items() if isinstance(op, Load) and op not in made
+        }
+        self._block = (outermost,)
+        self._asked = 0
+
+    def of(self, a: Access, b: Access) -> Guards | None:
+        """The conditions of the nest, or None where they do not count, or too much was asked."""
+        conditional = any(isinstance(p, If) for x in (a, b) for p in x.parents)
+        if not conditional or a.array in self._taken or self._asked >= _MOST_GUARDED:
+            return None
+        self._asked += 1
+        return self._guards
+
+    @cached_property
+    def _guards(self) -> Guards:
+        return Guards(self._block)
 
 
 def carried_edges(
@@ -130,7 +166,8 @@ def _register_edges(group: Sequence[Node]) -> list[Edge]:
 
 
 def _pair_edges(
-    before: _Access, after: _Access, known: Mapping[Op, Access], loops: Sequence[For]
+    before: _Access, after: _Access, known: Mapping[Op, Access], loops: Sequence[For],
+    exact: _Guarded,
 ) -> list[Edge]:
     """Constraints of two accesses, one of which stands before the other in the text."""
     a, b, ops = before.node, after.node, (before.told.access, after.told.access)
@@ -143,7 +180,7 @@ def _pair_edges(
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
         if dst.first and src.kind is Kind.WRITE:
             continue
-        distance = carried_distance(x, y, loops)
+        distance = carried_distance(x, y, loops, exact.of(x, y))
         if distance is not None:
             if dst.forwarded and src.kind is Kind.WRITE:
                 distance = max(distance, 2)  # the word of the iteration before is handed on

@@ -54,6 +54,7 @@ from allo_rtl.hls.quotients import quotients_with_rests
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import Piece, SharedUnit, assign, limited, units_by_name, worth_sharing
+from allo_rtl.hls.slow_nests import slow_nests
 from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.together import check_together
@@ -66,18 +67,17 @@ from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
+from allo_rtl.ir.stream_ops import MakeStream
 from allo_rtl.ir.types import ArrayType, StreamType, Type
 from allo_rtl.target import Device
 
 
 class TooFlat(BuildError):
-    """A nest whose bounds vary, flattened, is slower than asked, or a loop over a stream knows too
-    late whether it ends; ``kept`` says which."""
+    """A nest whose bounds vary cannot have the interval asked for when it is flattened."""
 
-    def __init__(self, kept: Value) -> None:
+    def __init__(self, outermost: Value) -> None:
         super().__init__("the nest is too flat")
-        self.kept = kept
+        self.outermost = outermost
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,8 @@ class FunctionDesign:
         control: its control tree and storage.
         schedules: the operation schedule of every region.
         certificates: for each pipelined region, why its initiation interval is not smaller.
-        sequential: counters of loops that could not be pipelined as asked, with the reason.
+        sequential: counters of loops that could not be pipelined as asked, or are not flattened
+            with those inside, with the reason.
         sharing: which units operations share.
         latency: cycles of a run, None when they depend on data.
         timing: answers the latency of parts of the tree.
@@ -176,21 +177,12 @@ class Design:
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
-        return fifo_shape(stream, self.device, self.depth(stream), self.blocks.get(stream))
+        return fifo_shape(stream, self.device, self.depth(stream))
 
     def depth(self, stream: Value) -> int:
         """Values that the FIFO of a stream holds."""
         assert isinstance(stream.type, StreamType)
         return self.depths.get(stream, stream.type.depth)
-
-    @cached_property
-    def blocks(self) -> Mapping[Value, tuple[int, bool]]:
-        """Of the streams that are asked for whole blocks, see :func:`ir.stream_ops.blocks`."""
-        funcs = self.funcs.values()
-        ops = (op for f in funcs for op in walk(f.body) if isinstance(op, STREAM_OPS))
-        if all(counted(op) == 1 for op in ops):
-            return {}
-        return {s: b for f in funcs for s, b in blocks(f, self.funcs.__getitem__).items()}
 
     @cached_property
     def undeclared(self) -> frozenset[Value]:
@@ -325,7 +317,11 @@ def _flattened(
     latencies: Mapping[str, int | None], waits: bool, limits: Mapping[str, int], pack: bool,
     finish: Callable[[FunctionDesign], FunctionDesign],
 ) -> FunctionDesign:
-    """A function with nests whose bounds vary flattened as far as it is fastest."""
+    """A function with its nests flattened as far as it is fastest.
+
+    A word that one iteration of a flat nest hands to the next may be what makes it slow, so that
+    nests are built anew without the loops left out.
+    """
 
     def once(control: FunctionControl) -> FunctionDesign:
         return _time(control, operators, latencies, prepared.sequential, waits, limits, finish)
@@ -337,31 +333,24 @@ def _flattened(
         found, pairs = packed(plain, control, operators, once)
         return replace(found, pairs=pairs)
 
-    def timed(kept: frozenset[Value]) -> FunctionDesign:
+    def timed(kept: frozenset[Value], apart: frozenset[Value]) -> FunctionDesign:
         try:
-            control = quotients_with_rests(build_control(prepared, constants, operators, kept))
+            control = build_control(prepared, constants, operators, kept, apart)
+            control = quotients_with_rests(control)
             check_together(control)
             return whole(control)
         except TooFlat as error:
-            return timed(kept | {error.kept})
+            return timed(kept | {error.outermost}, apart)
 
-    best, kept = timed(frozenset()), frozenset[Value]()
-    for nest in _slow_nests(best):
-        for outer in accumulate(nest[:-1], lambda a, b: a | b):
-            trial = timed(kept | outer)
-            if is_faster(trial, best):
-                best, kept = trial, kept | outer
-    return best
-
-
-def _slow_nests(function: FunctionDesign) -> list[list[frozenset[Value]]]:
-    """The counters of nests whose bounds vary and that are not as fast as asked."""
-    return [
-        [frozenset({c.loop.iv}) for c in piece.counters]
-        for piece in regions(function.control.body)
-        if isinstance(piece, Pipelined) and piece.varies
-        and (function.schedules[piece.region].ii or 1) > (piece.loop.attrs.pipeline_ii or 1)
-    ]
+    kept = apart = frozenset[Value]()
+    best, why = timed(kept, apart), dict[Value, str]()
+    for nest in slow_nests(best.control.body, best.schedules, best.certificates, best.latency):
+        for outer in accumulate(nest.counters[:-1], lambda a, b: a | b):
+            sets = (kept | outer, apart) if nest.varies else (kept, apart | outer)
+            if is_faster(trial := timed(*sets), best):
+                best, (kept, apart) = trial, sets
+                why |= dict.fromkeys(outer, nest.reason)
+    return replace(best, sequential={**best.sequential, **why}) if why else best
 
 
 def _time(
@@ -531,10 +520,7 @@ class _RegionScheduler:
             problem, result.schedule, lambda s: _cycles(control.counters, depth, s),
             asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
         )
-        self.schedules[control.region] = found = shorten(problem, timed)
-        if (last := control.region.last) is not None and found.start[last]:
-            assert last.source is not None
-            raise TooFlat(last.source)
+        self.schedules[control.region] = shorten(problem, timed)
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 

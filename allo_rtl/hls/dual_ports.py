@@ -1,6 +1,7 @@
 """Memories with two ports that read or write each, where that lets iterations start more often.
 
-Block RAMs of ECP5 and Gowin have such ports; those of iCE40 have one for reads and one for writes.
+Block RAMs of ECP5, Gowin and UltraScale+ have such ports; those of iCE40 have one for reads and
+one for writes.
 An array gets them when an iteration of a pipelined loop reads it (or writes it) in more cycles than
 two ports need for all of its accesses, and only this function uses it.
 """

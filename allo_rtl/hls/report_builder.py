@@ -87,7 +87,7 @@ def build_report(design: Design) -> KernelReport:
         latency=run_cycles(design),
         unknown=why_unknown(design),
         critical_ns=critical,
-        loops=tuple(r for f in reversed(design.functions) for r in _loops(f, f.control.body, 0)),
+        loops=loop_reports(design),
         memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),
         units=_units(design),
         notes=tuple(notes),
@@ -170,6 +170,11 @@ def _streams(design: Design) -> Iterator[StreamReport]:
                 stream.name or "stream", function.name, shape.storage.value, shape.depth,
                 shape.width, design.reasons.get(stream, ""),
             )  # fmt: skip
+
+
+def loop_reports(design: Design) -> tuple[LoopReport, ...]:
+    """The loops of a design, in the order of the text, the top's first."""
+    return tuple(r for f in reversed(design.functions) for r in _loops(f, f.control.body, 0))
 
 
 def _loops(

@@ -82,8 +82,7 @@ def nodes_of(
         case TryGet():
             some = can()
             both = graph.make(Kind.AND, BIT, enable, some)
-            kind, ahead = Kind.PEEK if op.peek else Kind.GET, map(value, op.ahead)
-            word = make(kind, element, both, *ahead)
+            word = make(Kind.PEEK if op.peek else Kind.GET, element, both)
             result = graph.select(some, word, graph.const(0, element))
             return [some, word], {op.result: result, op.done: some}
 

@@ -2,8 +2,9 @@
 
 Subscripts may use loop counters and values computed outside the loops asked about (symbolic
 constants).  A subscript that uses anything computed inside them is data dependent: it may be any
-cell along that dimension.  Conditions are taken as possibly true.  Different arrays never share
-a cell; a view is not an array of its own, and a stateful array is one in all functions.
+cell along that dimension.  Conditions are taken as possibly true, but for those that counters
+decide where :class:`~allo_rtl.ir.guards.Guards` are given.  Different arrays never share a cell; a
+view is not an array of its own, and a stateful array is one in all functions.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from math import lcm
 
 from allo_rtl.ir import domain, polyhedra, uniform
 from allo_rtl.ir.affine import AffineExpr
+from allo_rtl.ir.guards import Guards
 from allo_rtl.ir.ops import (
     Apply,
     Block,
     Call,
     For,
     GetGlobal,
+    If,
     Load,
     Module,
     Op,
@@ -244,7 +247,9 @@ def _effects(module: Module, name: str) -> frozenset[tuple[int | Value, bool]]:
 # --- questions -----------------------------------------------------------------------------
 
 
-def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | None:
+def carried_distance(
+    src: Access, dst: Access, loops: Sequence[For], guards: Guards | None = None
+) -> int | None:
     """The least number of iterations between two accesses of one cell, ``src`` first.
 
     Args:
@@ -254,6 +259,8 @@ def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | No
             accesses inside.  With trip counts that are not constant, but for that of the outermost,
             it is exact where they follow from the counters of the nest, and it is not too large;
             otherwise the answer is 1 or None.
+        guards: the conditions of the nest; with them pairs are left out in which an access does
+            not take place.
 
     Returns:
         The least distance, in iterations of the flattened nest (1 or more), over all pairs of
@@ -269,9 +276,18 @@ def carried_distance(src: Access, dst: Access, loops: Sequence[For]) -> int | No
     assumed = [src.array in loop.independent for loop in loops]
     if all(assumed):
         return None
+    if pair is None:
+        return 1
     if any(assumed):
-        return _distance_carried(pair, assumed) if pair else 1
-    return _distance(pair) if pair else 1
+        return _distance_carried(pair, assumed)
+    least = _distance(pair)
+    if least is None or guards is None:
+        return least
+    space = _Space(pair)
+    if not (conditions := _conditions(src, dst, guards, space)):
+        return least
+    guarded = _least(space, pair.loops, " and ".join(conditions))
+    return None if guarded is None else max(least, guarded)
 
 
 def same_iteration(src: Access, dst: Access, loops: Sequence[For]) -> bool:
@@ -283,6 +299,19 @@ def same_iteration(src: Access, dst: Access, loops: Sequence[For]) -> bool:
         return False
     pair = _pair(src, dst, loops)
     return _meet(pair) if pair else True
+
+
+def _conditions(
+    src: Access, dst: Access, guards: Guards, space: _Space
+) -> tuple[str, ...]:
+    """When both accesses take place, as far as counters decide that."""
+    return tuple(
+        f"({formula})"
+        for access, names in ((src, space.src_names), (dst, space.dst_names))
+        for depth, op in enumerate(access.parents)
+        if isinstance(op, If)
+        and (formula := guards.formula(op, access.position[2 * depth + 1], names)) is not None
+    )
 
 
 def conflict(
