@@ -133,6 +133,11 @@ class Accesses:
         memories = [n for p in self._pending if p is not None for n in self._write_nodes(p)]
         return [*memories, *self._register_writes()]
 
+    def pass_stream(self) -> None:
+        """Forget what is known of contended arrays: a value is put or taken here."""
+        for array in [a for a in self._cells if self._storage[a].contended]:
+            del self._cells[array]
+
     def allocate(self, op: Alloc) -> None:
         """Fresh registers hold zero, where anything sees it.
 
@@ -281,6 +286,7 @@ class Accesses:
         return Node(
             kind, element, operands, (element.min, element.max),
             bank=bank, access=op, order=order, name=bank.array.name, loc=op.loc,
+            contended=self._storage[bank.array].contended,
             forwarded=kind is Kind.READ and last is not None and op in last.loads,
             first=op in self._carried.loads or (
                 kind is Kind.REG_READ and bank.array in self._carried.registers

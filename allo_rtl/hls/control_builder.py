@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from allo_rtl.hls.ahead import read_ahead
 from allo_rtl.hls.carry import carried_words
+from allo_rtl.hls.contended import may_change
 from allo_rtl.hls.control import (
     Bounds,
     Branch,
@@ -78,7 +79,7 @@ def build_control(
     ``apart`` of those that are not to be flattened into one of constant bounds.
     """
     func = prepared.func
-    storage = assign_storage(func, constants, operators.device)
+    storage = assign_storage(func, constants, operators.device, prepared.contended)
     builder = _Builder(storage, prepared.dirty, operators, kept, apart)
     for value in func.args:
         if isinstance(value.type, IntegerType | Index):
@@ -161,6 +162,7 @@ class _Builder:
         self.apart = apart
         self.storage = storage
         self.dirty = dirty
+        self.contended = frozenset(a for a, stored in storage.items() if stored.contended)
         self.intervals: dict[Value, Interval] = {}
         self.current: RegionBuilder | None = None
         self.results: tuple[Value, ...] = ()
@@ -306,6 +308,8 @@ class _Builder:
 
     def hoisted(self, loop: For) -> For:
         """A pipelined loop of its own, without the loads that can be done before it."""
+        if may_change(loop.body, self.contended):
+            return loop
         before, loop = hoist(loop, self.storage)
         if before:
             self.region().add(before)
@@ -356,7 +360,8 @@ class _Builder:
     ) -> None:
         """A flattened nest with inner bounds that are not constant."""
         nest = list(full.loops)
-        if ahead := read_ahead(nest, self.storage):
+        moves = not may_change(nest[-1].body, self.contended)
+        if moves and (ahead := read_ahead(nest, self.storage)):
             nest = list(ahead.nest)
             self.storage.update({r: register_of(r) for r in ahead.registers})
         self.intervals |= counter_intervals(nest, self.intervals.__getitem__)
@@ -370,7 +375,8 @@ class _Builder:
         """The region of a nest's iterations."""
         carried = carried_words(nest, self.storage, self.operators.float_latency)
         others = {a: kind for a, kind in self.storage.items() if a not in carried.arrays}
-        handed_on = last_stores(nest, others)
+        changing = self.contended if may_change(nest[-1].body, self.contended) else frozenset()
+        handed_on = last_stores(nest, {a: kind for a, kind in others.items() if a not in changing})
         for last in handed_on.values():
             self.storage.update(register_storage(last))
         ivs = tuple(loop.iv for loop in nest)

@@ -39,7 +39,7 @@ def last_stores(
 ) -> Mapping[Value, LastStore]:
     """The arrays of a pipelined nest whose stored words are handed on.
 
-    Those are memories of one bank, with one store in an iteration and a load before it that
+    Those are memories of which an iteration uses one and the same bank, with one store in an iteration and a load before it that
     needs what the iteration before stored.  A loop whose iterations need not follow each other
     in every cycle is left alone.
     """
@@ -51,19 +51,19 @@ def last_stores(
     found = {}
     for array, group in by_array.items():
         stores = [a for a in group if a.is_store]
-        if len(stores) == 1 and _is_memory(storage.get(array)):
+        if len(stores) == 1 and _is_memory(storage.get(array), group):
             loads = _waiting(stores[0], group, nest)
             if loads:
                 found[array] = _registers(array, loads)
     return found
 
 
-def _is_memory(stored: ArrayStorage | None) -> bool:
-    return (
-        stored is not None
-        and stored.kind is not StorageKind.REGISTERS
-        and stored.layout.banks == 1
-    )
+def _is_memory(stored: ArrayStorage | None, group: Sequence[Access]) -> bool:
+    """Whether an array is in a memory, and all accesses are of one bank."""
+    if stored is None or stored.kind is StorageKind.REGISTERS:
+        return False
+    banks = {stored.layout.place(a.index)[0] for a in group if a.index is not None}
+    return stored.layout.banks == 1 or (len(banks) == 1 and all(b.is_constant for b in banks))
 
 
 def _waiting(store: Access, group: Sequence[Access], nest: Sequence[For]) -> frozenset[Load]:

@@ -123,6 +123,7 @@ class Node:
         float: the operation of a FLOAT.
         forwarded: a READ whose result is not used where the iteration before stored to its place.
         first: a READ or REG_READ that is used only before its place is stored to.
+        contended: whether the bank is one that other processes use at the same time.
         event: the IR operation of a PRINT or ASSERT.
         stream: the IR operation of one of STREAMS.
         merged: the operations of which it is the one that is needed.
@@ -145,6 +146,7 @@ class Node:
     forwarded: bool = False
     first: bool = False
     merged: tuple[Node, ...] = ()
+    contended: bool = False
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from allo_rtl.errors import BuildError
 from allo_rtl.hls.aliases import merge_aliases
 from allo_rtl.hls.balance import balanced
 from allo_rtl.hls.beats import whole_words
+from allo_rtl.hls.contended import contended
 from allo_rtl.hls.initial import settle
 from allo_rtl.hls.unroll import (
     DataDependentLoop,
@@ -48,11 +49,13 @@ class PreparedFunc:
     Attributes:
         func: the function.
         dirty: the arrays it must clear where they are allocated.
+        contended: the arrays it is given that other processes use at the same time.
         sequential: counters of loops that could not be pipelined as asked, with the reason.
     """
 
     func: Func
     dirty: frozenset[Value]
+    contended: frozenset[Value]
     sequential: Mapping[Value, str] = field(default_factory=dict)
 
 
@@ -60,6 +63,7 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     """Prepare the functions that hardware is made of: the top and what it still calls."""
     module = merge_aliases(module)
     prepared: dict[str, PreparedFunc] = {}
+    shared = contended(module)
     for func in module.funcs:
         unroller = _Unroller(module)
         func = balanced(replace(func, body=unroller.block(func.body)))
@@ -68,7 +72,8 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
         zeroed = zeroed_arrays(func)
         body, dirty = settle(func.body, zeroed, zeroed - set(func.returned))
         prepared[func.name] = PreparedFunc(
-            replace(func, body=body), frozenset(dirty), unroller.sequential
+            replace(func, body=body), frozenset(dirty),
+            frozenset(func.args[k] for k in shared[func.name]), unroller.sequential,
         )
     wanted = _called(module.top, prepared)
     return tuple(p for name, p in prepared.items() if name in wanted)

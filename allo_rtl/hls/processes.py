@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from allo_rtl.errors import BuildError, SourceLoc
+from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import (
     Clear,
     Control,
@@ -348,7 +348,10 @@ def _misplaced(func: Func) -> Iterator[tuple[str, Op]]:
 
 
 def check_sharing(functions: Sequence[FunctionControl]) -> None:
-    """Refuse regions in which processes share a memory port or the end of a stream."""
+    """Refuse regions in which processes share the end of a stream.
+
+    Memory banks they may share: what two use, streams put in order (:mod:`allo_rtl.ir.races`).
+    """
     found = find_uses(functions)
     funcs = {c.func.name: c.func for c in functions}
     for control in functions:
@@ -360,9 +363,6 @@ def check_sharing(functions: Sequence[FunctionControl]) -> None:
                     given(c, funcs[c.callee], found[c.callee], views) for c in part.calls
                 ]
                 _check_streams(part.calls, [streams for _, streams in parts])
-                if not control.func.tasks:  # these are in order where they share
-                    uses = _Where(funcs, views)
-                    _check_banks(part.calls, [banks for banks, _ in parts], uses)
 
 
 def _check_ends(func: Func, uses: Uses) -> None:
@@ -381,79 +381,13 @@ def _check_streams(calls: Sequence[Call], used: Sequence[Mapping[Value, set[End]
     for call, streams in zip(calls, used, strict=True):
         for key in ((s, end) for s, ends in streams.items() for end in ends):
             if key in first:
-                raise _shared(f"stream {key[0].name}", key[1], first[key], call)
+                raise _shared(*key, first[key], call)
             first[key] = call
 
 
-_DOES = {End.READ: "reads", End.WRITE: "writes"}
-
-
-@dataclass(frozen=True)
-class _Where:
-    """Where processes use an array of their region."""
-
-    funcs: Mapping[str, Func]
-    views: Parts
-
-    def __call__(self, call: Call, array: Value, end: End) -> SourceLoc | None:
-        """The first load (store) of a call of a region."""
-        for outer, param in _array_pairs(call, self.funcs[call.callee]):
-            if root(outer, self.views) is array:
-                found = self._inside(self.funcs[call.callee], param, end)
-                if found is not None:
-                    return found
-        return None
-
-    def _inside(self, func: Func, array: Value, end: End) -> SourceLoc | None:
-        views = {op.result: op for op in walk(func.body) if isinstance(op, SubView)}
-        kind = Load if end is End.READ else Store
-        for op in walk(func.body):
-            if isinstance(op, kind) and root(op.array, views) is array:
-                return op.loc
-            if isinstance(op, Call):
-                found = _Where(self.funcs, views)(op, array, end)
-                if found is not None:
-                    return found
-        return None
-
-
-def _check_banks(
-    calls: Sequence[Call], used: Sequence[Mapping[Bank, set[End]]], where: _Where
-) -> None:
-    """Refuse a bank that one process writes and another reads: nothing orders the two."""
-    first: dict[tuple[Bank, End], Call] = {}
-    for call, banks in zip(calls, used, strict=True):
-        for bank, end in ((b, end) for b, ends in banks.items() for end in ends):
-            other = End.WRITE if end is End.READ else End.READ
-            before = first.get((bank, other))
-            if before is not None and before is not call:
-                notes = [
-                    (f"{process_name(c)} {_DOES[e]} it here", where(c, bank.array, e))
-                    for c, e in ((before, other), (call, end))
-                ]
-                raise _shared(_bank_name(bank), end, before, call, other, notes)
-            first.setdefault((bank, end), call)
-
-
-def _bank_name(bank: Bank) -> str:
-    name = bank.array.name or "an array"
-    return name if Layout(bank.array.array).banks == 1 else f"bank {bank.index} of {name}"
-
-
-def _shared(
-    what: str, end: End, first: Call, second: Call, other: End | None = None,
-    notes: Sequence[tuple[str, SourceLoc | None]] = (),
-) -> BuildError:
-    if other in (None, end):
-        users = f"{process_name(first)} and {process_name(second)}"
-    else:
-        users = f"{process_name(second)}, and {other.value} by {process_name(first)}"
-    is_stream = other is None
+def _shared(stream: Value, end: End, first: Call, second: Call) -> BuildError:
     return BuildError(
-        f"{what} is {end.value} by {users}; they run at once",
-        loc=second.loc, notes=[(text, loc) for text, loc in notes if loc is not None],
-        allowed="one process at each end of a stream" if is_stream
-        else "one process for each bank of an array",
-        hint=None if is_stream else "partition the array so that each process has banks of its "
-        "own, or let one process use it and pass words on through streams",
-    )  # fmt: skip
+        f"stream {stream.name} is {end.value} by {process_name(first)} and "
+        f"{process_name(second)}; they run at once",
+        loc=second.loc, allowed="one process at each end of a stream",
+    )

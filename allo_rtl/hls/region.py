@@ -205,6 +205,7 @@ class RegionBuilder:
     def _stream(self, op: StreamOp, predicate: Node | None) -> None:
         """An operation on a stream, done only when ``predicate`` is 1."""
         enable = predicate or self.graph.const(1, BIT)
+        self._accesses.pass_stream()
         order = self._accesses.next_order
         nodes, results = nodes_of(self.graph, op, enable, self.value, order)
         self.values.update(results)

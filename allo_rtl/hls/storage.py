@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
@@ -37,6 +37,8 @@ class ArrayStorage:
         style: what synthesis is told of the kind of RAM or ROM, as the attribute ``ram_style``;
             "" where it may choose.
         dual: whether each bank has two ports that read or write, not one for each.
+        contended: whether other processes use it at the same time, and one of them or this one
+            stores to it (:mod:`allo_rtl.hls.contended`).
     """
 
     kind: StorageKind
@@ -45,6 +47,7 @@ class ArrayStorage:
     stateful: bool = False
     style: str = ""
     dual: bool = False
+    contended: bool = False
 
     @cached_property
     def _words(self) -> list[list[int]]:
@@ -80,7 +83,8 @@ def word_bits(type: ArrayType) -> int:
 
 
 def assign_storage(
-    func: Func, constants: Mapping[str, Global], device: Device
+    func: Func, constants: Mapping[str, Global], device: Device,
+    contended: Collection[Value] = (),
 ) -> dict[Value, ArrayStorage]:
     """Storage of every array of a function.
 
@@ -94,7 +98,9 @@ def assign_storage(
     found: dict[Value, ArrayStorage] = {}
     for value in (*func.args, *func.returned):
         if isinstance(value.type, ArrayType):
-            found[value] = ArrayStorage(StorageKind.PORT, Layout(value.type))
+            found[value] = ArrayStorage(
+                StorageKind.PORT, Layout(value.type), contended=value in contended
+            )
     for op in walk(func.body):
         if isinstance(op, GetGlobal):
             item, local = constants[op.name], _local(op.result.array, device)

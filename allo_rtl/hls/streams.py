@@ -133,9 +133,9 @@ def _stream(node: Node) -> Value:
 def stream_edges(nodes: Sequence[Node], pipelined: bool) -> list[Edge]:
     """The order of stream operations: the blocking ones in that of the text.
 
-    Operations on one stream have cycles of their own; others may share one.  What is stored
-    before a put is in the memory when the value is there for others, and what is stored after
-    a get is stored after it; so are reads before and after.
+    Operations on one stream have cycles of their own; others may share one.  Of arrays that other
+    processes use too, what is stored before a put is in the memory when the value is there for
+    others, and what is stored after a get is stored after it; so are reads before and after.
     """
     first = set(leading(nodes)) if pipelined else set()
     rest = [n for n in stream_nodes(nodes) if n not in first]
@@ -143,30 +143,18 @@ def stream_edges(nodes: Sequence[Node], pipelined: bool) -> list[Edge]:
     for stream in dict.fromkeys(map(_stream, rest)):
         edges += _chain([n for n in rest if _stream(n) is stream], 1, pipelined)
     return [
-        *edges, *_memory_edges([n for n in nodes if n.kind is Kind.WRITE], rest, pipelined),
-        *_read_edges([n for n in nodes if n.kind is Kind.READ], rest),
-    ]  # fmt: skip
-
-
-def _read_edges(reads: Sequence[Node], ops: Sequence[Node]) -> list[Edge]:
-    """What is read before a put may be stored over after it, and after a get may be new."""
-    edges = []
-    for read, op in product(reads, ops):
-        if op.kind is Kind.PUT and read.order < op.order:
-            edges.append(Edge(read, op, 1))
-        elif op.kind is Kind.GET and op.order < read.order:
-            edges.append(Edge(op, read, 0))
-    return edges
+        *edges, *_memory_edges([n for n in nodes if n.contended], rest, pipelined),
+    ]
 
 
 def _memory_edges(
-    writes: Sequence[Node], ops: Sequence[Node], pipelined: bool
+    accesses: Sequence[Node], ops: Sequence[Node], pipelined: bool
 ) -> list[Edge]:
     edges = []
-    for write, op in product(writes, ops):
+    for access, op in product(accesses, ops):
         if op.kind not in (Kind.GET, Kind.PUT):
             continue
-        src, dst, delay = (write, op, 1) if op.kind is Kind.PUT else (op, write, 0)
+        src, dst, delay = (access, op, 1) if op.kind is Kind.PUT else (op, access, 0)
         if src.order < dst.order:
             edges.append(Edge(src, dst, delay))
         elif pipelined:

@@ -1,17 +1,15 @@
 """Whether an array can be a FIFO: each element stored once and read once, in one order.
 
 Stores and reads are compared as the integer set library sees them: a map from each element to the
-time at which it is stored, and one to the time at which it is read.  A time is where the operation
-stands in the text and the counters of the loops around it, outermost first; times compare
-lexicographically.  An element that is read again and again while inner loops run counts as read
+time at which it is stored, and one to the time at which it is read (:mod:`allo_rtl.ir.task_times`).
+An element that is read again and again while inner loops run counts as read
 once, before these loops: there it is taken from the FIFO and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import islpy as isl
 
@@ -19,9 +17,9 @@ from allo_rtl.errors import IllegalScheduleError, ScheduleError, SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access
-from allo_rtl.ir.guards import Guards
 from allo_rtl.ir.ops import For, If, Load, Op, Store, Value
 from allo_rtl.ir.task_scope import Scope
+from allo_rtl.ir.task_times import Times, union
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def fifo(
         ScheduleError: several tasks store to it or read it, or it cannot be told in which order.
         IllegalScheduleError: the order is another one, or an element is stored or read twice.
     """
-    checker = _Checker(scope, array, said)
+    checker = _Checker(scope, array, said, Times(scope))
     writer, reader = checker.ends(uses)
     stores = [a for _, a in uses if a.is_store]
     early = [a for t, a in uses if t == writer and not a.is_store]
@@ -95,6 +93,18 @@ def fifo(
     return Fifo(array, depth, writer, reader, plain, frozenset(a.op for a in early))
 
 
+def words(
+    scope: Scope, fifo: Fifo, uses: Sequence[tuple[int, Access]], times: Times, length: int
+) -> tuple[isl.Map, isl.Map]:
+    """From the elements that a FIFO stands for to the times at which they are put and taken."""
+    checker = _Checker(scope, fifo.array, "", times)
+    reads = [a for t, a in uses if t == fifo.reader]
+    inside = checker.takes_in_place(reads) if any(t.in_place for t in fifo.takes) else None
+    takes = checker.takes(reads) if inside is None else inside
+    puts = union(times.of(a, length) for _, a in uses if a.is_store)
+    return puts, checker.taken(takes, fifo.reader, length)
+
+
 @dataclass(frozen=True)
 class _Taken:
     take: Take
@@ -106,16 +116,11 @@ class _Taken:
 class _Checker:
     """Checks one array; ``said`` begins each message."""
 
-    def __init__(self, scope: Scope, array: Value, said: str) -> None:
+    def __init__(self, scope: Scope, array: Value, said: str, times: Times) -> None:
         self.scope = scope
         self.array = array
         self.said = said
-        self.inside = scope.inside
-
-    @cached_property
-    def guards(self) -> Guards:
-        """The conditions of the function and of its tasks."""
-        return Guards((*self.scope.func.body, *self.scope.body))
+        self.times = times
 
     def refuse(self, text: str, loc: SourceLoc | None, hint: str = "") -> ScheduleError:
         return ScheduleError(
@@ -152,28 +157,18 @@ class _Checker:
         name, loc = self.array.name, access.op.loc
         if not isinstance(access.op, Load | Store) or access.index is None:
             raise self.refuse(f"a call in a task touches {name!r} as it likes", loc)
-        bounds = (e for p in access.loops for e in (*p.lower, *p.upper))
-        counters = {p.iv for p in access.loops}
-        if not access.affine or any((e.values - counters) & self.inside for e in bounds):
+        if not self.times.is_known(access):
             raise self.refuse(f"the order in which {name!r} is used depends on data", loc)
-        if access.is_store and not all(self._known(p, access) for p in access.parents):
+        if access.is_store and not all(self.times.is_counted(p, access) for p in access.parents):
             raise self.refuse(f"{name!r} is stored to under a condition that depends on data", loc,
                               "store the old value otherwise, for example by a conditional "
                               "expression")
-
-    def _known(self, parent: Op, access: Access) -> bool:
-        """Whether it follows from counters how often what is in an operation runs."""
-        if not isinstance(parent, If):
-            return isinstance(parent, For)
-        names = _names(access)
-        outside = self.guards.values(parent) - self.inside
-        return self.guards.formula(parent, 0, names | dict.fromkeys(outside, "x")) is not None
 
     def takes_in_place(self, loads: Sequence[Access]) -> list[_Taken] | None:
         """The elements as they are read under conditions of counters; None without any."""
         groups: dict[tuple[tuple[int, ...], tuple[AffineExpr, ...]], list[Access]] = {}
         for access in loads:
-            if not all(self._known(p, access) for p in access.parents):
+            if not all(self.times.is_counted(p, access) for p in access.parents):
                 return None
             assert access.index is not None
             groups.setdefault((access.position[:-1], access.index), []).append(access)
@@ -206,7 +201,7 @@ class _Checker:
         used = {v for e in access.index for v in e.values}
         home = [p for p in access.loops if p.iv in used or p is access.loops[0]][-1]
         outer = access.parents[: access.parents.index(home)]
-        if not all(self._known(p, access) for p in outer):
+        if not all(self.times.is_counted(p, access) for p in outer):
             raise self.refuse(f"{self.array.name!r} is read under a condition that depends on data",
                               access.op.loc, "read it before the condition")
         return home
@@ -219,20 +214,32 @@ class _Checker:
     ) -> None:
         """Refuse orders that are not the same."""
         length = 2 + max(len(a.position) for a in (*stores, *early, *(t.access for t in takes)))
-        written = self._union(self._stored(a, length) for a in stores)
-        read = self._union(self._taken(t, reader, length) for t in takes)
+        written = union(self.times.of(a, length) for a in stores)
+        read = self.taken(takes, reader, length)
         first, second = stores[0].op.loc, takes[0].access.op.loc
         self._once(written, "stored", first)
         self._once(read, "read", second)
         self._same(written, read, first, second)
         if early:
-            before = self._union(self._stored(a, length) for a in early)
+            before = union(self.times.of(a, length) for a in early)
             both = written.lex_lt_map(before)
             both = both.intersect(isl.Map.identity(both.get_space()))
             if (at := self._cell(both.domain())) is not None:
                 raise self._illegal(f"{at} is read again by the task that stores it",
                                     [("stored here", first), ("read here", early[0].op.loc)],
                                     _GATHER)
+
+    def taken(self, takes: Sequence[_Taken], reader: int, length: int) -> isl.Map:
+        """From elements to the times at which they are taken."""
+        found = []
+        for taken in takes:
+            if taken.take.in_place:
+                found.append(self.times.of(taken.access, length))
+                continue
+            home = self._home(taken.access)
+            first = self.scope.firsts[reader] if home is taken.access.loops[0] else None
+            found.append(self.times.at_start(taken.access, home, taken.number, first, length))
+        return union(found)
 
     def _once(self, times: isl.Map, verb: str, loc: SourceLoc | None) -> None:
         twice = times.subtract(times.lexmin()).domain()
@@ -277,75 +284,8 @@ class _Checker:
         at = ", ".join(map(str, point[1:]))
         return f"{self.array.name}[{at}]" if at else self.array.name
 
-    def _union(self, maps: Iterable[isl.Map]) -> isl.Map:
-        found: isl.Map | None = None
-        for one in maps:
-            found = one if found is None else found.union(one)
-        assert found is not None
-        return found.coalesce()
-
-    def _stored(self, access: Access, length: int) -> isl.Map:
-        names = _names(access)
-        return self._map(access, names, _time(access, names), length)
-
-    def _taken(self, taken: _Taken, reader: int, length: int) -> isl.Map:
-        access, names = taken.access, _names(taken.access)
-        if taken.take.in_place:
-            return self._stored(access, length)
-        home = self._home(access)
-        depth = access.parents.index(home)
-        time = _time(access, names)[: 2 * depth + 2]
-        place = 2 * self.scope.firsts[reader] if home is access.loops[0] else 0
-        return self._map(access, names, [*time, str(place), str(taken.number)], length, home)
-
-    def _map(
-        self, access: Access, names: Mapping[Value, str], time: Sequence[str], length: int,
-        last: For | None = None,
-    ) -> isl.Map:
-        """From elements, with the iteration of the scope they are made in, to times."""
-        assert access.index is not None
-        depth = len(access.parents) if last is None else access.parents.index(last) + 1
-        parents = access.parents[:depth]
-        around = [p for p in parents if isinstance(p, For)]
-        exprs = [*access.index, *(e for p in around for e in (*p.lower, *p.upper))]
-        outside = {v for e in exprs for v in e.values} - names.keys()
-        outside |= {v for p in parents if isinstance(p, If) for v in self.guards.values(p)
-                    if v not in self.inside and v not in names}  # fmt: skip
-        symbols = {v: f"p{v.uid}" for v in sorted(outside, key=lambda v: v.uid)}
-        known = {**names, **symbols}
-        cells = [f"c{d}" for d in range(len(access.index) + 1)]
-        times = [f"t{d}" for d in range(length)]
-        inner = [names[p.iv] for p in around]
-        equal = [f"c0 = {inner[0]}"]
-        places = zip(cells[1:], access.index, strict=True)
-        equal += [f"{c} = {polyhedra.text(e, known)}" for c, e in places]
-        padded = [*time, *["0"] * (length - len(time))]
-        equal += [f"{t} = {x}" for t, x in zip(times, padded, strict=True)]
-        domain = [c for p in around for c in polyhedra.iterates(p, known)]
-        for d, parent in enumerate(parents):
-            if isinstance(parent, If):
-                guard = self.guards.formula(parent, access.position[2 * d + 1], known)
-                domain += [f"({guard})"] if guard else []
-        return isl.Map(
-            f"[{', '.join(symbols.values())}] -> {{ [{', '.join(cells)}] -> [{', '.join(times)}] : "
-            f"exists {', '.join(inner)} : {' and '.join([*domain, *equal])} }}"
-        )
-
 
 _GATHER = "gather the sums of a row in a buffer first: buffer_at"
-
-
-def _names(access: Access) -> dict[Value, str]:
-    return {p.iv: f"i{d}" for d, p in enumerate(access.loops)}
-
-
-def _time(access: Access, names: Mapping[Value, str]) -> list[str]:
-    """Places in the text, doubled and one more so that there is room before each, and counters."""
-    parts = []
-    for d, parent in enumerate(access.parents):
-        inside = names[parent.iv] if isinstance(parent, For) else str(access.position[2 * d + 1])
-        parts += [str(2 * access.position[2 * d] + 1), inside]
-    return [*parts, str(2 * access.position[-1] + 1)]
 
 
 def _point(points: isl.Set) -> tuple[int, ...]:

@@ -9,34 +9,27 @@ index are folded as well.  Index arithmetic is taken not to overflow, as affine 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.ops import (
-    Alloc,
     Apply,
     Binary,
     BinaryKind,
-    Bitcast,
     Block,
     Cast,
     Compare,
     Constant,
     For,
     Func,
-    GetGlobal,
-    Load,
-    Math,
     Op,
     Predicate,
     Select,
-    Store,
-    SubView,
     Value,
 )
-from allo_rtl.ir.rewrite import map_block, walk, with_fields
+from allo_rtl.ir.rewrite import with_fields
+from allo_rtl.ir.simplify import without_dead
 from allo_rtl.ir.types import Index, IntegerType, index
 
 type Exprs = tuple[AffineExpr, ...]
@@ -208,30 +201,3 @@ class _Raiser:
             case Predicate.GE:
                 return True if low >= 0 else False if high < 0 else None
         return None
-
-
-_PURE = (
-    Constant, Apply, Binary, Compare, Select, Cast, Bitcast, Math, Load, SubView, GetGlobal, Alloc,
-)  # fmt: skip
-
-
-def without_dead(block: Block) -> Block:
-    """The block without operations whose results nobody uses, and arrays nobody reads."""
-    while True:
-        uses = Counter(v for op in walk(block) for v in op.operands())
-        stores = Counter(op.array for op in walk(block) if isinstance(op, Store))
-        own = {op.result for op in walk(block) if isinstance(op, Alloc)}
-        unread = {v for v in own if uses[v] == stores[v]}
-
-        def visit(
-            op: Op, uses: Counter[Value] = uses, unread: set[Value] = unread
-        ) -> Block | None:
-            if isinstance(op, Store):
-                return () if op.array in unread else None
-            dead = isinstance(op, _PURE) and not any(uses[v] for v in op.results())
-            return () if dead else None
-
-        new = map_block(block, visit)
-        if new is block:
-            return block
-        block = new

@@ -77,7 +77,7 @@ def races(module: Module, region: Func) -> Iterator[Race]:
     after = _Followers(links)
     texts = Texts(module, links, lambda v: _whole(v, shares))
     open_: dict[Pair, tuple[Call, Call, Race]] = {}
-    for a, b, race in _meetings(module, calls, shares):
+    for a, b, race in meetings(module, region):
         one_way, other_way = b in after.of(a), a in after.of(b)
         if race.certain and not one_way and not other_way:
             yield race
@@ -111,10 +111,10 @@ def _text_of(module: Module, region: Func) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def _meetings(
-    module: Module, calls: Sequence[Call], shares: Mapping[Value, SubView]
-) -> Iterator[tuple[Call, Call, Race]]:
-    """What two processes use both, in whatever order."""
+def meetings(module: Module, region: Func) -> Iterator[tuple[Call, Call, Race]]:
+    """What two processes use both, one of them to store, in whatever order."""
+    calls = [op for op in region.body if isinstance(op, Call)]
+    shares = {op.result: op for op in region.body if isinstance(op, SubView)}
     known: dict[tuple[str, int], tuple[Use, ...]] = {}
     for array in _arrays(calls, shares):
         users = [(c, _of_call(module, c, array, shares, known)) for c in calls]

@@ -8,7 +8,8 @@ Between two tasks an array is
     a FIFO      where the user says so: each element is stored once and read once, in one order
     a buffer    made in each iteration of a loop: copies of it go round among the tasks that use
                 it, each working on one of them
-    in order    any other: a task waits until those before it are done with it in this iteration
+    in order    any other: a task waits until those before it are done with it in this iteration,
+                unless what it takes from FIFOs makes it wait for each element anyway
 
 and of an array that is not made in the loop, no later iteration of a task may touch what an
 earlier iteration of one after it touches, unless both read.
@@ -23,6 +24,7 @@ from itertools import combinations
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir import fifo_order
 from allo_rtl.ir.dependence import Access, Conflict, before, conflict
+from allo_rtl.ir.fifo_after import FifoOrder, Uses
 from allo_rtl.ir.fifo_order import Fifo
 from allo_rtl.ir.ops import Call, For, Func, Module, Op, Print, Return, Value
 from allo_rtl.ir.rewrite import walk
@@ -95,6 +97,7 @@ def plan(
         uses.setdefault(access.array, []).append((task, access))
     for array, of_array in uses.items():
         planner.array(array, of_array)
+    planner.leave_to_fifos(uses)
     for buffer in planner.buffers:
         for pair in zip(buffer.users, buffer.users[1:], strict=False):
             planner.order.setdefault(pair, set()).add(buffer.array)
@@ -167,6 +170,18 @@ class _Planner:
             while len(_PASSING) >= _MOST_PASSING:
                 del _PASSING[next(iter(_PASSING))]
             _PASSING[key] = _Passing(fifos, order)
+
+    def leave_to_fifos(self, uses: Uses) -> None:
+        """Forget the order of tasks that FIFOs keep, element by element."""
+        if self.scope.repeats or not self.fifos:
+            return
+        known = FifoOrder(self.scope, self.fifos, uses)
+        for (one, two), arrays in list(self.order.items()):
+            kept = {v for v in arrays if not known.is_after(one, two, v)}
+            if kept:
+                self.order[one, two] = kept
+            else:
+                del self.order[one, two]
 
     def _key(self, array: Value, uses: Sequence[tuple[int, Access]]) -> tuple[object, ...] | None:
         """All that says how an array passes between the tasks of a function.

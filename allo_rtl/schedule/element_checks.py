@@ -1,62 +1,176 @@
-"""What ``to`` asks of arrays that processing elements hand on (:mod:`allo_rtl.schedule.unfold`)."""
+"""What is asked of words that processing elements hand on (:mod:`allo_rtl.schedule.hand_on` makes
+arrays of them, :mod:`allo_rtl.schedule.element_fifos` FIFOs)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Call, For, Func, Load, Module, Op, Store, SubView, Value
+from allo_rtl.ir.dependence import Access, accesses, meeting
+from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Store, SubView, Value
 from allo_rtl.ir.rewrite import loops, walk
+from allo_rtl.ir.types import ArrayType
 from allo_rtl.schedule.buffers import aliases
 
 
-def reads(element: For, array: Value) -> list[Load]:
-    """The loads of an array in an element, in the order of the text."""
-    return [op for op in walk(element.body) if isinstance(op, Load) and op.array is array]
+@dataclass(frozen=True)
+class Handed:
+    """A word that an element takes from the one before, and gives to the next.
+
+    Attributes:
+        loads: what takes it, with the same subscripts.
+        store: what gives the word that the element has made of it; None where that is the same.
+    """
+
+    loads: tuple[Load, ...]
+    store: Store | None = None
+
+
+def is_counted(loop: For) -> bool:
+    """Whether a loop counts from 0 to a constant in ones, and is not empty."""
+    bounds = loop.constant_bounds
+    return bounds is not None and bounds[0] == 0 and bounds[1] >= 1 and loop.step == 1
+
+
+def uses(block: Block, array: Value) -> list[Load | Store]:
+    """The loads and stores of an array in a block, in the order of the text."""
+    return [op for op in walk(block) if isinstance(op, Load | Store) and op.array is array]
+
+
+def other_uses(module: Module, func: Func, block: Block, array: Value) -> Iterator[Op]:
+    """What else in a block may touch an array: calls, views, and arrays that may be the same."""
+    root = aliases(module, func).root
+    for op in walk(block):
+        if isinstance(op, For) or (isinstance(op, Load | Store) and op.array is array):
+            continue
+        if any(root(v) is root(array) for v in op.operands() if isinstance(v.type, ArrayType)):
+            yield op
+
+
+def handed_on(element: For, array: Value, said: str) -> list[Handed]:
+    """The words of an array that an element hands on: those that it reads, or the one that it
+    reads and then stores to.
+
+    Raises:
+        ScheduleError: it does not read the array.
+        IllegalScheduleError: it stores to it otherwise.
+    """
+    name = array.name or "the array"
+    found = uses(element.body, array)
+    reads = tuple(op for op in found if isinstance(op, Load))
+    stores = [op for op in found if isinstance(op, Store)]
+    if not stores and reads:
+        return [Handed((op,)) for op in reads]
+    if not reads:
+        raise ScheduleError(
+            f"{said}: the elements do not read {name!r}", loc=element.loc,
+            allowed="an array that all elements along the axis read alike",
+        )  # fmt: skip
+    blocks = [b for op in walk((element,)) for b in op.regions() if stores[0] in b]
+    for op in found:
+        if (op.index != stores[0].index or op not in blocks[0]
+                or (op is stores[0]) is not (op is found[-1])):  # fmt: skip
+            raise IllegalScheduleError(
+                f"{said}: an element does more with {name!r} than read it, or store to one word "
+                "what it makes of that", loc=op.loc,
+                notes=[("it stores here", stores[0].loc)],
+                allowed=f"elements that only read {name!r}, or read one word of it and then store "
+                "to that, as {0}[i, j] += x does".format(name),
+            )
+    return [Handed(reads, stores[0])]
 
 
 def check_alike(
     module: Module, func: Func, one: For, other: For, array: Value, along: str, said: str
 ) -> None:
-    """Refuse neighbours that do not read the same of an array, or do something else with it.
+    """Refuse neighbours that do not use an array alike.
 
     Raises:
-        ScheduleError: they do not read it.
-        IllegalScheduleError: one reads other elements, or in other loops, or stores to it.
+        IllegalScheduleError: one uses other elements, or in other loops, or otherwise.
     """
     name = array.name or "the array"
-    root = aliases(module, func).root
-    for op in walk((*one.body, *other.body)):
-        known = {root(v) for v in op.operands() if hasattr(v.type, "shape")}
-        if root(array) in known and not isinstance(op, Load):
-            raise IllegalScheduleError(
-                f"{said}: an element does more with {name!r} than read it", loc=op.loc,
-                allowed="an array that the elements only read",
-            )  # fmt: skip
-    mine, theirs = reads(one, array), reads(other, array)
-    if not theirs:
-        raise ScheduleError(
-            f"{said}: the elements do not read {name!r}", loc=one.loc,
-            allowed="an array that all elements along the axis read alike",
-        )  # fmt: skip
-    nests = list(loops(one.body)), list(loops(other.body))
-    if len(nests[0]) != len(nests[1]) or len(mine) != len(theirs):
+    for op in other_uses(module, func, (*one.body, *other.body), array):
         raise IllegalScheduleError(
-            f"{said}: neighbours along {along!r} have other loops, or read {name!r} more often",
+            f"{said}: an element does more with {name!r} than read it", loc=op.loc,
+            allowed="an array that the elements only load from, and store to",
+        )
+    mine, theirs = uses(one.body, array), uses(other.body, array)
+    nests = list(loops(one.body)), list(loops(other.body))
+    if len(nests[0]) != len(nests[1]) or [*map(type, mine)] != [*map(type, theirs)]:
+        raise IllegalScheduleError(
+            f"{said}: neighbours along {along!r} have other loops, or use {name!r} more often",
             loc=one.loc, allowed="elements that do the same; conditions on the axis make others",
         )  # fmt: skip
     twins = {b.iv: AffineExpr.of(a.iv) for a, b in zip(*nests, strict=True)}
     for a, b in zip(mine, theirs, strict=True):
         same = tuple(e.substitute(twins.get) for e in b.index)
         if a.index != same:
+            verb, verbs = ("read", "reads") if isinstance(a, Load) else ("store to", "stores to")
             raise IllegalScheduleError(
-                f"{said}: neighbours along {along!r} read different elements of {name!r}",
+                f"{said}: neighbours along {along!r} {verb} different elements of {name!r}",
                 loc=b.loc,
-                notes=[(f"one reads [{', '.join(map(str, a.index))}]", a.loc),
+                notes=[(f"one {verbs} [{', '.join(map(str, a.index))}]", a.loc),
                        (f"the next [{', '.join(map(str, same))}]", b.loc)],
                 allowed="subscripts that do not depend on the axis",
             )  # fmt: skip
+
+
+def check_rows(
+    module: Module, func: Func, rows: Sequence[Sequence[For]], array: Value, said: str
+) -> None:
+    """Refuse sums that others see or change before the last element of a row has stored them.
+
+    Args:
+        rows: elements that stand one after the other along the axis.
+
+    Raises:
+        IllegalScheduleError: what stands between elements of a row touches what these store.
+    """
+    rows = [row for row in rows if row and any(isinstance(x, Store) for x in uses(row, array))]
+    place = {op: k for k, op in enumerate(func.body)}
+    elements = {element for row in rows for element in row}
+    found = {row[0]: _accesses(module, row[0], array) for row in rows}
+    spans = {row[0]: range(place[row[0]] + 1, place[row[-1]]) for row in rows}
+    name = array.name or "the array"
+    for row in rows:
+        beside = [func.body[k] for k in spans[row[0]] if func.body[k] not in elements]
+        if (op := next(_touching(module, func, tuple(beside), array), None)) is not None:
+            raise IllegalScheduleError(
+                f"{said}: this uses {name!r} while the elements sum in FIFOs what they store "
+                "there", loc=op.loc,
+                notes=[("an element stores it here", found[row[0]][-1].op.loc)],
+            )
+    for one, other in permutations(rows, 2):
+        if not any(place[element] in spans[one[0]] for element in other):
+            continue
+        for a, b in product(found[one[0]], found[other[0]]):
+            if _may_meet(a, b) and (hit := meeting(a, b)) is not None:
+                cell = ", ".join("?" if c is None else str(c) for c in hit.cell)
+                raise IllegalScheduleError(
+                    f"{said}: elements of two rows sum in {name}[{cell}], and neither row would "
+                    "see the other's sum", loc=a.op.loc,
+                    allowed="elements along one axis alone that store to one word",
+                    hint="unfold one axis only, or make that the outer one which the sums are "
+                    "along",
+                )
+
+
+def _accesses(module: Module, element: For, array: Value) -> list[Access]:
+    return [a for a in accesses((element,), module) if a.array is array]
+
+
+def _may_meet(a: Access, b: Access) -> bool:
+    """Whether constant subscripts, which are quick to compare, do not tell the two apart."""
+    both = zip(a.index or (), b.index or (), strict=True)
+    return not any(x.is_constant and y.is_constant and x != y for x, y in both)
+
+
+def _touching(module: Module, func: Func, block: Block, array: Value) -> Iterator[Op]:
+    yield from uses(block, array)
+    yield from other_uses(module, func, block, array)
 
 
 def check_parts(func: Func, array: Value, dims: Sequence[int], said: str) -> None:

@@ -18,7 +18,7 @@ from allo_rtl.ir.ops import Alloc, Block, For, Load, LoopAttrs, Module, Op, Stor
 from allo_rtl.ir.rewrite import loops as all_loops
 from allo_rtl.ir.rewrite import map_block, replace_func, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition, index
-from allo_rtl.schedule.buffers import alias_root
+from allo_rtl.schedule.element_checks import is_counted, other_uses, uses
 from allo_rtl.schedule.loops import Place, check_made_outside, fresh_array_name, unused
 from allo_rtl.schedule.shared import check_shared
 from allo_rtl.schedule.write_buffer import nothing_to_gather
@@ -47,8 +47,7 @@ class Chain:
 
 def is_only_read(place: Place, array: Value) -> bool:
     """Whether a loop loads elements of an array, and stores none."""
-    uses = [op for op in walk(place.loop.body) if isinstance(op, Load | Store)]
-    mine = [op for op in uses if op.array is array]
+    mine = uses(place.loop.body, array)
     return bool(mine) and all(isinstance(op, Load) for op in mine)
 
 
@@ -60,14 +59,11 @@ def check_hand_on(module: Module, place: Place, array: Value, said: str) -> Chai
             count from 0 to constants in ones.
         IllegalScheduleError: something in the band changes the array.
     """
-    loads = [
-        op for op in walk(place.loop.body) if isinstance(op, Load) and op.array is array
-    ]
+    loads = [op for op in uses(place.loop.body, array) if isinstance(op, Load)]
     chain = Chain(_loops_around(place, array, loads, said), place.loop, tuple(loads))
     _check_subscripts(chain, array, said)
     for loop in chain.loops:
-        bounds = loop.constant_bounds
-        if bounds is None or bounds[0] != 0 or bounds[1] < 1 or loop.step != 1:
+        if not is_counted(loop):
             raise ScheduleError(
                 f"{said}: loop {loop.name!r} around a read of {array.name!r} does not count from "
                 "0 to a constant in ones", loc=loop.loc, allowed="for i in range(8)",
@@ -131,17 +127,14 @@ def _check_unchanged(
     module: Module, place: Place, array: Value, loads: Sequence[Load], said: str
 ) -> None:
     """The copy is made before the band, so nothing in it may change the array."""
-    root = alias_root(module, place.func)
-    for op in walk((place.nest[0],)):
-        if isinstance(op, For | Load) or op in loads:
-            continue
-        arrays = [v for v in op.operands() if isinstance(v.type, ArrayType)]
-        if any(root(v) is root(array) for v in arrays):
-            raise IllegalScheduleError(
-                f"{said}: this may change {array.name!r}, of which a copy would be made before "
-                f"loop {place.nest[0].name!r}", loc=op.loc,
-                notes=[("this would read the copy", loads[0].loc)],
-            )  # fmt: skip
+    band = (place.nest[0],)
+    others = (op for op in other_uses(module, place.func, band, array) if not isinstance(op, Load))
+    for op in (*(x for x in uses(band, array) if isinstance(x, Store)), *others):
+        raise IllegalScheduleError(
+            f"{said}: this may change {array.name!r}, of which a copy would be made before "
+            f"loop {place.nest[0].name!r}", loc=op.loc,
+            notes=[("this would read the copy", loads[0].loc)],
+        )  # fmt: skip
 
 
 def apply_hand_on_buffer(

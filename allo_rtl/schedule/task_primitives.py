@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from allo_rtl.schedule import streams, unfold
+from allo_rtl.schedule import element_fifos, streams, unfold
 from allo_rtl.schedule.buffers import Target, find_buffer
 from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.loops import Axis, find_func
@@ -123,8 +123,8 @@ class TaskPrimitives(ScheduleState):
         if axis is not None:
             kwargs = {"axis": axis, **kwargs}
             text = call_text("to", (target, dst), kwargs)
-            along = unfold.find_axis(dst, axis, text)
-            module = unfold.apply_hand_on(self.module, func, array, along, depth, text)
+            along = element_fifos.find_axis(dst, axis, text)
+            module = element_fifos.apply_hand_on(self.module, func, array, along, depth, text)
             self._commit(module, "to", (target, dst), kwargs)
             return
         text = call_text("to", (target, dst), kwargs)
