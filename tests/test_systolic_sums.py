@@ -228,27 +228,28 @@ def test_what_comes_after_waits_for_the_sums():
     check(s, seeds=(0,), original=allo.customize(read_later).module, simulator="pysim")
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
-    st.permutations("kjt"), st.integers(1, 2),
+    st.permutations("jt"), st.integers(0, 2),
     st.sampled_from(["C[t, j]", "C[j, t]", "C[t, 0]", "C[7 - t, j]", "C[2 * t, j]", "C[t, k]"]),
-    st.sampled_from(["{0} += {1}", "{0} = {1} - 2 * {0}", "{0} = {0} * {0} + {1}", "{0} = {1}"]),
+    st.sampled_from(["{0} += {1}", "{0} = {1} - 2 * {0}", "{0} = {0} * {0} + {1}"]),
     st.sampled_from(["A[t, k] * A[k, j]", "A[t, 0] + k", "k - j + t"]),
-    st.sampled_from(["", "if k > 0: ", "if t > 1: ", "if j == 1 or t > 2: "]), st.integers(0, 1),
+    st.sampled_from(["", "if t > 1: ", "if j == 1 or t > 2: "]),
 )  # fmt: skip
-def test_random_sums(order, axes, cell, statement, term, guard, axis):
+def test_random_sums(others, place, cell, statement, term, guard):
     """What is accepted computes the same, in hardware too."""
-    a, b, c = order
+    a, b, c = [*others[:place], "k", *others[place:]]
     s = allo.customize("\n".join([
         "def kernel(A: int32[8, 8], C: int32[8, 8]):",
         f'    for {a}, {b}, {c} in allo.grid(3, 3, 3, name="PE"):',
         f"        {guard}{statement.format(cell, term)}",
     ]))  # fmt: skip
     original = s.module
-    s.pipeline(c)
-    elements = s.unfold("PE", list(range(axes)))
+    if place < 2:
+        s.pipeline(c)
+    elements = s.unfold("PE", list(range(place + 1)))
     try:
-        s.to("C", elements, axis=min(axis, axes - 1), depth=9)
+        s.to("C", elements, axis="k", depth=9)
     except ScheduleError:
         return
     check(s, seeds=(0,), original=original, simulator="pysim")

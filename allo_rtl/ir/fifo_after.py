@@ -3,7 +3,7 @@
 What a task does before it puts a word is done before another task has taken that word.  So where
 one task reads an element of an array, and another one, further down the same FIFOs, stores to it
 only after it has taken what was put after that read, the second waits already, and element by
-element.  Times are those of :mod:`allo_rtl.ir.fifo_order`, compared along one way through FIFOs.
+element.  Times (:mod:`allo_rtl.ir.task_times`) are compared along one way from task to task.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class FifoOrder:
             return False
         before, after = (union(self._times.of(a, self._length) for a in x) for x in (first, second))
         done = before.lexmax()
-        for fifo in way:
-            done = self._taken(done, fifo)
+        for fifos in way:
+            done = union(self._taken(done, fifo) for fifo in fifos).lexmin()
         later = done.apply_range(isl.Map.lex_lt(done.range().get_space()))
         both = before.domain().intersect(after.domain())
         return bool(
@@ -78,13 +78,16 @@ class FifoOrder:
             self._ends[fifo.array] = words(self._scope, fifo, uses, self._times, self._length)
         return self._ends[fifo.array]
 
-    def _way(self, start: int, end: int) -> list[Fifo] | None:
-        """The FIFOs on a shortest way from one task to another."""
-        found: dict[int, list[Fifo]] = {start: []}
+    def _way(self, start: int, end: int) -> list[list[Fifo]] | None:
+        """The FIFOs from each task to the next on a shortest way from one to another."""
+        found: dict[int, list[list[Fifo]]] = {start: []}
         pending = [start]
         for task in pending:
+            beside: dict[int, list[Fifo]] = {}
             for fifo in self._from.get(task, ()):
-                if fifo.reader not in found:
-                    found[fifo.reader] = [*found[task], fifo]
-                    pending.append(fifo.reader)
+                beside.setdefault(fifo.reader, []).append(fifo)
+            for reader, fifos in beside.items():
+                if reader not in found:
+                    found[reader] = [*found[task], fifos]
+                    pending.append(reader)
         return found.get(end)

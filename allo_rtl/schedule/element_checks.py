@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
@@ -51,36 +51,56 @@ def other_uses(module: Module, func: Func, block: Block, array: Value) -> Iterat
 
 
 def handed_on(element: For, array: Value, said: str) -> list[Handed]:
-    """The words of an array that an element hands on: those that it reads, or the one that it
-    reads and then stores to.
+    """The words of an array that an element hands on: those that it only reads, or each that it
+    reads and then stores to, as ``C[i, j] += x`` does.
 
     Raises:
         ScheduleError: it does not read the array.
         IllegalScheduleError: it stores to it otherwise.
     """
     name = array.name or "the array"
-    found = uses(element.body, array)
-    reads = tuple(op for op in found if isinstance(op, Load))
-    stores = [op for op in found if isinstance(op, Store)]
-    if not stores and reads:
-        return [Handed((op,)) for op in reads]
-    if not reads:
+    blocks = {
+        inside: block for op in walk((element,)) for block in op.regions() for inside in block
+    }
+    words: dict[tuple[int, tuple[AffineExpr, ...]], list[Load | Store]] = {}
+    for op in uses(element.body, array):
+        words.setdefault((id(blocks[op]), op.index), []).append(op)
+    if not any(isinstance(op, Load) for word in words.values() for op in word):
         raise ScheduleError(
             f"{said}: the elements do not read {name!r}", loc=element.loc,
             allowed="an array that all elements along the axis read alike",
         )  # fmt: skip
-    blocks = [b for op in walk((element,)) for b in op.regions() if stores[0] in b]
-    for op in found:
-        if (op.index != stores[0].index or op not in blocks[0]
-                or (op is stores[0]) is not (op is found[-1])):  # fmt: skip
-            raise IllegalScheduleError(
-                f"{said}: an element does more with {name!r} than read it, or store to one word "
-                "what it makes of that", loc=op.loc,
-                notes=[("it stores here", stores[0].loc)],
-                allowed=f"elements that only read {name!r}, or read one word of it and then store "
-                "to that, as {0}[i, j] += x does".format(name),
-            )
-    return [Handed(reads, stores[0])]
+    stored = [op for word in words.values() for op in word if isinstance(op, Store)]
+    handed = [_word(word, bool(stored)) for word in words.values()]
+    apart = all(_apart(a[0], b[0]) for a, b in combinations(words.values(), 2))
+    if None in handed or (stored and not apart):
+        first = next((w[0] for w, h in zip(words.values(), handed, strict=True) if h is None),
+                     stored[0])  # fmt: skip
+        raise IllegalScheduleError(
+            f"{said}: an element does more with {name!r} than read it, or store to one word "
+            "what it makes of that", loc=first.loc,
+            notes=[("it stores here", stored[0].loc)],
+            allowed=f"elements that only read {name!r}, or read a word of it and then store to "
+            f"that one, as {name}[i, j] += x does",
+        )  # fmt: skip
+    return [h for h in handed if h is not None]
+
+
+def _word(ops: Sequence[Load | Store], stored: bool) -> Handed | None:
+    """What hands one word on; None unless it is read first, and stored last where any is."""
+    *loads, last = ops
+    reads = tuple(op for op in (loads if stored else ops) if isinstance(op, Load))
+    if len(reads) != len(ops) - stored or not reads:
+        return None
+    if not stored:
+        return Handed(reads)
+    return Handed(reads, last) if isinstance(last, Store) else None
+
+
+def _apart(a: Load | Store | Access, b: Load | Store | Access) -> bool:
+    """Whether constant subscripts, which are quick to compare, tell two accesses apart."""
+    both = zip(a.index or (), b.index or (), strict=True)
+    return any(x.is_constant and y.is_constant and x != y for x, y in both)
 
 
 def check_alike(
@@ -147,7 +167,7 @@ def check_rows(
         if not any(place[element] in spans[one[0]] for element in other):
             continue
         for a, b in product(found[one[0]], found[other[0]]):
-            if _may_meet(a, b) and (hit := meeting(a, b)) is not None:
+            if not _apart(a, b) and (hit := meeting(a, b)) is not None:
                 cell = ", ".join("?" if c is None else str(c) for c in hit.cell)
                 raise IllegalScheduleError(
                     f"{said}: elements of two rows sum in {name}[{cell}], and neither row would "
@@ -160,12 +180,6 @@ def check_rows(
 
 def _accesses(module: Module, element: For, array: Value) -> list[Access]:
     return [a for a in accesses((element,), module) if a.array is array]
-
-
-def _may_meet(a: Access, b: Access) -> bool:
-    """Whether constant subscripts, which are quick to compare, do not tell the two apart."""
-    both = zip(a.index or (), b.index or (), strict=True)
-    return not any(x.is_constant and y.is_constant and x != y for x, y in both)
 
 
 def _touching(module: Module, func: Func, block: Block, array: Value) -> Iterator[Op]:
