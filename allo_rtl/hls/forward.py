@@ -40,8 +40,8 @@ def last_stores(
     """The arrays of a pipelined nest whose stored words are handed on.
 
     Those are memories of which one bank is used, always the same, with one store in an iteration
-    and a load before it that needs what the iteration before stored.  A loop whose iterations need not follow each other
-    in every cycle is left alone.
+    and a load before it that needs what the iteration before stored.  A loop whose iterations need
+    not follow each other in every cycle is left alone.
     """
     if (nest[-1].attrs.pipeline_ii or 1) > 1:
         return {}

@@ -149,7 +149,7 @@ def check_rows(
     Raises:
         IllegalScheduleError: what stands between elements of a row touches what these store.
     """
-    rows = [row for row in rows if row and any(isinstance(x, Store) for x in uses(row, array))]
+    rows = [r for r in rows if any(isinstance(x, Store) for x in uses(tuple(r), array))]
     place = {op: k for k, op in enumerate(func.body)}
     elements = {element for row in rows for element in row}
     found = {row[0]: _accesses(module, row[0], array) for row in rows}
