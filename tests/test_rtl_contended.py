@@ -138,7 +138,7 @@ def inside(A: int32[N], C: int32[N]):
 
     @df.kernel(mapping=[1], args=[C])
     def use(c: int32[N]):
-        for i in range(N):
+        for _i in range(N):
             n: int32 = written.get()
             c[n] = c[n] * 3
 

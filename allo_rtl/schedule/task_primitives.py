@@ -100,7 +100,9 @@ class TaskPrimitives(ScheduleState):
             PE_1: x = A[k]; ...     ->   PE_1: x = F_1.get(); F_2.put(x); ...
             PE_2: x = A[k]; ...          PE_2: x = F_2.get(); ...
 
-        So it is for an array that all elements along the axis read alike.  An array that the
+        So it is for an array that all elements along the axis read alike, and for one that they
+        all add to, ``C[t] += x``: the first of them reads it, the last stores to it, and FIFOs
+        hold what is summed between them.  An array that the
         kernel makes for that, ``F[i, j + 1, k]``, with subscripts that say between which elements
         it is, becomes a FIFO for each of these.
 
@@ -116,7 +118,8 @@ class TaskPrimitives(ScheduleState):
             ScheduleError: there is no such array, it is an argument or a result, several tasks
                 store or read it, a store is conditional, or the order depends on data.
             IllegalScheduleError: an element is not stored once and read once, or the orders of
-                stores and reads differ.
+                stores and reads differ; elements use other words, or store otherwise than to a
+                word that they have read.
         """
         kwargs: dict[str, Any] = {} if depth == -1 else {"depth": depth}
         func, array = find_buffer(self.module, target)
