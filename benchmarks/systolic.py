@@ -28,6 +28,8 @@ from benchmarks.systolic_designs import (
     square,
     tiled,
     unfolded,
+    unfolded_row,
+    unfolded_weights,
     weight_stationary,
 )
 
@@ -145,8 +147,10 @@ def forms() -> list[Form]:
     """The forms that are measured."""
     return [
         Form("weights stay", lambda: weight_stationary(128, 4), 128, 4, 4, 16),
+        Form("weights stay, of `unfold` and `to`", lambda: unfolded_weights(128, 4), 128, 4, 4, 16),
         Form("sums stay, of `unfold` and `to`", lambda: unfolded(4, 128), 4, 128, 4, 16),
         Form("in a line", lambda: linear(32, 8), 32, 8, 8, 8),
+        Form("in a line, of `unfold` and `to`", lambda: unfolded_row(32, 8), 32, 8, 8, 8),
         Form("daisy chains, one memory each", lambda: daisy_chain(4, 64), 4, 64, 4, 16, True),
         Form("the library's `systolic`", lambda: of_the_library(16, 4), 16, 16, 16, 16),
     ]

@@ -259,6 +259,39 @@ def unfolded(n: int, length: int) -> Schedule:
     return s
 
 
+def unfolded_weights(rows: int, n: int) -> Schedule:
+    """The weight-stationary array made of three plain loops by ``unfold`` and ``to``."""
+
+    def gemm(A: int8[rows, n], B: int8[n, n], C: int32[rows, n]):
+        for k, j, t in allo.grid(n, n, rows, name="PE"):
+            C[t, j] += A[t, k] * B[k, j]
+
+    s = allo.customize(gemm)
+    s.pipeline("t")
+    elements = s.unfold("PE", [0, 1])
+    s.to("A", elements, axis="j", depth=n)
+    s.to("C", elements, axis="k", depth=2)
+    s.partition("A", dim=2)
+    s.partition("B", dim=0)
+    s.partition("C", dim=2)
+    return s
+
+
+def unfolded_row(rows: int, n: int) -> Schedule:
+    """A line of n elements with a column of B each, made of three plain loops."""
+
+    def gemm(A: int8[rows, n], B: int8[n, n], C: int32[rows, n]):
+        for j, t, k in allo.grid(n, rows, n, name="PE"):
+            C[t, j] += A[t, k] * B[k, j]
+
+    s = allo.customize(gemm)
+    s.pipeline("k")
+    s.to("A", s.unfold("PE", [0]), axis="j", depth=2)
+    s.partition("B", dim=2)
+    s.partition("C", dim=2)
+    return s
+
+
 def of_the_library(size: int, tile: int) -> Schedule:
     """The library's tiled product, with its schedule: a tile is loaded, computed, and stored."""
     shape = [int8, int8, int32, size, size, size, tile, tile]
