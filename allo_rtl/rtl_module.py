@@ -326,6 +326,7 @@ class RtlModule:
             progress: called with a line of text at each step.
 
         Raises:
+            BuildError: an argument is a stream, for the link fills and reads memories.
             ToolError: a tool is missing or failed (a design that does not fit, for example).
         """
         from allo_rtl.boards.bitstream import build_closed

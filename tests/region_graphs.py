@@ -1,8 +1,8 @@
 """Small regions of every shape: chains, forks, feedback, arrays of kernels."""
 
 from dataflow_designs import stages as four_stages
+from systolic_designs import K, M, N, output_stationary, tiled, weight_stationary
 from systolic_designs import down_and_up as daisy_chain
-from systolic_designs import weight_stationary
 from test_dataflow import add_then_copy, numbers, some_do_nothing, two_levels, with_calls
 
 import allo_rtl as allo
@@ -10,11 +10,9 @@ import allo_rtl.dataflow as df
 from allo_rtl.ir.types import Stream, int32
 
 __all__ = [
-    "add_then_copy", "daisy_chain", "four_stages", "numbers", "some_do_nothing", "two_levels",
-    "weight_stationary", "with_calls",
+    "K", "M", "N", "add_then_copy", "daisy_chain", "four_stages", "numbers", "output_stationary",
+    "some_do_nothing", "tiled", "two_levels", "weight_stationary", "with_calls",
 ]  # fmt: skip
-
-M, N, K = 3, 4, 5
 
 
 @df.region()
@@ -85,71 +83,6 @@ def matrix_vector(A: int32[M, K], X: int32[K], Y: int32[M]):
             with allo.meta_if(i < M - 1):
                 x[i + 1].put(v)
         y[i] = total
-
-
-@df.region()
-def output_stationary(A: int32[M, K], B: int32[K, N], C: int32[M, N]):
-    rows: Stream[int32, 2][M, N]
-    columns: Stream[int32, 2][M, N]
-
-    @df.kernel(mapping=[M], args=[A])
-    def load_a(a: int32[M, K]):
-        i = df.get_pid()
-        for k in range(K):
-            rows[i, 0].put(a[i, k])
-
-    @df.kernel(mapping=[N], args=[B])
-    def load_b(b: int32[K, N]):
-        j = df.get_pid()
-        for k in range(K):
-            columns[0, j].put(b[k, j])
-
-    @df.kernel(mapping=[M, N], args=[C])
-    def pe(c: int32[M, N]):
-        i, j = df.get_pid()
-        total: int32 = 0
-        for _ in range(K):
-            x = rows[i, j].get()
-            y = columns[i, j].get()
-            total += x * y
-            with allo.meta_if(j < N - 1):
-                rows[i, j + 1].put(x)
-            with allo.meta_if(i < M - 1):
-                columns[i + 1, j].put(y)
-        c[i, j] = total
-
-
-@df.region()
-def tiled(A: int32[4, 6], B: int32[6, 4], C: int32[4, 4]):
-    rows: Stream[int32, 4][2, 2]
-    columns: Stream[int32, 4][2, 2]
-
-    @df.kernel(mapping=[2], args=[A])
-    def load_a(a: int32[4, 6]):
-        i = df.get_pid()
-        for ti, _, k in allo.grid(2, 2, 6):
-            rows[i, 0].put(a[ti * 2 + i, k])
-
-    @df.kernel(mapping=[2], args=[B])
-    def load_b(b: int32[6, 4]):
-        j = df.get_pid()
-        for _, tj, k in allo.grid(2, 2, 6):
-            columns[0, j].put(b[k, tj * 2 + j])
-
-    @df.kernel(mapping=[2, 2], args=[C])
-    def pe(c: int32[4, 4]):
-        i, j = df.get_pid()
-        for ti, tj in allo.grid(2, 2):
-            total: int32 = 0
-            for _ in range(6):
-                x = rows[i, j].get()
-                y = columns[i, j].get()
-                total += x * y
-                with allo.meta_if(j == 0):
-                    rows[i, 1].put(x)
-                with allo.meta_if(i == 0):
-                    columns[1, j].put(y)
-            c[ti * 2 + i, tj * 2 + j] = total
 
 
 @df.region()

@@ -83,7 +83,8 @@ def test_other_targets(target):
 
 
 def test_a_result_of_numpy():
-    a, b, c = graphs.numbers(3, 5), graphs.numbers(5, 4), np.zeros((3, 4), np.int32)
+    m, n, k = graphs.M, graphs.N, graphs.K
+    a, b, c = graphs.numbers(m, k), graphs.numbers(k, n), np.zeros((m, n), np.int32)
     df.build(graphs.output_stationary, mode="csim", project="top.prj")(a, b, c)
     np.testing.assert_array_equal(c, a @ b)
 

@@ -15,7 +15,8 @@ import islpy as isl
 
 from allo_rtl.ir.dependence import Access
 from allo_rtl.ir.fifo_order import Fifo, words
-from allo_rtl.ir.ops import Value
+from allo_rtl.ir.ops import For, Value
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.task_scope import Scope
 from allo_rtl.ir.task_times import Times, union
 
@@ -44,7 +45,7 @@ class FifoOrder:
     def is_after(self, one: int, two: int, array: Value) -> bool:
         """Whether task ``two`` uses each element only after ``one`` is done with it."""
         way = self._way(one, two)
-        if way is None:
+        if way is None or any(self._overlaps(t) for t in (one, *(f[0].reader for f in way))):
             return False
         first, second = (
             [a for t, a in self._uses[array] if t == task] for task in (one, two)
@@ -60,6 +61,11 @@ class FifoOrder:
         return bool(
             both.is_subset(done.domain()) and after.intersect_domain(both).is_subset(later)
         )
+
+    def _overlaps(self, task: int) -> bool:
+        """Whether loops of a task run at once, so that what stands first need not come first."""
+        ops = self._scope.tasks[task].ops
+        return any(isinstance(op, For) and op.attrs.overlap for op in walk(ops))
 
     def _taken(self, done: isl.Map, fifo: Fifo) -> isl.Map:
         """From elements to the time at which the first word is taken that was put after a time."""
