@@ -11,7 +11,7 @@ from allo_rtl.ir.types import int32
 
 def read_first(A: int32[8], C: int32[8], D: int32[8]):
     F: int32[8]
-    for e in allo.grid(1, name="first"):
+    for _ in allo.grid(1, name="first"):
         for i in range(8):
             D[i] = C[i]
         for j in range(8):
@@ -83,7 +83,7 @@ def test_what_the_fifo_keeps_in_order(kernel, wait):
     """The last three read, or may read, what the word has not said to be done."""
     s = scheduled(kernel)
     assert waits(s) == wait
-    for name in sorted({loop.name for loop in loops(s.module.top_func.body)} - {"e"}):
+    for name in sorted({loop.name for loop in loops(s.module.top_func.body)} - {"_"}):
         s.pipeline(name)
     check(s, seeds=(0,), original=allo.customize(kernel).module, simulator="pysim")
 
