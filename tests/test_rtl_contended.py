@@ -210,15 +210,17 @@ class Turns:
     def statement(self, who, counter):
         at = self.dice.choice(["0", "1", *([counter] * bool(counter))])
         other = self.dice.choice(["0", "2", *([counter] * bool(counter))])
-        return self.dice.choice([
-            f"b[{at}] = x + {self.dice.randrange(9)}",
-            f"b[{at}] = b[{other}] * 3 + x",
-            f"b[{at}] += {self.dice.randrange(1, 5)}",
-            f"x = x + b[{at}]",
-            f"x = b[{at}] + b[{other}]",
-            f"c[{at}, {who}] += b[{other}] - x",
-            f"if x > 5: b[{at}] = b[{other}]",
-        ])
+        return self.dice.choice(
+            [
+                f"b[{at}] = x + {self.dice.randrange(9)}",
+                f"b[{at}] = b[{other}] * 3 + x",
+                f"b[{at}] += {self.dice.randrange(1, 5)}",
+                f"x = x + b[{at}]",
+                f"x = b[{at}] + b[{other}]",
+                f"c[{at}, {who}] += b[{other}] - x",
+                f"if x > 5: b[{at}] = b[{other}]",
+            ]
+        )
 
     def text(self):
         """The region in Python."""

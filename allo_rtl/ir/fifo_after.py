@@ -47,9 +47,7 @@ class FifoOrder:
         way = self._way(one, two)
         if way is None or any(self._overlaps(t) for t in (one, *(f[0].reader for f in way))):
             return False
-        first, second = (
-            [a for t, a in self._uses[array] if t == task] for task in (one, two)
-        )
+        first, second = ([a for t, a in self._uses[array] if t == task] for task in (one, two))
         if not all(map(self._times.is_known, (*first, *second))):
             return False
         before, after = (union(self._times.of(a, self._length) for a in x) for x in (first, second))
@@ -58,9 +56,7 @@ class FifoOrder:
             done = union(self._taken(done, fifo) for fifo in fifos).lexmin()
         later = done.apply_range(isl.Map.lex_lt(done.range().get_space()))
         both = before.domain().intersect(after.domain())
-        return bool(
-            both.is_subset(done.domain()) and after.intersect_domain(both).is_subset(later)
-        )
+        return bool(both.is_subset(done.domain()) and after.intersect_domain(both).is_subset(later))
 
     def _overlaps(self, task: int) -> bool:
         """Whether loops of a task run at once, so that what stands first need not come first."""

@@ -111,9 +111,7 @@ def without_dead(block: Block) -> Block:
         own = {op.result for op in walk(block) if isinstance(op, Alloc)}
         unread = {v for v in own if uses[v] == stores[v]}
 
-        def visit(
-            op: Op, uses: Counter[Value] = uses, unread: set[Value] = unread
-        ) -> Block | None:
+        def visit(op: Op, uses: Counter[Value] = uses, unread: set[Value] = unread) -> Block | None:
             if isinstance(op, Store):
                 return () if op.array in unread else None
             dead = isinstance(op, _PURE) and not any(uses[v] for v in op.results())

@@ -64,7 +64,11 @@ class Times:
         return self._map(access, names, [*time, str(place), str(number)], length, home)
 
     def _map(
-        self, access: Access, names: Mapping[Value, str], time: Sequence[str], length: int,
+        self,
+        access: Access,
+        names: Mapping[Value, str],
+        time: Sequence[str],
+        length: int,
         last: For | None = None,
     ) -> isl.Map:
         """From elements, with the iteration of the scope they are made in, to times."""

@@ -114,7 +114,8 @@ def check_alike(
     name = array.name or "the array"
     for op in other_uses(module, func, (*one.body, *other.body), array):
         raise IllegalScheduleError(
-            f"{said}: an element does more with {name!r} than read it", loc=op.loc,
+            f"{said}: an element does more with {name!r} than read it",
+            loc=op.loc,
             allowed="an array that the elements only load from, and store to",
         )
     mine, theirs = uses(one.body, array), uses(other.body, array)
@@ -159,8 +160,8 @@ def check_rows(
         beside = [func.body[k] for k in spans[row[0]] if func.body[k] not in elements]
         if (op := next(_touching(module, func, tuple(beside), array), None)) is not None:
             raise IllegalScheduleError(
-                f"{said}: this uses {name!r} while the elements sum in FIFOs what they store "
-                "there", loc=op.loc,
+                f"{said}: this uses {name!r} while the elements sum in FIFOs what they store there",
+                loc=op.loc,
                 notes=[("an element stores it here", found[row[0]][-1].op.loc)],
             )
     for one, other in permutations(rows, 2):
@@ -171,7 +172,8 @@ def check_rows(
                 cell = ", ".join("?" if c is None else str(c) for c in hit.cell)
                 raise IllegalScheduleError(
                     f"{said}: elements of two rows sum in {name}[{cell}], and neither row would "
-                    "see the other's sum", loc=a.op.loc,
+                    "see the other's sum",
+                    loc=a.op.loc,
                     allowed="elements along one axis alone that store to one word",
                     hint="unfold one axis only, or make that the outer one which the sums are "
                     "along",

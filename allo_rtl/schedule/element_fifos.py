@@ -74,7 +74,8 @@ def apply_hand_on(
     assert isinstance(depth, int)
     if func.name != axis.func:
         raise ScheduleError(
-            f"{said}: the array is of {func.name}, the elements are of {axis.func}", loc=func.loc,
+            f"{said}: the array is of {func.name}, the elements are of {axis.func}",
+            loc=func.loc,
             allowed=f"an array of {axis.func}",
         )
     made = any(isinstance(op, Alloc) and op.result is array for op in func.body)
@@ -170,7 +171,9 @@ def _read_parts(func: Func, array: Value, dims: tuple[int, ...]) -> set[tuple[in
 
 
 def _part_of(
-    op: SubView, parts: Mapping[tuple[int, ...], Value], dims: tuple[int, ...],
+    op: SubView,
+    parts: Mapping[tuple[int, ...], Value],
+    dims: tuple[int, ...],
     aliases: dict[Value, Value],
 ) -> Op | Block:
     """A view of the array as the part that it is, or a view of that."""
@@ -235,7 +238,8 @@ def _passed(
     places = list(product(*map(range, axis.extents)))
     if not all(axis.element(at) in bands for at in places):
         raise ScheduleError(
-            f"{said}: the elements are no longer there", loc=func.loc,
+            f"{said}: the elements are no longer there",
+            loc=func.loc,
             hint="to(..., axis=...) before primitives that change the elements' bands",
         )
     before = dict(bands)
@@ -265,9 +269,7 @@ def _row(at: tuple[int, ...], axis: ElementAxis, bands: Mapping[str, For]) -> tu
     d = axis.position
     if at[d]:
         return ()
-    return tuple(
-        bands[axis.element((*at[:d], n, *at[d + 1 :]))] for n in range(axis.extents[d])
-    )
+    return tuple(bands[axis.element((*at[:d], n, *at[d + 1 :]))] for n in range(axis.extents[d]))
 
 
 def _next(at: tuple[int, ...], axis: ElementAxis) -> tuple[int, ...] | None:
