@@ -20,9 +20,9 @@ from allo_rtl.boards.catalog import board as find_board
 from allo_rtl.boards.closure import ROUNDS, close
 from allo_rtl.boards.critical import CriticalPath, read_timing
 from allo_rtl.boards.host import Host
-from allo_rtl.boards.pll import Pll, find_pll
+from allo_rtl.boards.pll import Family, Pll, find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
-from allo_rtl.boards.scripts import after_read, without_folders
+from allo_rtl.boards.scripts import after_read, after_synth, synth_files, without_folders
 from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_usage, run_commands
 from allo_rtl.boards.top import Top
 from allo_rtl.boards.uart import divisor
@@ -34,8 +34,10 @@ from allo_rtl.rtl.kernel import KernelComponent
 from allo_rtl.sim.tools import find_tool, run_tool
 from allo_rtl.target import device as find_device
 
-_NETLIST = "top.syn.json"
-"""Where Amaranth's flow for Gowin has the netlist, of which its timing needs names."""
+_NETLISTS: dict[Family, str] = {
+    "ice40": "top.json", "ecp5": "top.json", "gowin": "top.syn.json",
+}  # fmt: skip
+"""Where Amaranth's flows have the netlist, which tells the lines of cells."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ def build_bitstream(
         for script in ("build_top.json", "build_top.sh", "build_top.bat", "top.debug.v"):
             del plan.files[script]
         plan.files["top.il"] = without_folders(plan.files["top.il"])
-        _write_plan(plan.files, work)
+        _write_plan({**plan.files, **synth_files(target.family)}, work)
         run_commands(commands, work, what=board, family=target.family, progress=progress)
         usage = read_usage(work, target.family)
-        timing = read_timing(work, target.database, _NETLIST)
+        timing = read_timing(work, target.database, _NETLISTS[target.family])
         (work / SDF).unlink(missing_ok=True)
         name = f"{interface.name}.{target.suffix}"
         (work / f"top.{target.suffix}").rename(work / name)
@@ -239,6 +241,7 @@ def _plan(
     options = {
         "nextpnr_opts": f"{place} --seed {seed}" if seed else place,
         "script_after_read": after_read(board.family),
+        "script_after_synth": after_synth(board.family, _NETLISTS[board.family]),
     }
     return platform.prepare(chip, "top", **options, **dict(board.options))
 

@@ -41,7 +41,8 @@ class Board:
     database: tuple[str, str] | None = None
 
 
-# Amaranth's default for iCE40 leaves the multipliers unused: -dsp.
+# Amaranth's default for iCE40 leaves the multipliers unused: -dsp.  Paths through the wide
+# multiplexers of Gowin's LUTs are not timed by nextpnr: -nowidelut.
 _BOARDS = (
     Board(
         "icebreaker", "ice40-up5k", "ice40", 12.0, 1_000_000, "bin", ("iceprog",),
@@ -53,7 +54,8 @@ _BOARDS = (
     ),
     Board(
         "tang-nano-9k", "gw1n-9", "gowin", 27.0, 115_200, "fs",
-        ("openFPGALoader", "-b", "tangnano9k"), TangNano9K, database=("GW1N-9C", "C6/I5"),
+        ("openFPGALoader", "-b", "tangnano9k"), TangNano9K, (("synth_opts", "-nowidelut"),),
+        ("GW1N-9C", "C6/I5"),
     ),
 )
 BOARDS = {b.name: b for b in _BOARDS}

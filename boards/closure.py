@@ -3,7 +3,9 @@
 The delay model is right on average; single paths are longer, by where the placer put them.  When a
 design misses its clock, the operations of the kernel's lines on its longest path are taken to be
 as slow as they were found, the kernel is scheduled again, and built again.  Where that changes
-nothing, because there is a register behind each of them already, it is placed another way.
+nothing, because there is a register behind each of them already, it is placed another way.  So it
+is once where little is missing, which costs no cycles, and where the longest path has nothing to
+do with the kernel's operations.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _MARGIN = 1.06
 """Delays are taken to be a little longer than found: the next placement is another one."""
 _MOST = 4.0
 """Operations are never taken to be slower than the model by more than this factor."""
+_NEAR = 0.97
+"""Placements of one design differ by a few percent; a clock missed by less may be met by another."""
 
 
 class Attempt(Protocol):
@@ -80,22 +84,24 @@ def close[A: Attempt](
     Returns:
         The first attempt that reaches the clock, else the fastest one, and why it is not faster.
     """
-    stretch, changes, seed = design.stretch, list[str](), 0
-    best = attempt, made = build(design, seed), design
-    tried = [attempt.fmax_mhz]
+    changes, seed = list[str](), 0
+    attempt, made = build(design, seed), design
+    best, tried, moved = (attempt, made), [attempt.fmax_mhz], None
     for _ in range(rounds):
         if best[0].fmax_mhz >= clock_mhz:
             break
-        before = made
-        if not design.depths:
-            stretch, change = _slower(made, attempt, stretch, clock_mhz)
+        if best[0].fmax_mhz >= _NEAR * clock_mhz:
+            attempt, made = best
+        before, change = made, f"{_found(attempt, clock_mhz)}; placed another way"
+        if not design.depths and (moved is made or not _worth_moving(attempt, made, clock_mhz)):
+            stretch, slower = _slower(made, attempt, clock_mhz)
             made = build_design(
                 design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits,
                 overlap=design.overlap, pack_products=design.pack_products, runs=design.runs,
             )
-        if design.depths or _same_hardware(before, made):
-            seed += 1
-            change = f"{_found(attempt, clock_mhz)}; placed another way"
+            change = change if _same_hardware(before, made) else slower
+        if _same_hardware(before, made):
+            seed, moved = seed + 1, made
         changes.append(change)
         if progress:
             progress(change)
@@ -110,6 +116,19 @@ def close[A: Attempt](
     if not met:
         changes.append(_limit(best[0], clock_mhz, bool(design.depths)))
     return Closed(best[0], best[1], tuple(changes), met, tuple(tried))
+
+
+def _worth_moving(attempt: Attempt, design: Design, clock_mhz: float) -> bool:
+    """Whether another placement is tried before a slower schedule."""
+    if attempt.fmax_mhz >= _NEAR * clock_mhz:
+        return True
+    return attempt.critical is not None and not _lines(attempt, design)
+
+
+def _lines(attempt: Attempt, design: Design) -> list[str]:
+    """The lines of a design's operations on the longest path."""
+    known = kernel_lines(design)
+    return [x for x in (attempt.critical.lines if attempt.critical else ()) if x in known]
 
 
 def _found(attempt: Attempt, clock_mhz: float) -> str:
@@ -133,14 +152,10 @@ def _timing(design: Design) -> list[tuple[list[int], list[Unit]]]:
     ]
 
 
-def _slower(
-    design: Design, attempt: Attempt, stretch: Stretch, clock_mhz: float
-) -> tuple[Stretch, str]:
+def _slower(design: Design, attempt: Attempt, clock_mhz: float) -> tuple[Stretch, str]:
     """The delays to schedule with next, and a sentence about them."""
-    factor = _MARGIN * clock_mhz / attempt.fmax_mhz
-    found = _found(attempt, clock_mhz)
-    known = kernel_lines(design)
-    lines = [x for x in (attempt.critical.lines if attempt.critical else ()) if x in known]
+    factor, stretch = _MARGIN * clock_mhz / attempt.fmax_mhz, design.stretch
+    found, lines = _found(attempt, clock_mhz), _lines(attempt, design)
     if not lines or all(stretch.of(x) >= _MOST for x in lines):
         whole = min(_MOST, stretch.everything * factor)
         return Stretch(stretch.lines, whole), f"{found}; all operations taken {whole:.2f} times"

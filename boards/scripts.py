@@ -1,4 +1,4 @@
-"""What Yosys does with a design of ours between reading it and its family's synthesis script."""
+"""What Yosys does with a design of ours before and after its family's synthesis script."""
 
 from __future__ import annotations
 
@@ -48,3 +48,37 @@ input is left unconnected: a netlist that computes something else.  Kept ones go
 def after_read(family: Family) -> str:
     """The commands, separated by semicolons, for a family."""
     return f"{IGNORE_COLLISIONS}; {_KEEP_BETWEEN}" if family == "ice40" else IGNORE_COLLISIONS
+
+
+WHOLE_LUTS = "whole_luts.v"
+"""Name of the file that :func:`after_synth` needs for Gowin."""
+
+
+def _whole_lut(inputs: int) -> str:
+    pins = [f"I{k}" for k in range(inputs)]
+    given = ", ".join(f".{pin}({pin})" for pin in ("F", *pins))
+    return (
+        f"module LUT{inputs}(output F, input {', '.join(pins)});\n"
+        f"  parameter [{2**inputs - 1}:0] INIT = 0;\n"
+        f"  LUT4 #(.INIT({{{16 >> inputs}{{INIT}}}})) _TECHMAP_REPLACE_ ({given});\n"
+        "endmodule\n"
+    )
+
+
+def synth_files(family: Family) -> dict[str, str]:
+    """The files that the commands of :func:`after_synth` read: name -> text."""
+    return {WHOLE_LUTS: "".join(map(_whole_lut, (1, 2, 3)))} if family == "gowin" else {}
+
+
+def after_synth(family: Family, netlist: str) -> str:
+    """The commands between synthesis and place and route; "" for none.
+
+    nextpnr (0.11) has delays of Gowin's look-up tables with four inputs only, and takes paths
+    through others for short, so that it puts their cells anywhere.  So all are made such, of
+    which some inputs do not matter.
+
+    Args:
+        family: of the chip.
+        netlist: the JSON file that place and route reads, to be written again.
+    """
+    return f"techmap -map {WHOLE_LUTS}; write_json {netlist}" if family == "gowin" else ""

@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from allo_rtl.boards.critical import CriticalPath, Timing, read_timing
 from allo_rtl.boards.pll import Family
-from allo_rtl.boards.scripts import after_read, without_folders
+from allo_rtl.boards.scripts import after_read, after_synth, synth_files, without_folders
 from allo_rtl.boards.toolchain import REPORT, SDF, run_commands
 from allo_rtl.boards.top import Bank
 from allo_rtl.errors import BuildError
@@ -171,10 +171,13 @@ def _map(flow: _Flow, folder: Path) -> tuple[int, int, int, int]:
     (folder / "pins.cst").write_text(
         "".join(f'IO_LOC "{port}" {pin};\n' for port, pin in flow.pins.items())
     )
+    for name, text in synth_files(flow.family).items():
+        (folder / name).write_text(text)
     pads = " -noiopads" if flow.family == "gowin" else ""
     ready = after_read(flow.family)
     script = (
         f"read_rtlil top.il; {ready}; {flow.synth} -top top -json net.json; "
+        f"{after_synth(flow.family, 'net.json')}; "
         f"design -reset; read_rtlil top.il; hierarchy -top top.kernel; {ready}; "
         f"{flow.synth}{pads} -top top.kernel; tee -q -o stat.json stat -json"
     )

@@ -20,7 +20,7 @@ from allo_rtl.ir.ops import Value as IrValue
 from allo_rtl.rtl.events import Events
 from allo_rtl.rtl.float_nodes import float_unit
 from allo_rtl.rtl.memory import Memories
-from allo_rtl.rtl.names import Names, located
+from allo_rtl.rtl.names import Names, located, marked
 from allo_rtl.rtl.shared import SharedUnits
 from allo_rtl.rtl.streams import Island
 from allo_rtl.rtl.units import combinational, divide, multiply, shape_of
@@ -207,9 +207,10 @@ class Datapath:
         return self._signal(node, value)
 
     def _signal(self, node: Node, value: Value) -> Signal:
-        signal = Signal(shape_of(self._schedule.shapes[node]), name=self._names(_label(node)))
-        self._m.d.comb += signal.eq(value)
-        return located(signal, node.loc)
+        shape = shape_of(self._schedule.shapes[node])
+        signal = located(Signal(shape, name=self._names(_label(node))), node.loc)
+        self._m.d.comb += signal.eq(marked(value, signal))
+        return signal
 
 
 def _together(nodes: Sequence[Node], schedule: OpSchedule) -> list[list[Node]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from copy import copy
 
-from amaranth.hdl import ShapeLike, Signal
+from amaranth.hdl import ShapeLike, Signal, Value
+from amaranth.hdl._ast import Concat, Operator, Part, Slice, SwitchValue
 
 from allo_rtl.errors import SourceLoc
 
@@ -41,3 +42,25 @@ def located(signal: Signal, loc: SourceLoc | None) -> Signal:
     if loc is not None:
         signal.src_loc = (loc.file.rsplit("/", 1)[-1], loc.line)
     return signal
+
+
+def marked(value: Value, at: Signal) -> Value:
+    """A value whose operators have the source line of the signal it is for.
+
+    Netlists keep the lines of operators where those of wires between them are lost.
+    """
+    line, waiting = at.src_loc, [value]
+    while waiting:
+        part = waiting.pop()
+        match part:
+            case Operator() if part.src_loc != line:
+                part.src_loc = line
+                waiting += part.operands
+            case SwitchValue() if part.src_loc != line:
+                part.src_loc = line
+                waiting += [part.test, *(chosen for _, chosen in part.cases)]
+            case Slice() | Part():
+                waiting.append(part.value)
+            case Concat():
+                waiting += part.parts
+    return value

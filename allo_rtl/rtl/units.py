@@ -15,6 +15,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, ShapeLike, Signal, Value, sign
 from allo_rtl.hls.node import WITH_REST, Kind, Node
 from allo_rtl.hls.operators import Unit, limb_offsets
 from allo_rtl.hls.widths import Shape
+from allo_rtl.rtl.names import marked
 
 
 class Namer(Protocol):
@@ -145,7 +146,7 @@ def _sum(high: _Term, low: _Term) -> _Term:
 def registered(m: Module, value: Value, name: Namer, base: str) -> Signal:
     """A value a cycle later."""
     register = name.signal(value.shape(), base, reset_less=True)
-    m.d.sync += register.eq(value)
+    m.d.sync += register.eq(marked(value, register))
     return register
 
 
