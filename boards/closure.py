@@ -29,7 +29,7 @@ _MARGIN = 1.06
 _MOST = 4.0
 """Operations are never taken to be slower than the model by more than this factor."""
 _NEAR = 0.97
-"""Placements of one design differ by a few percent; a clock missed by less may be met by another."""
+"""Placements of a design differ by a few percent: another one may reach what this nearly does."""
 
 
 class Attempt(Protocol):
