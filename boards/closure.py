@@ -4,19 +4,20 @@ The delay model is right on average; single paths are longer, by where the place
 design misses its clock, the operations of the kernel's lines on its longest path are taken to be
 as slow as they were found, the kernel is scheduled again, and built again.  Where that changes
 nothing, because there is a register behind each of them already, it is placed another way.  So it
-is once where little is missing, which costs no cycles, and where the longest path has nothing to
-do with the kernel's operations.
+is before that where little is missing, where the slower schedule takes many more cycles, and where
+the longest path has nothing to do with the kernel's operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from allo_rtl.boards.critical import CriticalPath
 from allo_rtl.errors import ToolError
 from allo_rtl.hls.control import regions
+from allo_rtl.hls.depths import run_cycles
 from allo_rtl.hls.design import Design, build_design
 from allo_rtl.hls.operators import Stretch, Unit
 from allo_rtl.target import Device
@@ -28,8 +29,13 @@ _MARGIN = 1.06
 """Delays are taken to be a little longer than found: the next placement is another one."""
 _MOST = 4.0
 """Operations are never taken to be slower than the model by more than this factor."""
-_NEAR = 0.97
-"""Placements of a design differ by a few percent: another one may reach what this nearly does."""
+_NEAR, _FAR = 0.97, 0.9
+"""Placements of a design differ by a few percent: another one may reach what this nearly does.
+
+Where a slower schedule costs cycles, that is tried also with more missing, and more often.
+"""
+_MORE_CYCLES = 1.02
+"""A schedule that takes more cycles by this factor costs some."""
 
 
 class Attempt(Protocol):
@@ -77,52 +83,79 @@ def close[A: Attempt](
         design: the first to be built, as it is.
         device: what later ones are scheduled for.
         clock_mhz: the clock to be reached.
-        build: places and routes a design, with a seed for the placement (first 0, then 1 ...).
+        build: places and routes a design, with a seed for the placement: 0 for its first, then
+            1 ...
         rounds: builds after the first one, at most.
         progress: called with a line about each change.
 
     Returns:
         The first attempt that reaches the clock, else the fastest one, and why it is not faster.
     """
-    changes, seed = list[str](), 0
-    attempt, made = build(design, seed), design
-    best, tried, moved = (attempt, made), [attempt.fmax_mhz], None
+    best = _Try(design, build(design, 0))
+    tries, changes = [best], list[str]()
     for _ in range(rounds):
-        if best[0].fmax_mhz >= clock_mhz:
+        if best.attempt.fmax_mhz >= clock_mhz:
             break
-        if best[0].fmax_mhz >= _NEAR * clock_mhz:
-            attempt, made = best
-        before, change = made, f"{_found(attempt, clock_mhz)}; placed another way"
-        if not design.depths and (moved is made or not _worth_moving(attempt, made, clock_mhz)):
-            stretch, slower = _slower(made, attempt, clock_mhz)
-            made = build_design(
-                design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits,
-                overlap=design.overlap, pack_products=design.pack_products, runs=design.runs,
-            )
-            change = change if _same_hardware(before, made) else slower
-        if _same_hardware(before, made):
-            seed, moved = seed + 1, made
+        made, change = _next(tries, best, device, clock_mhz)
         changes.append(change)
         if progress:
             progress(change)
         try:
-            attempt = build(made, seed)
+            attempt = build(made, _placements(made, tries))
         except ToolError as error:  # more registers may not fit
             changes.append(f"that failed: {error.message.splitlines()[0]}")
             break
-        tried.append(attempt.fmax_mhz)
-        best = max(best, (attempt, made), key=lambda pair: pair[0].fmax_mhz)
-    met = best[0].fmax_mhz >= clock_mhz
+        tries.append(_Try(made, attempt))
+        best = max(best, tries[-1], key=lambda one: one.attempt.fmax_mhz)
+    met = best.attempt.fmax_mhz >= clock_mhz
     if not met:
-        changes.append(_limit(best[0], clock_mhz, bool(design.depths)))
-    return Closed(best[0], best[1], tuple(changes), met, tuple(tried))
+        changes.append(_limit(best.attempt, clock_mhz, bool(design.depths)))
+    tried = tuple(one.attempt.fmax_mhz for one in tries)
+    return Closed(best.attempt, best.design, tuple(changes), met, tried)
 
 
-def _worth_moving(attempt: Attempt, design: Design, clock_mhz: float) -> bool:
-    """Whether another placement is tried before a slower schedule."""
-    if attempt.fmax_mhz >= _NEAR * clock_mhz:
-        return True
-    return attempt.critical is not None and not _lines(attempt, design)
+@dataclass(frozen=True)
+class _Try[A: Attempt]:
+    """A design, and what place and route made of it."""
+
+    design: Design
+    attempt: A
+
+
+def _next[A: Attempt](
+    tries: Sequence[_Try[A]], best: _Try[A], device: Device, clock_mhz: float
+) -> tuple[Design, str]:
+    """The design to be built next, and a sentence about it."""
+    near = best.attempt.fmax_mhz >= _NEAR * clock_mhz and _placements(best.design, tries) == 1
+    last = best if near else tries[-1]
+    design, attempt = last.design, last.attempt
+    again = f"{_found(attempt, clock_mhz)}; placed another way"
+    if near or design.depths:
+        return design, again
+    stretch, change = _slower(design, attempt, clock_mhz)
+    slower = build_design(
+        design.source, device, max(clock_mhz, design.clock_mhz), stretch, design.limits,
+        overlap=design.overlap, pack_products=design.pack_products, runs=design.runs,
+    )  # fmt: skip
+    if _same_hardware(design, slower):
+        return slower, again
+    if _placements(design, tries) < _worthwhile(last, slower, clock_mhz):
+        return design, again
+    return slower, change
+
+
+def _placements[A: Attempt](design: Design, tries: Sequence[_Try[A]]) -> int:
+    """How often a design has been placed; the seed of its next placement."""
+    return sum(one.design is design or _same_hardware(one.design, design) for one in tries)
+
+
+def _worthwhile[A: Attempt](last: _Try[A], slower: Design, clock_mhz: float) -> int:
+    """How many placements are tried before a slower schedule."""
+    if last.attempt.critical is not None and not _lines(last.attempt, last.design):
+        return 2
+    before, after = run_cycles(last.design), run_cycles(slower)
+    costs = before is not None and after is not None and after > _MORE_CYCLES * before
+    return 3 if costs and last.attempt.fmax_mhz >= _FAR * clock_mhz else 1
 
 
 def _lines(attempt: Attempt, design: Design) -> list[str]:
