@@ -8,7 +8,7 @@ from amaranth.back import rtlil
 
 import allo_rtl as allo
 from allo_rtl.boards import synthesis as synthesis_module
-from allo_rtl.boards.scripts import after_read
+from allo_rtl.boards.scripts import after_read, after_synth, synth_files
 from allo_rtl.boards.synthesis import Synthesis, synthesise
 from allo_rtl.boards.toolchain import run_commands
 from allo_rtl.errors import BuildError
@@ -85,6 +85,30 @@ def test_products_that_a_block_is_too_slow_for_take_halves_of_blocks(tmp_path):
     """One, four and ten of them: a product of 32 bits is cut into pieces of 8."""
     cells = cells_of(products, "gw1n-9", 80, tmp_path)
     assert {k: n for k, n in cells.items() if k.startswith("MULT")} == {"MULT9X9": 15}
+
+
+TABLES = """
+module gold(input [2:0] x, output [2:0] y);
+LUT1 #(.INIT(2'b01)) one(.F(y[0]), .I0(x[0]));
+LUT2 #(.INIT(4'b0110)) two(.F(y[1]), .I0(x[0]), .I1(x[1]));
+LUT3 #(.INIT(8'b11010010)) three(.F(y[2]), .I0(x[0]), .I1(x[1]), .I2(x[2]));
+endmodule
+"""
+
+
+def test_tables_of_gowin_become_such_with_four_inputs_that_compute_the_same(tmp_path):
+    """nextpnr has no delays of others.  Yosys proves it whatever the further inputs are."""
+    for name, text in (*synth_files("gowin").items(), ("gold.v", TABLES)):
+        (tmp_path / name).write_text(text)
+    smaller = " ".join(f"gate/t:LUT{n}" for n in (1, 2, 3))
+    script = (
+        "read_verilog -lib +/gowin/cells_sim.v; read_verilog gold.v; copy gold gate; cd gate; "
+        f"{after_synth('gowin', 'net.json').partition(';')[0]}; cd ..; "
+        f"select -assert-count 3 gate/t:LUT4; select -assert-none {smaller}; "
+        "techmap -map +/gowin/cells_sim.v gold gate; proc; miter -equiv -flatten gold gate both; "
+        "sat -verify -prove trigger 0 both"
+    )
+    run_commands([["yosys", "-q", "-p", script]], tmp_path, what="tables", family="gowin")
 
 
 def test_device_without_open_place_and_route():
