@@ -23,6 +23,7 @@ from allo_rtl.hls.run_overlap import check_overlap, check_runs
 from allo_rtl.hls.unit_limits import check_names
 from allo_rtl.ir.history import StepReport
 from allo_rtl.ir.ops import Call, Module
+from allo_rtl.ir.spins import PATIENCE, SLOW_PATIENCE
 from allo_rtl.ir.types import ArrayType
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.rtl_module import RtlModule
@@ -43,18 +44,26 @@ def build_cpu(module: Module) -> CpuModule:
     return compile_cpu(module)
 
 
-def build_evaluator(module: Module) -> ReferenceModule:
-    """A module behind the evaluator: the meaning, for small inputs."""
+def build_evaluator(module: Module, *, patience: int = SLOW_PATIENCE) -> ReferenceModule:
+    """A module behind the evaluator: the meaning, for small inputs.
+
+    ``patience``: operations that a process of a region does at most without touching a stream.
+    """
     verify_module(module)
-    return ReferenceModule(module)
+    return ReferenceModule(module, patience=patience)
 
 
-def build_simulator(module: Module) -> ReferenceModule | CpuModule:
-    """A module with regions, compiled: what the evaluator computes, in its order of steps."""
+def build_simulator(
+    module: Module, *, patience: int | None = None
+) -> ReferenceModule | CpuModule:
+    """A module with regions, compiled: what the evaluator computes, in its order of steps.
+
+    ``patience``: operations that a process does at most without touching a stream.
+    """
     verify_module(module)
     if not any(f.dataflow for f in module.funcs) or _has_open_processes(module):
-        return ReferenceModule(module)
-    return SimulatorModule(module)
+        return ReferenceModule(module, patience=patience or SLOW_PATIENCE)
+    return SimulatorModule(module, patience=patience or PATIENCE)
 
 
 def _has_open_processes(module: Module) -> bool:

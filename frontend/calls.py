@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import dataflow_dsl, dsl, overlaps
+from allo_rtl.frontend import dataflow_dsl, dsl, overlaps, stream_arguments
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.capture import Kernel
@@ -31,6 +31,13 @@ class Callee:
     func: Func
     kernel: Kernel
 
+    @property
+    def params(self) -> tuple[Value, ...]:
+        """The arguments that its text has."""
+        spec = self.kernel.node.args
+        count = len((*spec.posonlyargs, *spec.args, *spec.kwonlyargs))
+        return self.func.args[:count]
+
 
 def find_callee(cx: Context, node: ast.Call) -> Callee:
     """The kernel that a call calls, lowered.
@@ -44,14 +51,22 @@ def find_callee(cx: Context, node: ast.Call) -> Callee:
     if isinstance(func, ast.Name):
         found = cx.find(func.id)
         if isinstance(found, LocalKernel):
-            made = cx.program.function(found.kernel, found.kernel, cx.scopes, loc, params)
-            return Callee(made, found.kernel)
+            kernel = _given_streams(cx, node, found.kernel)
+            made = cx.program.function(found.kernel, kernel, cx.scopes, loc, params)
+            return Callee(made, kernel)
         if found is not None:
             raise LanguageError(f"'{func.id}' is not a kernel", loc=cx.loc(func))
     thing = _outer_function(cx, func)
     kernel = cx.program.captured(thing)
     _has_types(cx, node, kernel)
+    kernel = _given_streams(cx, node, kernel)
     return Callee(cx.program.function(inspect.unwrap(thing), kernel, None, loc, params), kernel)
+
+
+def _given_streams(cx: Context, node: ast.Call, kernel: Kernel) -> Kernel:
+    """The kernel as it is for streams that are closed, where it is given some."""
+    closed = stream_arguments.closed(cx, node, kernel)
+    return replace(kernel, closed=closed) if closed else kernel
 
 
 def _parameters(cx: Context, node: ast.Subscript) -> tuple[Any, ...]:
@@ -163,7 +178,7 @@ def _wrong_arguments(cx: Context, node: ast.Call, callee: Callee, how: str) -> K
     return KernelTypeError(
         f"'{callee.func.name}' called {how}",
         loc=cx.loc(node),
-        allowed=f"{len(callee.func.args)}: {_signature(callee)}",
+        allowed=f"{len(callee.params)}: {_signature(callee)}",
     )
 
 
@@ -171,7 +186,7 @@ def _signature(callee: Callee) -> str:
     values = default_values(callee.kernel)
     parts = (
         f"{a.name}: {a.type}" + (f" = {ast.unparse(values[a.name])}" if a.name in values else "")
-        for a in callee.func.args
+        for a in callee.params
     )
     return f"{callee.func.name}({', '.join(parts)})"
 
@@ -226,13 +241,17 @@ def make_call(
     func, written = callee.func, cx.program.written(callee.func)
     values = tuple(
         argument(cx, *given[n], param, n in written) if n in given else _default(cx, callee, param)
-        for n, param in enumerate(func.args)
+        for n, param in enumerate(callee.params)
     )
     hints = (*names, *("" for _ in func.results))
     outs = tuple(Value(t, name) for t, name in zip(func.results, hints, strict=False))
     overlaps.check_call(cx, node, func, values)
+    flags = stream_arguments.flags_of(cx, node, func, values)
+    values = (*values, *(now for _, now in flags))
     cx.builder.call(func.name, values, outs, cx.loc(node))
-    return outs
+    seen = len(outs) - len(flags)
+    stream_arguments.note(cx, node, flags, list(outs[seen:]))
+    return outs[:seen]
 
 
 def _default(cx: Context, callee: Callee, param: Value) -> Value:

@@ -66,6 +66,7 @@ class Kernel:
         defaults: the default values that Python has already evaluated, by argument name.
         known: of a kernel inside another, what stood for Python objects where it is defined.
         pe: which copy it is, when it is a process of a region.
+        closed: the arguments that are streams which somebody closes.
         assumed: of a region, the arrays it assumes to be ordered; None where only its text says.
     """
 
@@ -76,6 +77,7 @@ class Kernel:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
     pe: Place | None = None
+    closed: frozenset[str] = frozenset()
     assumed: tuple[str, ...] | None = None
 
     @property

@@ -52,6 +52,8 @@ class Program:
         errors: everything found wrong so far.
         instances: the functions made of each kernel, by its name.
         captures: of each process, what it is given besides its arguments.
+        flags: of each function, what else it is given and gives back of streams that are its
+            arguments: their positions, and what it says of them.
         hazards: arguments of each function that must not share elements, see :mod:`.overlaps`.
     """
 
@@ -64,6 +66,7 @@ class Program:
     instances: dict[str, list[str]] = field(default_factory=dict)
     hazards: dict[str, frozenset[tuple[int, int, bool]]] = field(default_factory=dict)
     captures: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    flags: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
     _captured: dict[FunctionType, Kernel] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
@@ -100,7 +103,7 @@ class Program:
         """
         params = params or self.instantiate.get(kernel.name, ())
         bound, given, id_ = instance(kernel, params, loc)
-        key = (key, given, id_)
+        key = (key, given, id_, kernel.closed)
         if not name and given and is_region(kernel):
             name = "_".join([kernel.name, *map(str, params)])
         if key not in self._names:

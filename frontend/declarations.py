@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, initial, streams
+from allo_rtl.frontend import arrays, channels, initial
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import declared
 from allo_rtl.frontend.builder import Operand
@@ -143,7 +143,7 @@ def call_result(cx: Context, node: ast.expr, name: str = "") -> Value | Operand 
     """The one result of a call of a kernel; None when ``node`` is not such a call."""
     if not isinstance(node, ast.Call) or ex.builtin_name(cx, node.func) is not None:
         return None
-    if streams.method(cx, node) is not None:
+    if channels.method(cx, node) is not None:
         return None
     outs = ex.call(cx, node, (name,))
     if len(outs) != 1:

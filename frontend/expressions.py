@@ -6,7 +6,16 @@ import ast
 from collections.abc import Callable
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arithmetic, arrays, bits, functions, named_ops, selection, streams
+from allo_rtl.frontend import (
+    arithmetic,
+    arrays,
+    bits,
+    channels,
+    functions,
+    named_ops,
+    selection,
+    streams,
+)
 from allo_rtl.frontend import typing_rules as rules
 from allo_rtl.frontend.builder import Operand, float_literal, number
 from allo_rtl.frontend.calls import Callee, bind, find_callee, make_call
@@ -170,7 +179,7 @@ def _subscripted(cx: Context, node: ast.Subscript) -> Operand:
         raise array_as_scalar(cx, node, arrays.evaluate(cx, node).type)
     if arrays.rank(cx, node.value):
         return arrays.element(cx, node)
-    streams.refuse_value(cx, node)
+    channels.refuse_value(cx, node)
     if not _has_parts(cx, node.value):
         raise _not_an_array(cx, node.value)
     word = scalar(cx, node.value)
@@ -227,7 +236,7 @@ def _named(cx: Context, node: ast.Name | ast.Attribute) -> Operand:
             case Known(value=known, type=ScalarType() as type_):
                 return known_number(cx, node, known, type_)
             case Streams():
-                streams.refuse_value(cx, node)
+                channels.refuse_value(cx, node)
     thing = cx.outside(node)
     if (known := as_int(thing)) is not None:
         return number(known, constant_type(thing))
@@ -550,11 +559,5 @@ def _argument(cx: Context, node: ast.expr, type_: Type) -> Variable | Operand:
     if isinstance(node, ast.Dict) and isinstance(type_, ScalarType):
         return scalar_as(cx, node, type_)
     if isinstance(type_, StreamType):
-        found = streams.channel(cx, node)
-        if found.closes:
-            raise LanguageError(
-                f"the stream '{ast.unparse(node)}' is closed, and cannot be an argument",
-                loc=cx.loc(node), hint="use it in the kernel of the region itself",
-            )  # fmt: skip
-        return Variable(found.value, cx.loc(node))
+        return Variable(channels.channel(cx, node).value, cx.loc(node))
     return arrays.argument(cx, node, type_)

@@ -16,7 +16,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.frontend.builder import Builder, number
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.scope import Frame
-from allo_rtl.ir.ops import If, Value
+from allo_rtl.ir.ops import If, Predicate, Value
 from allo_rtl.ir.types import ArrayType, bool_
 
 
@@ -127,6 +127,15 @@ def branch(b: Builder, test: Value, loc: SourceLoc) -> Iterator[None]:
     with b.block() as ops:
         yield
     b.emit(If(condition=test, then=tuple(ops), loc=loc))
+
+
+@contextmanager
+def while_not(b: Builder, variable: Value, loc: SourceLoc) -> Iterator[None]:
+    """What is made inside runs when the flag is 0."""
+    zero = number(0, bool_)
+    test = b.compare(Predicate.EQ, b.load(variable, (), loc), zero, bool_, loc)
+    with branch(b, b.value(test, loc), loc):
+        yield
 
 
 @contextmanager

@@ -23,6 +23,8 @@ from allo_rtl.frontend.jumps import flag, jump_out, own_returns, tail_returns
 from allo_rtl.frontend.markers import is_region
 from allo_rtl.frontend.scope import Cascade, Frame, Scalar, Scopes, Streams, Variable
 from allo_rtl.frontend.statements import block, changed_names
+from allo_rtl.frontend.stream_arguments import with_flags
+from allo_rtl.frontend.stream_ends import channel_type
 from allo_rtl.frontend.tensors import ArrayValue
 from allo_rtl.frontend.typing_rules import RULE_SETS
 from allo_rtl.frontend.views import View
@@ -132,8 +134,8 @@ def _lower(program: Program, kernel: Kernel, name: str, outer: Scopes | None) ->
         dataflow=cx.is_region,
     )  # fmt: skip
     if cx.is_region:
-        func = regions.finished(cx, func, errors)
-    return func
+        return regions.finished(cx, func, errors)
+    return with_flags(cx, func)
 
 
 def _body(cx: Context, results: tuple[Type, ...] | None, errors: int) -> None:
@@ -201,8 +203,10 @@ def _arguments(cx: Context) -> tuple[Value, ...]:
             cx.scopes.broken.add(arg.arg)
             continue
         if isinstance(type_, Stream):
-            args.append(Value(type_.channel, arg.arg))
-            cx.scopes.declare(arg.arg, Streams(type_, (args[-1],), cx.loc(arg)))
+            closed = arg.arg in cx.kernel.closed
+            channel = channel_type(cx, type_, arg) if closed else type_.channel
+            args.append(Value(channel, arg.arg))
+            cx.scopes.declare(arg.arg, Streams(type_, (args[-1],), cx.loc(arg), closed))
             continue
         args.append(Value(type_, arg.arg))
         _declare_argument(cx, arg, args[-1], arg.arg in changed)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
-from allo_rtl.frontend import calls, dataflow_dsl, stream_ends, topology
+from allo_rtl.frontend import calls, dataflow_dsl, stream_arguments, stream_ends, topology
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import Declared, declared
 from allo_rtl.frontend.capture import Kernel, Place
@@ -119,7 +119,7 @@ def declare_stream(cx: Context, node: ast.AnnAssign) -> None:
         raise LanguageError(f"the name '{name}' is in use", loc=loc, notes=notes)
     cx.need_constant(node.annotation)
     type_ = _stream_type(cx, node.annotation)
-    closing = stream_ends.closes(cx.kernel.node, name)
+    closing = stream_arguments.closes(cx, name)
     channel = stream_ends.channel_type(cx, type_, closing) if closing else type_.channel
     values = []
     for at in np.ndindex(*type_.shape):

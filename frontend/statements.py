@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, named_ops, regions, streams, tensors
+from allo_rtl.frontend import arrays, channels, named_ops, regions, streams, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.context import Context
@@ -138,8 +138,8 @@ def statement(cx: Context, node: ast.stmt) -> bool:
             _assign(cx, node)
         case ast.AugAssign():
             _aug_assign(cx, node)
-        case ast.For() if streams.is_one(cx, node.iter):
-            source = streams.closing(cx, node.iter, node.iter).value
+        case ast.For() if channels.is_one(cx, node.iter):
+            source = channels.closing(cx, node.iter, node.iter)
             each_value(cx, node, source, lambda: block(cx, node.body))
         case ast.For():
             for_loop(cx, node, lambda: block(cx, node.body))
@@ -287,13 +287,13 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
                 allowed="names and elements: a, B[i] = ...",
             )
     given: list[Value | Operand] = []
+    names = tuple(map(_name, target.elts))
     if isinstance(value, ast.Tuple | ast.List):
         for part in value.elts:
             given.append(arrays.snapshot(cx, part))
-    elif (pair := streams.two(cx, value)) is not None:
+    elif (pair := streams.two(cx, value, "".join(names[:1]))) is not None:
         given += pair
     elif isinstance(value, ast.Call) and ex.builtin_name(cx, value.func) is None:
-        names = tuple(t.id if isinstance(t, ast.Name) else "" for t in target.elts)
         for out in ex.call(cx, value, names):
             is_array = isinstance(out.type, ArrayType)
             given.append(out if is_array else Operand(out.scalar, out))
@@ -307,6 +307,11 @@ def _assign_tuple(cx: Context, target: ast.Tuple | ast.List, value: ast.expr) ->
         raise wrong_count(cx, value, len(given), len(target.elts))
     for part, one in zip(target.elts, given, strict=True):
         _put_result(cx, part, one)
+
+
+def _name(target: ast.expr) -> str:
+    """The name that is assigned to, or none."""
+    return target.id if isinstance(target, ast.Name) else ""
 
 
 def _put_result(cx: Context, target: ast.expr, given: Value | Operand) -> None:

@@ -8,155 +8,23 @@ are needed.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import product
-from math import prod
 
 from allo_rtl.errors import KernelTypeError, LanguageError
-from allo_rtl.frontend import arrays, dataflow_dsl, nests, stream_ends, tensors
+from allo_rtl.frontend import arrays, dataflow_dsl, stream_blocks, stream_ends, tensors
 from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.builder import Operand
+from allo_rtl.frontend.channels import Channel, channel, channels, closing, declared, method
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import MISSING, constant_int
-from allo_rtl.frontend.scope import Streams
+from allo_rtl.frontend.infer import MISSING
+from allo_rtl.frontend.stream_ends import emit
 from allo_rtl.frontend.tensors import ArrayValue, Tensor
-from allo_rtl.frontend.views import At
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.ops import Alloc, Op, Value
-from allo_rtl.ir.stream_ops import Get, Poll, PollKind, Put, TryGet, TryPut
-from allo_rtl.ir.types import ArrayType, Stream, bool_
+from allo_rtl.ir.ops import If, Value
+from allo_rtl.ir.stream_ops import Get, PollKind, TryGet, TryPut
+from allo_rtl.ir.types import ArrayType, bool_
 
 METHODS = ("put", "get", "try_put", "try_get", "peek", "empty", "full", "close", "ended")
 ALLOWED = "put(x), get(), try_put(x), try_get(), peek(), empty(), full(), close(), ended()"
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One stream: its value in this kernel, what it carries, and whether somebody closes it."""
-
-    value: Value
-    type: Stream
-    closes: bool
-
-
-def method(cx: Context, node: ast.expr) -> str | None:
-    """What is done with a stream when ``node`` is ``s.put(...)``, ``s[i].get()`` ...; else None."""
-    match node:
-        case ast.Call(func=ast.Attribute(value=base, attr=name)) if _declared(cx, base):
-            return name
-    return None
-
-
-def _declared(cx: Context, node: ast.expr) -> Streams | None:
-    """The streams that an expression is one or some of."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    found = cx.find(node.id) if isinstance(node, ast.Name) else None
-    return found if isinstance(found, Streams) else None
-
-
-def is_one(cx: Context, node: ast.expr) -> bool:
-    """Whether an expression is a stream, or some of an array of streams."""
-    return _declared(cx, node) is not None
-
-
-def refuse_value(cx: Context, node: ast.Name | ast.Subscript) -> None:
-    """Refuse a stream in the place of a number.
-
-    Raises:
-        LanguageError: it is one.
-    """
-    if _declared(cx, node):
-        text = ast.unparse(node)
-        raise LanguageError(
-            f"'{text}' is a stream", loc=cx.loc(node), hint=f"take a value from it: {text}.get()"
-        )
-
-
-# --- which stream ---------------------------------------------------------------------------
-
-
-def channel(cx: Context, node: ast.expr) -> Channel:
-    """The one stream that ``s`` or ``s[0, 1]`` is.
-
-    Raises:
-        LanguageError: it is none, or several.
-    """
-    found = channels(cx, node)
-    if len(found) != 1 or any(isinstance(p, ast.Slice) for p in _subscripts(node)):
-        raise LanguageError(
-            f"'{ast.unparse(node)}' is {len(found)} streams", loc=cx.loc(node), allowed="one"
-        )
-    return found[0]
-
-
-def channels(cx: Context, node: ast.expr) -> list[Channel]:
-    """The streams that ``s``, ``s[0, 1]`` or ``s[:, 0]`` are, row-major.
-
-    Raises:
-        LanguageError: there are no such streams, or which it is depends on a variable.
-    """
-    found = _declared(cx, node)
-    if found is None:
-        what = f"'{ast.unparse(node)}' is not a stream of the region"
-        raise LanguageError(what, loc=cx.loc(node))
-    shape, parts = found.type.shape, _subscripts(node)
-    if len(parts) > len(shape) or (parts and len(parts) < len(shape)):
-        raise KernelTypeError(
-            f"{len(parts)} subscript{'s' * (len(parts) != 1)} for '{_root(node).id}', "
-            f"which is {found.type}",
-            loc=cx.loc(node),
-            allowed=f"{len(shape)}" if shape else "none",
-        )
-    whole = [range(n) for n in shape]
-    chosen = [_chosen(cx, p, n) for p, n in zip(parts, shape, strict=True)] if parts else whole
-    strides = [prod(shape[d + 1 :]) for d in range(len(shape))]
-    places = [sum(i * n for i, n in zip(at, strides, strict=True)) for at in product(*chosen)]
-    own = cx.scopes.find(_root(node).id) is found
-    values = [found.values[n] for n in places]
-    return [Channel(v if own else cx.captured(v), found.type, found.closes) for v in values]
-
-
-def _root(node: ast.expr) -> ast.Name:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    assert isinstance(node, ast.Name)
-    return node
-
-
-def _subscripts(node: ast.expr) -> list[ast.expr]:
-    if not isinstance(node, ast.Subscript):
-        return []
-    here = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-    return [*_subscripts(node.value), *here]
-
-
-def _chosen(cx: Context, node: ast.expr, extent: int) -> Sequence[int]:
-    """The indices that one subscript of an array of streams stands for."""
-    if isinstance(node, ast.Slice):
-        bounds = [None if n is None else _index(cx, n) for n in (node.lower, node.upper, node.step)]
-        return range(extent)[slice(*bounds)]
-    number = _index(cx, node)
-    if not 0 <= number < extent:
-        raise KernelTypeError(
-            f"the stream {number} of {extent}", loc=cx.loc(node), allowed=f"0 ... {extent - 1}"
-        )
-    return (number,)
-
-
-def _index(cx: Context, node: ast.expr) -> int:
-    try:
-        cx.need_constant(node)
-    except LanguageError as error:
-        raise LanguageError(
-            f"{error.message.partition(',')[0]}, and which stream is meant must be known before "
-            "the kernel runs",
-            loc=error.loc,
-            allowed="numbers, df.get_pid(), ConstExpr names, variables of meta_for",
-            hint="choose among streams with 'with allo.meta_for(...) as i:'",
-        ) from None
-    return constant_int(cx.kernel, node)
 
 
 # --- what is done ---------------------------------------------------------------------------
@@ -170,7 +38,7 @@ def rank(cx: Context, node: ast.Call) -> int | None:
     if name is None:
         return None
     assert isinstance(node.func, ast.Attribute)
-    found = _declared(cx, node.func.value)
+    found = declared(cx, node.func.value)
     assert found is not None
     return len(found.type.block) if name == "get" else 0
 
@@ -184,19 +52,23 @@ def scalar(cx: Context, node: ast.Call) -> Operand | None:
         LanguageError: it gives no scalar.
     """
     name = method(cx, node)
-    if name is None:
-        return None
     match name:
+        case None:
+            return None
         case "get":
             _arguments(cx, node, 0)
             return _get(cx, _of(cx, node), node)
         case "try_put":
             return _try_put(cx, node)
-        case "empty" | "full":
-            return _poll(cx, node, PollKind(name))
+        case "empty":
+            _arguments(cx, node, 0)
+            return stream_ends.negated(cx, stream_ends.some_next(cx, _of(cx, node), node), node)
+        case "full":
+            _arguments(cx, node, 0)
+            return stream_ends.poll(cx, _of(cx, node), PollKind.FULL, node)
         case "ended":
             _arguments(cx, node, 0)
-            return stream_ends.ended(cx, closing(cx, node.func, node).value, node)
+            return stream_ends.ended(cx, closing(cx, node.func, node), node)
     raise _misused(cx, node, name)
 
 
@@ -210,22 +82,40 @@ def _misused(cx: Context, node: ast.Call, name: str) -> LanguageError:
     return LanguageError(f"a stream has no '{name}'", loc=loc, allowed=ALLOWED)
 
 
-def two(cx: Context, node: ast.expr) -> tuple[Operand, Operand] | None:
-    """``s.try_get()`` and ``s.peek()``: a value and whether there was one; else None."""
-    name = method(cx, node)
-    if name not in ("try_get", "peek"):
+def two(cx: Context, node: ast.expr, name: str) -> tuple[Operand | Value, Operand] | None:
+    """``s.try_get()`` and ``s.peek()``: a value and whether there was one; else None.
+
+    A block is in a fresh array called ``name``.
+    """
+    what = method(cx, node)
+    if what not in ("try_get", "peek"):
         return None
     assert isinstance(node, ast.Call)
     _arguments(cx, node, 0)
-    source = _scalar_channel(cx, node)
+    source, take = _of(cx, node), what == "try_get"
+    if source.type.block:
+        there = stream_ends.some_next(cx, source, node)
+        return stream_blocks.next_block(cx, source, there, name, node, take=take), there
     if source.closes:
-        return stream_ends.next_value(cx, source.value, node, take=name == "try_get")
-    result, done = Value(source.type.scalar), Value(bool_)
-    peek = name == "peek"
-    _emit(cx, TryGet(
-        result=result, done=done, stream=source.value, peek=peek, loc=cx.loc(node)
+        value, there = stream_ends.peeked(cx, source, node)
+        if take:
+            _take_if(cx, source, there, node)
+        return value, there
+    result, done = Value(source.word), Value(bool_)
+    emit(cx, TryGet(
+        result=result, done=done, stream=source.value, peek=not take, loc=cx.loc(node)
     ))  # fmt: skip
-    return Operand(source.type.scalar, result), Operand(bool_, done)
+    return Operand(source.word, result), Operand(bool_, done)
+
+
+def _take_if(cx: Context, source: Channel, there: Operand, node: ast.AST) -> None:
+    """Take a word that was looked at, if it is a value."""
+    loc = cx.loc(node)
+    with cx.builder.block() as ops:
+        emit(cx, Get(result=Value(source.word), stream=source.value, loc=loc))
+    taken = If(condition=cx.builder.value(there, loc), then=tuple(ops), loc=loc)
+    cx.builder.emit(taken)
+    cx.builder.unsafe.add(taken)
 
 
 def statement(cx: Context, node: ast.Call) -> bool:
@@ -234,32 +124,45 @@ def statement(cx: Context, node: ast.Call) -> bool:
         _scatter(cx, node)
         return True
     name = method(cx, node)
-    if name is None:
-        return False
-    if name == "get":
-        _arguments(cx, node, 0)
-        _take(cx, _of(cx, node), "", node)
-        return True
-    if name == "close":
-        _arguments(cx, node, 0)
-        stream_ends.close(cx, closing(cx, node.func, node).value, node)
-        return True
-    if name != "put":
-        if name not in METHODS:
+    match name:
+        case None:
+            return False
+        case "get":
+            _arguments(cx, node, 0)
+            _take(cx, _of(cx, node), "", node)
+        case "close":
+            _arguments(cx, node, 0)
+            _close(cx, closing(cx, node.func, node), node)
+        case "put":
+            _arguments(cx, node, 1)
+            _put(cx, _of(cx, node), node)
+        case _ if name not in METHODS:
             raise _misused(cx, node, name)
-        text = ast.unparse(node)
-        hint = f"write {'x, ok' if name in ('try_get', 'peek') else 'ok'} = {text}"
-        raise LanguageError(f"the value of '{text}' is not used", loc=cx.loc(node), hint=hint)
-    _arguments(cx, node, 1)
-    target = _of(cx, node)
-    if not target.type.block:
-        _put_scalar(cx, target, ex.scalar_as(cx, node.args[0], target.type.scalar), node)
-        return True
-    given = arrays.anything(cx, node.args[0])
-    if isinstance(given, Operand) or given.shape != target.type.block:
-        raise _wrong_block(cx, node.args[0], given, target)
-    _put_block(cx, target, tensors.settled(cx, given, cx.loc(node)), node)
+        case _:
+            text = ast.unparse(node)
+            hint = f"write {'x, ok' if name in ('try_get', 'peek') else 'ok'} = {text}"
+            raise LanguageError(f"the value of '{text}' is not used", loc=cx.loc(node), hint=hint)
     return True
+
+
+def _put(cx: Context, target: Channel, node: ast.Call) -> None:
+    """``s.put(x)``."""
+    if target.type.block:
+        given = _block(cx, target, node.args[0])
+        stream_ends.check_open(cx, target, node)
+        stream_blocks.put(cx, target, given, node)
+    else:
+        word = ex.scalar_as(cx, node.args[0], target.type.scalar)
+        stream_ends.check_open(cx, target, node)
+        stream_blocks.put_scalar(cx, target, word, node)
+
+
+def _block(cx: Context, target: Channel, node: ast.expr) -> Tensor:
+    """The block that is given for a stream, computed."""
+    given = arrays.anything(cx, node)
+    if isinstance(given, Operand) or given.shape != target.type.block:
+        raise _wrong_block(cx, node, given, target)
+    return tensors.settled(cx, given, cx.loc(node))
 
 
 def _wrong_block(
@@ -293,51 +196,14 @@ def _take(cx: Context, source: Channel, name: str, node: ast.Call) -> Value | Op
     """What comes next from a stream; a block in a fresh array."""
     if not source.type.block:
         return _get(cx, source, node)
-    made = _all_stored(cx, ArrayType(source.type.scalar, source.type.block), name or "block", node)
-    _get_block(cx, source, made, (), node)
-    return made
-
-
-def _all_stored(cx: Context, type_: ArrayType, name: str, node: ast.AST) -> Value:
-    """A fresh array, all of whose elements are stored next: it need not be zeroed before."""
-    made = Value(type_, name)
-    cx.builder.emit(Alloc(result=made, zeroed=False, loc=cx.loc(node)))
+    made = stream_blocks.fresh(cx, source.type.scalar, source.type.block, name or "block", node)
+    stream_blocks.get(cx, source, made, (), node)
     return made
 
 
 def _of(cx: Context, node: ast.Call) -> Channel:
     assert isinstance(node.func, ast.Attribute)
     return channel(cx, node.func.value)
-
-
-def _scalar_channel(cx: Context, node: ast.Call) -> Channel:
-    found = _of(cx, node)
-    if found.type.block:
-        raise LanguageError(
-            f"the stream carries blocks ({found.type.element})",
-            loc=cx.loc(node),
-            allowed="put and get, which wait for all of a block",
-        )
-    return found
-
-
-def closing(cx: Context, node: ast.expr, where: ast.AST) -> Channel:
-    """The stream that is closed somewhere, by ``s.close``, ``s.ended`` or ``s``.
-
-    Raises:
-        LanguageError: it is never closed.
-    """
-    found = channel(cx, node.value if isinstance(node, ast.Attribute) else node)
-    if found.closes:
-        return found
-    root, hint = _root(node.value if isinstance(node, ast.Attribute) else node), None
-    streams_ = cx.find(root.id)
-    if isinstance(streams_, Streams) and cx.scopes.find(root.id) is streams_:
-        hint = "a stream that is an argument has no end; pass on what the loop takes from it"
-    raise LanguageError(
-        f"the stream '{root.id}' is never closed", loc=cx.loc(where),
-        allowed=f"{root.id}.close() in the kernel that puts to it", hint=hint,
-    )  # fmt: skip
 
 
 def _arguments(cx: Context, node: ast.Call, count: int) -> None:
@@ -352,74 +218,33 @@ def _arguments(cx: Context, node: ast.Call, count: int) -> None:
         )
 
 
-def _emit(cx: Context, op: Op) -> None:
-    cx.builder.emit(op)
-    cx.builder.unsafe.add(op)
-
-
 def _get(cx: Context, source: Channel, node: ast.AST) -> Operand:
     if source.type.block:
         raise ex.array_as_scalar(cx, node, ArrayType(source.type.scalar, source.type.block))  # type: ignore[arg-type]
-    result = Value(stream_ends.element(source.value))
-    _emit(cx, Get(result=result, stream=source.value, loc=cx.loc(node)))
-    if source.closes:
-        return stream_ends.value_of(cx, source.value, result, node)
-    return Operand(source.type.scalar, result)
+    return stream_ends.value_of(cx, source, stream_blocks.get_word(cx, source, node), node)
 
 
-def _put_scalar(cx: Context, target: Channel, given: Operand, node: ast.AST) -> None:
-    loc = cx.loc(node)
-    given = cx.builder.convert(given, target.type.scalar, loc)
-    if target.closes:
-        given = stream_ends.word_of(cx, target.value, given, node)
-    value = cx.builder.value(given, loc)
-    _emit(cx, Put(stream=target.value, value=value, loc=loc))
+def _close(cx: Context, target: Channel, node: ast.AST) -> None:
+    """``s.close()``: put the end, once there is room."""
+    word = stream_ends.begin_close(cx, target, node)
+    if target.type.block:
+        stream_blocks.fill(cx, target, word, node)
+    else:
+        stream_blocks.put_word(cx, target, word, node)
 
 
 def _try_put(cx: Context, node: ast.Call) -> Operand:
     _arguments(cx, node, 1)
-    target, loc, done = _scalar_channel(cx, node), cx.loc(node), Value(bool_)
-    given = ex.scalar_as(cx, node.args[0], target.type.scalar)
-    if target.closes:
-        given = stream_ends.word_of(cx, target.value, given, node)
-    value = cx.builder.value(given, loc)
-    _emit(cx, TryPut(done=done, stream=target.value, value=value, loc=loc))
+    target, loc = _of(cx, node), cx.loc(node)
+    if target.type.block:
+        block = _block(cx, target, node.args[0])
+        stream_ends.check_open(cx, target, node)
+        return stream_blocks.try_put(cx, target, block, node)
+    done, given = Value(bool_), ex.scalar_as(cx, node.args[0], target.type.scalar)
+    stream_ends.check_open(cx, target, node)
+    value = cx.builder.value(stream_ends.word_of(cx, target, given, node), loc)
+    emit(cx, TryPut(done=done, stream=target.value, value=value, loc=loc))
     return Operand(bool_, done)
-
-
-def _poll(cx: Context, node: ast.Call, kind: PollKind) -> Operand:
-    _arguments(cx, node, 0)
-    source, result = _scalar_channel(cx, node), Value(bool_)
-    if source.closes and kind is PollKind.EMPTY:
-        return stream_ends.empty(cx, source.value, node)
-    _emit(cx, Poll(kind=kind, result=result, stream=source.value, loc=cx.loc(node)))
-    return Operand(bool_, result)
-
-
-def _over_block(
-    cx: Context, channel_: Channel, what: str, body: Callable[[At], None], node: ast.AST
-) -> None:
-    """A loop nest over the elements of a block."""
-    name = nests.band_name(cx, f"{what}_{channel_.value.name}")
-    nests.nest(cx, name, tensors.loops_of(channel_.type.block), body, cx.loc(node))
-
-
-def _put_block(cx: Context, target: Channel, given: Tensor, node: ast.AST) -> None:
-    _over_block(
-        cx, target, "put", lambda at: _put_scalar(cx, target, given.read(at), node), node
-    )
-
-
-def _get_block(cx: Context, source: Channel, array_: Value, first: At, node: ast.AST) -> None:
-    """The next block of a stream, into ``array_[first]``."""
-
-    def body(at: At) -> None:
-        result = Value(source.type.scalar)
-        _emit(cx, Get(result=result, stream=source.value, loc=cx.loc(node)))
-        given = Operand(source.type.scalar, result)
-        cx.builder.store(given, array_, (*first, *at), cx.loc(node))
-
-    _over_block(cx, source, "get", body, node)
 
 
 # --- several streams -------------------------------------------------------------------------
@@ -466,11 +291,11 @@ def _gather(cx: Context, node: ast.Call, name: str) -> Tensor:
     sources, loc = _each(cx, node.args[0]), cx.loc(node)
     one = sources[0].type
     shape = (len(sources), *one.block)
-    made = _all_stored(cx, ArrayType(one.scalar, shape), name or "gathered", node)
+    made = stream_blocks.fresh(cx, one.scalar, shape, name or "gathered", node)
     for n, source in enumerate(sources):
         first = (AffineExpr.constant(n),)
         if one.block:
-            _get_block(cx, source, made, first, node)
+            stream_blocks.get(cx, source, made, first, node)
         else:
             cx.builder.store(_get(cx, source, node), made, first, loc)
     return _tensor(cx, made, node)
@@ -490,10 +315,11 @@ def _scatter(cx: Context, node: ast.Call) -> None:
     values = tensors.settled(cx, given, loc)
     for n, target in enumerate(targets):
         part = _row(values, n)
+        stream_ends.check_open(cx, target, node)
         if one.block:
-            _put_block(cx, target, part, node)
+            stream_blocks.put(cx, target, part, node)
         else:
-            _put_scalar(cx, target, part.read(()), node)
+            stream_blocks.put_scalar(cx, target, part.read(()), node)
 
 
 def _row(tensor: Tensor, n: int) -> Tensor:

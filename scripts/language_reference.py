@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "reference.md"
 ORDER = (
     "Kernels", "Types", "Arrays of types", "Operators", "Functions", "Conversions", "Bits",
     "Variables", "Assignments", "Branches", "Loops", "Calls", "Generics", "Compile time",
-    "Arrays", "Tensors", "Named operations", "Simulation",
+    "Arrays", "Tensors", "Named operations", "Streams", "Simulation",
 )  # fmt: skip
 TARGETS = {"evaluator": "evaluator", "cpu": "CPU", "rtl": "RTL"}
 
@@ -35,12 +35,14 @@ HEAD = """\
 One example for everything a kernel may contain. This page is made from `tests/language` by
 `python scripts/language_reference.py`; the tests run every example on the evaluator, the CPU build
 and the RTL, and [the table at the end](#status) was written by running them. The types, rules and
-statements are explained in [the language of kernels](language.md).
+statements are explained in [the language of kernels](language.md), regions and streams in
+[dataflow](dataflow.md); these run on the simulator in place of the CPU build.
 
 ```python
 import numpy as np
 
 import allo_rtl as allo
+import allo_rtl.dataflow as df
 from allo_rtl.ir.types import *
 from allo_rtl.ir.types import bool
 ```

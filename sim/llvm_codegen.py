@@ -267,6 +267,7 @@ class _FuncWriter:
     def _loop(self, op: For) -> None:
         start = extreme(self.b, BinaryKind.MAX, [self._affine(e) for e in op.lower])
         trips = self._trip_count(op, start)
+        self.streams.count(op, trips)
         before = self.b.block
         head, body, after = (self.out.append_basic_block() for _ in range(3))
         self.b.branch(head)
@@ -292,14 +293,17 @@ class _FuncWriter:
 
     def _while(self, op: While) -> None:
         head, body, after = (self.out.append_basic_block() for _ in range(3))
+        self.streams.enter(op, self.func)
         self.b.branch(head)
         self.b.position_at_end(head)
         self._block(op.before)
         self.b.cbranch(self.env[op.condition], body, after)
         self.b.position_at_end(body)
         self._block(op.body)
+        self.streams.went_round(op)
         self.b.branch(head)
         self.b.position_at_end(after)
+        self.streams.leave()
 
     def _if(self, op: If) -> None:
         with self.b.if_else(self.env[op.condition]) as (then, orelse):

@@ -13,20 +13,28 @@ from enum import IntEnum
 
 from llvmlite import ir
 
-from allo_rtl.ir.ops import Call, Func, Module, Value
+from allo_rtl.ir.ops import Call, For, Func, Module, Value, While
 from allo_rtl.ir.processes import LOOKS_A_TURN
 from allo_rtl.ir.rewrite import walk
+from allo_rtl.ir.spins import Going, Steps
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, StreamType
 from allo_rtl.sim.llvm_arith import I64, Builder, LLValue, constant, llvm_type
 from allo_rtl.sim.llvm_memory import PTR, Slot
-from allo_rtl.sim.llvm_unit import STATUS, Unit
+from allo_rtl.sim.llvm_unit import I1, STATUS, Unit
 
 PROGRESS = "streams.progress"
 """Name of a counter of all that was put and taken."""
 
 LOOKED = "streams.looked"
 """Name of a counter of looks that were not in vain, up to a turn's."""
+
+
+SPENT = "processes.spent"
+"""Name of a counter of steps of the process that runs, since it touched a stream."""
+
+PATIENCE = "processes.patience"
+"""Name of how many of these there may be."""
 
 
 class Word(IntEnum):
@@ -44,11 +52,16 @@ IMPORTS = {
     "streams.make": ir.FunctionType(PTR, [STATUS]),
     "streams.wait": ir.FunctionType(STATUS, [PTR, STATUS, STATUS]),
     "streams.changed": ir.FunctionType(STATUS, [PTR]),
-    "streams.aside": ir.FunctionType(STATUS, [STATUS, STATUS]),
+    "streams.aside": ir.FunctionType(STATUS, [STATUS, STATUS, STATUS]),
     "processes.start": ir.FunctionType(STATUS, [STATUS, PTR]),
     "processes.join": ir.FunctionType(STATUS, [STATUS]),
+    "processes.spin": ir.FunctionType(STATUS, [STATUS, STATUS]),
 }
 """The functions that Python provides; all but the first answer a status."""
+
+
+type Site = MakeStream | Call | StreamOp | Func | While
+"""What Python is told of by number."""
 
 
 class StreamUnit:
@@ -56,13 +69,14 @@ class StreamUnit:
 
     Attributes:
         sites: the operations that Python is told of by number: streams that are made, calls of
-            processes, gets and puts, and the ends of regions.
+            processes, gets and puts, while loops, and the ends of regions.
         regions: names of the functions that are regions, or call one somewhere.
     """
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
-        self.sites: list[MakeStream | Call | StreamOp | Func] = []
+        self.sites: list[Site] = []
+        self.steps = Steps(unit.module.func)
         self.regions = _with_regions(unit.module)
         self.imports = {
             name: ir.Function(unit.out, type_, name) for name, type_ in IMPORTS.items()
@@ -70,8 +84,10 @@ class StreamUnit:
         if self.regions:
             self.progress = _counter(unit, PROGRESS)
             self.looked = _counter(unit, LOOKED)
+            self.spent = _counter(unit, SPENT)
+            self.patience = _counter(unit, PATIENCE)
 
-    def site(self, op: MakeStream | Call | StreamOp | Func) -> LLValue:
+    def site(self, op: Site) -> LLValue:
         """The number of an operation."""
         self.sites.append(op)
         return constant(STATUS, len(self.sites) - 1)
@@ -82,6 +98,7 @@ class StreamUnit:
         name = f"process.{len(self.sites) - 1}"
         start = ir.Function(self._unit.out, ir.FunctionType(STATUS, [PTR]), name)
         b = ir.IRBuilder(start.append_basic_block())
+        b.store(constant(I64, 0), self.spent, align=8)
         args = []
         for value, at in places(call.args):
             address = b.gep(start.args[0], [constant(I64, at)], source_etype=I64)
@@ -140,6 +157,8 @@ class StreamWriter:
         self._env = env
         self._out = out
         self._leave_unless = leave_unless
+        self._loops: list[tuple[Going, tuple[LLValue, LLValue] | None]] = []
+        """The loops around: of those that only streams end, rounds, and how many settle it."""
 
     def op(self, op: MakeStream | StreamOp) -> None:
         """One operation."""
@@ -161,7 +180,8 @@ class StreamWriter:
                 self._try_get(op)
             case Poll(kind=kind, result=result, stream=stream):
                 full = kind is PollKind.FULL
-                answer = self._is_full(stream) if full else self._is_empty(stream)
+                missing = self._is_full if full else self._is_empty
+                answer = missing(stream, op.count)
                 self._env[result] = answer
                 self._either(op, self._b.not_(answer), lambda: self._found_some(op))
 
@@ -181,6 +201,65 @@ class StreamWriter:
         """Wait until all processes of a region have ended."""
         self._call("processes.join", self._unit.site(region))
 
+    def enter(self, loop: While, func: Func) -> None:
+        """Before a loop in a module with regions."""
+        if not self._unit.regions:
+            return
+        b, goes, lasting = self._b, self._unit.steps.going(loop, func), None
+        if goes.settles is not None:
+            with b.goto_entry_block():
+                counter = b.alloca(I64)
+                counter.type = PTR  # llvmlite still gives it a typed pointer
+            b.store(constant(I64, 0), counter, align=8)
+            lasting = counter, constant(I64, goes.settles)
+        self._loops.append((goes, lasting))
+
+    def went_round(self, loop: While) -> None:
+        """After a round of it: see whether it may go on."""
+        if not self._unit.regions:
+            return
+        b, (goes, lasting) = self._b, self._loops[-1]
+        spent = self._counted(self._unit.spent, constant(I64, goes.steps))
+        most = b.load(self._unit.patience, typ=I64, align=8)
+        if lasting is not None:
+            counter, most = lasting
+            spent = self._counted(counter, constant(I64, 1))
+            if goes.touches:
+                return
+        with b.if_then(b.icmp_signed(">", spent, most), likely=False):
+            sure = constant(STATUS, int(lasting is not None))
+            self._call("processes.spin", self._unit.site(loop), sure)
+
+    def leave(self) -> None:
+        """After a loop."""
+        if self._unit.regions:
+            self._loops.pop()
+
+    def _settled(self) -> LLValue:
+        """Whether a loop around goes on for ever unless a stream changes."""
+        found: LLValue = constant(I1, 0)
+        for _, lasting in self._loops:
+            if lasting is not None:
+                rounds = self._b.load(lasting[0], typ=I64, align=8)
+                found = self._b.or_(found, self._b.icmp_signed(">", rounds, lasting[1]))
+        return self._b.zext(found, STATUS)
+
+    def count(self, loop: For, rounds: LLValue) -> None:
+        """Before a loop whose number of rounds is not constant: count its steps."""
+        if self._unit.regions and loop.constant_bounds is None:
+            steps = constant(I64, self._unit.steps.round(loop))
+            self._counted(self._unit.spent, self._b.mul(rounds, steps))
+
+    def _counted(self, counter: LLValue, steps: LLValue) -> LLValue:
+        """What a counter is after so many more."""
+        total = self._b.add(self._b.load(counter, typ=I64, align=8), steps)
+        self._b.store(total, counter, align=8)
+        return total
+
+    def _touched(self) -> None:
+        """The process has touched a stream."""
+        self._b.store(constant(I64, 0), self._unit.spent, align=8)
+
     # Parts
 
     def _call(self, name: str, *args: LLValue) -> None:
@@ -197,12 +276,16 @@ class StreamWriter:
     def _write(self, stream: Value, word: Word, value: LLValue) -> None:
         self._b.store(value, self._word(stream, word), align=8)
 
-    def _is_full(self, stream: Value) -> LLValue:
+    def _is_full(self, stream: Value, values: int = 1) -> LLValue:
+        """Whether there is room for fewer values."""
         count, depth = self._read(stream, Word.COUNT), self._read(stream, Word.DEPTH)
-        return self._b.icmp_unsigned(">=", count, depth)
+        after = self._b.add(count, constant(I64, values))
+        return self._b.icmp_unsigned(">", after, depth)
 
-    def _is_empty(self, stream: Value) -> LLValue:
-        return self._b.icmp_unsigned("==", self._read(stream, Word.COUNT), constant(I64, 0))
+    def _is_empty(self, stream: Value, values: int = 1) -> LLValue:
+        """Whether there are fewer values."""
+        count = self._read(stream, Word.COUNT)
+        return self._b.icmp_unsigned("<", count, constant(I64, values))
 
     def _wait_while(self, op: StreamOp, stream: Value, for_room: bool) -> None:
         """Call Python as long as a FIFO is full (empty)."""
@@ -213,6 +296,7 @@ class StreamWriter:
         blocked = self._is_full(stream) if for_room else self._is_empty(stream)
         b.cbranch(blocked, wait, onward)
         b.position_at_end(wait)
+        self._touched()
         self._call("streams.wait", self._env[stream], number, constant(STATUS, int(for_room)))
         b.branch(look)
         b.position_at_end(onward)
@@ -251,6 +335,7 @@ class StreamWriter:
     def _changed(self, stream: Value) -> None:
         """After a put or get: wake who waits."""
         b = self._b
+        self._touched()
         progress = b.load(self._unit.progress, typ=I64, align=8)
         b.store(b.add(progress, constant(I64, 1)), self._unit.progress, align=8)
         waited = b.icmp_unsigned("!=", self._read(stream, Word.WAITED), constant(I64, 0))
@@ -267,11 +352,13 @@ class StreamWriter:
 
     def _aside(self, op: StreamOp, looks: int) -> None:
         site = self._unit.site(op)
-        self._call("streams.aside", site, constant(STATUS, looks))
+        self._touched()
+        self._call("streams.aside", site, constant(STATUS, looks), self._settled())
 
     def _found_some(self, op: StreamOp) -> None:
         """After a look that was not in vain: let the others run now and then."""
         b, counter = self._b, self._unit.looked
+        self._touched()
         looked = b.add(b.load(counter, typ=I64, align=8), constant(I64, 1))
         turn = b.icmp_unsigned("==", looked, constant(I64, LOOKS_A_TURN))
         b.store(b.select(turn, constant(I64, 0), looked), counter, align=8)
@@ -280,15 +367,17 @@ class StreamWriter:
 
     def _try_get(self, op: TryGet) -> None:
         b, stream = self._b, op.stream
-        some = b.not_(self._is_empty(stream))
+        some = b.not_(self._is_empty(stream, op.count))
         self._env[op.done] = some
         element = llvm_type(op.result.type)
         with b.if_else(some) as (then, orelse):
             with then:
-                peeked = _slot(stream).load(b, self._cell(stream))
-                word = peeked if op.peek else self._take(stream)
                 if op.peek:
+                    ahead = self._env[op.ahead[0]] if op.ahead else None
+                    word = _slot(stream).load(b, self._cell(stream, ahead))
                     self._found_some(op)
+                else:
+                    word = self._take(stream)
                 taken = b.block
             with orelse:
                 self._aside(op, 1)

@@ -14,13 +14,13 @@ from typing import Any
 import greenlet
 import numpy as np
 
-from allo_rtl.ir.looks import LOOKS, endless
-from allo_rtl.ir.ops import Call, Func, Module, Value
+from allo_rtl.ir.looks import LOOKS
+from allo_rtl.ir.ops import Call, Func, Module, Value, While
 from allo_rtl.ir.processes import Depths, Fifo, Process, Processes, Wait
-from allo_rtl.ir.stream_ops import MakeStream, StreamOp, used
+from allo_rtl.ir.stream_ops import MakeStream, used
 from allo_rtl.ir.types import StreamType
 from allo_rtl.sim.llvm_memory import storage_bits
-from allo_rtl.sim.llvm_streams import Word, places
+from allo_rtl.sim.llvm_streams import Site, Word, places
 
 FAILED = 0x7FFFFFFF
 """The status of code that ends because Python has an exception."""
@@ -29,9 +29,10 @@ _SIGNATURES: Mapping[str, tuple[Any, ...]] = {
     "streams.make": (ctypes.c_void_p, ctypes.c_int32),
     "streams.wait": (ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32),
     "streams.changed": (ctypes.c_int32, ctypes.c_void_p),
-    "streams.aside": (ctypes.c_int32, ctypes.c_int32, ctypes.c_int32),
+    "streams.aside": (ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int32),
     "processes.start": (ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p),
     "processes.join": (ctypes.c_int32, ctypes.c_int32),
+    "processes.spin": (ctypes.c_int32, ctypes.c_int32, ctypes.c_int32),
 }
 
 
@@ -81,14 +82,15 @@ class NativeProcesses(Processes):
         progress: reads how much was put and taken so far.
         check: raises what the status of a process stands for.
         depths: those of streams that are not as declared, by name.
+        patience: steps that a process takes at most without touching a stream.
     """
 
     def __init__(
-        self, module: Module, sites: Sequence[MakeStream | Call | StreamOp | Func],
+        self, module: Module, sites: Sequence[Site],
         starts: Mapping[int, Callable[[int], int]], progress: Callable[[], int],
-        check: Callable[[int], None], depths: Depths,
+        check: Callable[[int], None], depths: Depths, patience: int,
     ) -> None:
-        super().__init__(lambda: endless(module))
+        super().__init__(patience)
         self._module = module
         self._sites = sites
         self._starts = starts
@@ -136,13 +138,21 @@ class NativeProcesses(Processes):
         fifo.words[Word.WAITED] = len(fifo.waiting)
         return 0
 
-    def aside(self, site: int, looks: int) -> int:
+    def aside(self, site: int, looks: int, settled: int) -> int:
         """After looking at a stream, so often, in vain: let the others run first."""
         progress, op = self._progress(), self._sites[site]
         assert isinstance(op, LOOKS)
         if progress != self._seen:
-            self._seen, self._idle = progress, 0
-        self.step_aside(op, looks)
+            self._seen = progress
+            self._moved()
+        self.step_aside(op, looks, settled=bool(settled))
+        return 0
+
+    def gone_round(self, site: int, sure: int) -> int:
+        """After a loop has gone round for too long: let the others run."""
+        loop = self._sites[site]
+        assert isinstance(loop, While)
+        self.spin(loop, sure=bool(sure))
         return 0
 
     def start(self, site: int, block: int) -> int:
@@ -177,6 +187,7 @@ class NativeProcesses(Processes):
             "streams.make": self.make, "streams.wait": self.wait,
             "streams.changed": self.changed, "streams.aside": self.aside,
             "processes.start": self.start, "processes.join": self._join,
+            "processes.spin": self.gone_round,
         }  # fmt: skip
         return {name: self._kept(function) for name, function in functions.items()}
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from allo_rtl.ir.evaluate import State, evaluate
 from allo_rtl.ir.ops import Module
+from allo_rtl.ir.spins import SLOW_PATIENCE
 from allo_rtl.ir.types import ArrayType, Type
 from allo_rtl.sim.marshal import (
     Array,
@@ -40,10 +41,14 @@ class ReferenceModule:
         module: the IR that is evaluated.
         top_func_name: name of the kernel.
         output: takes each line that is printed; a user may set another one.
+        patience: operations that a process of a region does at most without touching a stream.
     """
 
-    def __init__(self, module: Module, output: Output = to_stdout) -> None:
+    def __init__(
+        self, module: Module, output: Output = to_stdout, patience: int = SLOW_PATIENCE
+    ) -> None:
         self.module = module
+        self.patience = patience
         self.top_func_name = module.top
         self.output = output
         self._signature = Signature.of(module.top_func)
@@ -62,7 +67,9 @@ class ReferenceModule:
 
     def run_raw(self, raw: list[Raw]) -> list[Raw]:
         """Run on raw arguments, arrays changed in place (see :mod:`allo_rtl.sim.marshal`)."""
-        return run_evaluator(self.module, raw, state=self._state, output=self.output)
+        return run_evaluator(
+            self.module, raw, state=self._state, output=self.output, patience=self.patience
+        )
 
 
 def run_evaluator(
@@ -71,14 +78,15 @@ def run_evaluator(
     *,
     state: State | None = None,
     output: Output | None = None,
+    patience: int = SLOW_PATIENCE,
 ) -> list[Raw]:
     """The evaluator on raw arguments, which it changes in place as a build would.
 
-    ``state`` and ``output`` are those of :func:`allo_rtl.ir.evaluate.evaluate`.
+    ``state``, ``output`` and ``patience`` are those of :func:`allo_rtl.ir.evaluate.evaluate`.
     """
     top = module.top_func
     args = [_lifted(r, v.type) for r, v in zip(raw, top.args, strict=True)]
-    results = evaluate(module, args, state=state, output=output)
+    results = evaluate(module, args, state=state, output=output, patience=patience)
     for old, new, value in zip(raw, args, top.args, strict=True):
         if not isinstance(old, int):
             old[...] = _lowered(new, value.type)

@@ -12,26 +12,39 @@ from typing import Any, NoReturn
 from allo_rtl.errors import BuildError, Deadlock
 from allo_rtl.ir.ops import Call, Module
 from allo_rtl.ir.processes import Depths, Run, enough
+from allo_rtl.ir.spins import PATIENCE
 from allo_rtl.sim.cpu import CpuModule
 from allo_rtl.sim.llvm_streams import LOOKED, PROGRESS
+from allo_rtl.sim.llvm_streams import PATIENCE as LIMIT
 from allo_rtl.sim.marshal import Raw
 from allo_rtl.sim.native_processes import FAILED, SIGNATURES, NativeProcesses
 from allo_rtl.sim.reference import Output, to_stdout
+
+_MOST = 1 << 62
+"""The most steps that compiled code counts."""
 
 
 class SimulatorModule(CpuModule):
     """A module with regions, compiled; made by ``df.build(region)``.
 
     Calling it is like calling any CPU build.  A call may not be made while another one runs.
+
+    Attributes:
+        patience: steps that a process takes at most without touching a stream, where it is not
+            known whether it ends; a user may set another number.
     """
 
-    def __init__(self, module: Module, *, output: Output = to_stdout) -> None:
+    def __init__(
+        self, module: Module, *, output: Output = to_stdout, patience: int = PATIENCE
+    ) -> None:
         """Compile a verified module; raises what :class:`CpuModule` does."""
+        self.patience = patience
         self._run: NativeProcesses | None = None
         super().__init__(module, output=output)
         engine = self.execution_engine
         self._progress = ctypes.c_int64.from_address(engine.get_global_value_address(PROGRESS))
         self._looked = ctypes.c_int64.from_address(engine.get_global_value_address(LOOKED))
+        self._limit = ctypes.c_int64.from_address(engine.get_global_value_address(LIMIT))
         start = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
         self._starts = {
             n: start(engine.get_function_address(f"process.{n}"))
@@ -66,10 +79,10 @@ class SimulatorModule(CpuModule):
             raise self._explained(deadlock, before) from None
 
     def _once(self, raw: list[Raw], depths: Depths) -> list[Raw]:
-        self._looked.value = 0
+        self._looked.value, self._limit.value = 0, min(self.patience, _MOST)
         self._run = NativeProcesses(
             self.intermediate_module, self._code.sites, self._starts,
-            lambda: self._progress.value, self._ended, depths,
+            lambda: self._progress.value, self._ended, depths, self.patience,
         )  # fmt: skip
         try:
             return super().run_raw(raw)

@@ -27,7 +27,8 @@ class FifoContract(Elaboratable):
     """A FIFO whose both ends do whatever they like.
 
     No overflow and no underflow, no value is lost, doubled or overtaken, and the oldest stays on
-    offer until it is taken.
+    offer until it is taken.  Of blocks there is room for all or none, and all or none is on offer;
+    through a window any value of the next block is seen.
     """
 
     def __init__(self, shape, fifo=Fifo):
@@ -35,7 +36,8 @@ class FifoContract(Elaboratable):
         self.fifo = fifo(shape)
         self.put, self.data = Signal(), Signal(shape.width)
         self.get, self.clear, self.pick = Signal(), Signal(), Signal()
-        self.ports = [self.put, self.data, self.get, self.clear, self.pick]
+        self.at = Signal(max(1, shape.window_bits))
+        self.ports = [self.put, self.data, self.get, self.clear, self.pick, self.at]
 
     def elaborate(self, platform):
         m = Module()
@@ -45,25 +47,37 @@ class FifoContract(Elaboratable):
             fifo.get_ready.eq(self.get), fifo.clear.eq(self.clear),
         ]
         put, got = self.put & fifo.put_ready, fifo.get_valid & self.get
-        held = Signal(COUNT_BITS)
+        held, size = Signal(COUNT_BITS), self.shape.block
         m.d.sync += held.eq(Mux(self.clear, 0, held + put - got))
-        m.d.comb += [
-            Assert(~put | (held < self.shape.depth)),
-            Assert(~fifo.get_valid | (held != 0)),
-        ]
-        self._prompt(m, held)
+        begun, left = self._place(m, put), self._place(m, got)
+        fits = (begun != 0) | (held + left + size <= self.shape.depth)
+        there = held + left >= begun + size
+        m.d.comb += [Assert(~fifo.put_ready | fits), Assert(~fifo.get_valid | there)]
+        if self.shape.window:
+            m.d.comb += [fifo.get_at.eq(self.at), Assume((self.at == 0) | (~got & (left == 0)))]
+            m.d.comb += Assume(self.at < size)
+        self._prompt(m, fits, there)
         out = self._token(m, held, put, got)
-        stays(m, fifo.get_valid, fifo.get_data, self.get | self.clear)
+        data = Const(0) if self.shape.window else fifo.get_data
+        stays(m, fifo.get_valid, data, self.get | self.clear)
         full_once = Signal()
         m.d.sync += full_once.eq(full_once | (held == self.shape.depth))
         m.d.comb += [Cover(held == self.shape.depth), Cover(out & full_once & (held == 0))]
         return m
 
-    def _prompt(self, m, held):
+    def _place(self, m, step):
+        """How many values of a block were put (taken)."""
+        if self.shape.block == 1:
+            return Const(0, 1)
+        place = Signal(range(self.shape.block))
+        after = Mux(place == self.shape.block - 1, 0, place + 1)
+        m.d.sync += place.eq(Mux(self.clear, 0, Mux(step, after, place)))
+        return place
+
+    def _prompt(self, m, fits, there):
         """What is in it is on offer at the latest two cycles later, as room is."""
         for name, late in (
-            ("empty", (held != 0) & ~self.fifo.get_valid),
-            ("full", (held != self.shape.depth) & ~self.fifo.put_ready),
+            ("empty", there & ~self.fifo.get_valid), ("full", fits & ~self.fifo.put_ready)
         ):
             cycles = Signal(3, name=f"{name}_for")
             m.d.sync += cycles.eq(Mux(late & ~self.clear, cycles + 1, 0))
@@ -81,7 +95,8 @@ class FifoContract(Elaboratable):
             m.d.sync += ahead.eq(ahead - 1)
             with m.If(ahead == 0):
                 m.d.sync += [inside.eq(0), out.eq(1)]
-        with m.If(inside & (ahead == 0) & self.fifo.get_valid):
+        at = self.at if self.shape.window else 0
+        with m.If(inside & (ahead == at) & self.fifo.get_valid):
             m.d.comb += Assert(self.fifo.get_data == value)
         return out
 

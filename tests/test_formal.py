@@ -83,6 +83,11 @@ SHAPES = [
             (2, RAM, 10), (3, RAM, 12), (3, LUT_RAM, 12), (4, LUT_RAM, 12),
         ]
     ),
+    (FifoShape(1, 4, REGISTERS, block=2), 10),
+    *(
+        pytest.param(FifoShape(1, 4, kind, block=2, window=window), 12, marks=pytest.mark.long)
+        for kind, window in [(REGISTERS, True), (RAM, False), (LUT_RAM, True)]
+    ),
 ]  # fmt: skip
 
 
@@ -92,25 +97,32 @@ def test_a_fifo_keeps_its_values_and_their_order(shape, cycles):
     assert fifo_holds(shape, cycles).holds
 
 
+TWO, THREE = FifoShape(2, 2, REGISTERS), FifoShape(2, 3, RAM)
+BLOCKS, SEEN = FifoShape(1, 4, REGISTERS, block=2), FifoShape(1, 4, LUT_RAM, block=2, window=True)
 FIFO_ERRORS = [
-    (2, REGISTERS, "self.put_ready.eq(level != depth)", "self.put_ready.eq(1)"),
-    (2, REGISTERS, "put & (level - get == k)", "put & (level == k)"),
-    (2, REGISTERS, "self.get_valid.eq(level != 0),", "self.get_valid.eq(level == depth),"),
-    (3, RAM, "& (~self.get_valid | self.get_ready)", ""),
-    (3, RAM, "self.put_ready.eq(level != words)", "self.put_ready.eq(1)"),
-    (3, RAM, "with m.If(at == words - 1):", "with m.If(at == 0):"),
-    (3, RAM, "with m.Elif(self.get_ready):", "with m.Elif(0):"),
-    (3, RAM, "m.d.sync += [level.eq(0), self.get_valid.eq(0)]", "m.d.sync += level.eq(0)"),
+    (TWO, "return level != depth, level != 0", "return level == level, level != 0"),
+    (TWO, "put & (level - get == k)", "put & (level == k)"),
+    (TWO, "return level != depth, level != 0", "return level != depth, level == depth"),
+    (THREE, "& (~held | self._get)", ""),
+    (THREE, "return level != words, held", "return level == level, held"),
+    (THREE, "with m.If(at == words - 1):", "with m.If(at == 0):"),
+    (THREE, "with m.Elif(self._get):", "with m.Elif(0):"),
+    (THREE, "m.d.sync += [level.eq(0), held.eq(0)]", "m.d.sync += level.eq(0)"),
+    (BLOCKS, "return blocks != most, blocks != 0", "return blocks != most, blocks == blocks"),
+    (BLOCKS, "return blocks != most, blocks != 0", "return blocks == blocks, blocks != 0"),
+    (BLOCKS, "return step & at_last", "return step"),
+    (SEEN, "beyond.eq(oldest + self.get_at)", "beyond.eq(oldest)"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("depth", "kind", "old", "new"),
+    ("shape", "old", "new"),
     [FIFO_ERRORS[1], *(pytest.param(*e, marks=pytest.mark.long) for e in FIFO_ERRORS)],
+    ids=str,
 )
-def test_errors_in_a_fifo_are_found(depth, kind, old, new):
+def test_errors_in_a_fifo_are_found(shape, old, new):
     made = mutant(fifo, old, new)
-    assert fifo_holds(FifoShape(2, depth, kind), 9, made.Fifo).broken
+    assert fifo_holds(shape, 9, made.Fifo).broken
 
 
 # Kernels that hold while a stream does

@@ -102,6 +102,8 @@ class Pipelined:
     @property
     def trip(self) -> int | None:
         """Iterations of the whole nest, when known."""
+        if self.open_ended:
+            return None
         if self.varies:
             return count([c.loop for c in self.counters], lambda _: None)
         total = 1
@@ -110,6 +112,11 @@ class Pipelined:
                 return None
             total *= counter.bounds.trip
         return total
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether it ends with a stream; its counter then only tells the first iteration."""
+        return self.region.last is not None
 
     @property
     def varies(self) -> bool:

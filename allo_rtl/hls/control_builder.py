@@ -35,6 +35,7 @@ from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.region import LowerBound, Region, RegionBuilder
 from allo_rtl.hls.storage import ArrayStorage, assign_storage
+from allo_rtl.hls.stream_loops import open_ended
 from allo_rtl.ir.affine import AffineExpr, Interval
 from allo_rtl.ir.domain import FullNest, counter_intervals, without_empty
 from allo_rtl.ir.ops import (
@@ -75,8 +76,9 @@ def build_control(
 ) -> FunctionControl:
     """The control tree of a prepared function.
 
-    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary,
-    ``apart`` of those that are not to be flattened into one of constant bounds.
+    ``kept`` are counters of loops that are not to be flattened into a nest whose bounds vary, and
+    conditions of loops over streams that are not to be pipelined; ``apart`` are counters of loops
+    that are not to be flattened into one of constant bounds.
     """
     func = prepared.func
     storage = assign_storage(func, constants, operators.device, prepared.contended)
@@ -242,7 +244,9 @@ class _Builder:
         Where the condition costs little it is computed twice: with what stands before the loop,
         and after the body in the body's own region, so that small loops take a cycle each time.
         """
-        if self.is_cheap(op.before):
+        if (counted := open_ended(op, self.dirty, self.kept)) is not None:
+            self.until_the_end(op, counted, items)
+        elif self.is_cheap(op.before):
             # Both regions define the values of ``before``, which are used nowhere else.
             self.region().add(op.before[:-1])
             first = self.alias(op.condition, "taken")
@@ -254,6 +258,18 @@ class _Builder:
             self.flush(items)
             before, condition = self.tested(op.before)
             items.append(_RepeatDraft(op, before, condition, tuple(self.sequence(op.body))))
+
+    def until_the_end(self, op: While, counted: For, items: list[_Item]) -> None:
+        """A loop that ends with a stream, unless it has ended before: pipelined."""
+        self.region().add(op.before[:-1])
+        first = self.alias(op.condition, "taken")
+        self.flush(items)
+        self.intervals[counted.iv] = (0, 1)  # only whether it is the first is ever asked
+        builder = self.body_of([counted], [], (0,))
+        builder.end_unless(op.condition)
+        bounds = Bounds(0, counted.constant_bounds[1] - 1 if counted.constant_bounds else 0, 1)
+        counter = Counter(counted, (0, 1), bounds)
+        items.append(_BranchDraft(first, (_PipelinedDraft((counter,), builder),), ()))
 
     def is_cheap(self, block: Block) -> bool:
         """Whether a block is straight-line code without units that take several cycles."""

@@ -235,6 +235,9 @@ class _Writer:
     def _pipelined(self, control: Pipelined, env: Environment) -> None:
         schedule = self._function.schedules[control.region]
         assert schedule.ii is not None
+        if control.open_ended:
+            raise NotStaticError("how often a loop over a stream runs depends on data",
+                                 control.loop.loc)  # fmt: skip
         first = tuple(_stream(n) for n in leading(control.region.nodes()))
         each = [
             self._steps_of(control.region, schedule, {**env, **at})

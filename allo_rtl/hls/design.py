@@ -67,17 +67,18 @@ from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.ir.stream_ops import MakeStream
+from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
 from allo_rtl.ir.types import ArrayType, StreamType, Type
 from allo_rtl.target import Device
 
 
 class TooFlat(BuildError):
-    """A nest whose bounds vary cannot have the interval asked for when it is flattened."""
+    """A nest whose bounds vary, flattened, is slower than asked, or a loop over a stream knows too
+    late whether it ends; ``kept`` says which."""
 
-    def __init__(self, outermost: Value) -> None:
+    def __init__(self, kept: Value) -> None:
         super().__init__("the nest is too flat")
-        self.outermost = outermost
+        self.kept = kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +178,21 @@ class Design:
 
     def fifo(self, stream: Value) -> FifoShape:
         """How the FIFO of a stream is built."""
-        return fifo_shape(stream, self.device, self.depth(stream))
+        return fifo_shape(stream, self.device, self.depth(stream), self.blocks.get(stream))
 
     def depth(self, stream: Value) -> int:
         """Values that the FIFO of a stream holds."""
         assert isinstance(stream.type, StreamType)
         return self.depths.get(stream, stream.type.depth)
+
+    @cached_property
+    def blocks(self) -> Mapping[Value, tuple[int, bool]]:
+        """Of the streams that are asked for whole blocks, see :func:`ir.stream_ops.blocks`."""
+        funcs = self.funcs.values()
+        ops = (op for f in funcs for op in walk(f.body) if isinstance(op, STREAM_OPS))
+        if all(counted(op) == 1 for op in ops):
+            return {}
+        return {s: b for f in funcs for s, b in blocks(f, self.funcs.__getitem__).items()}
 
     @cached_property
     def undeclared(self) -> frozenset[Value]:
@@ -340,7 +350,7 @@ def _flattened(
             check_together(control)
             return whole(control)
         except TooFlat as error:
-            return timed(kept | {error.outermost}, apart)
+            return timed(kept | {error.kept}, apart)
 
     kept = apart = frozenset[Value]()
     best, why = timed(kept, apart), dict[Value, str]()
@@ -520,7 +530,10 @@ class _RegionScheduler:
             problem, result.schedule, lambda s: _cycles(control.counters, depth, s),
             asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
         )
-        self.schedules[control.region] = shorten(problem, timed)
+        self.schedules[control.region] = found = shorten(problem, timed)
+        if (last := control.region.last) is not None and found.start[last]:
+            assert last.source is not None
+            raise TooFlat(last.source)
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 

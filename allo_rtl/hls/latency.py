@@ -170,6 +170,8 @@ class Latency:
         return prepared + busy
 
     def _iterations(self, control: Pipelined, env: Environment) -> int | None:
+        if control.open_ended:
+            return None
         if control.varies:
             return count([c.loop for c in control.counters], lambda v: self.value(v, env))
         total = 1

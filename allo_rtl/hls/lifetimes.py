@@ -165,7 +165,7 @@ def _fixed(problem: Problem, found: OpSchedule) -> set[Node]:
     turns = found.ii != 1
     fixed = {
         n for n in problem.nodes
-        if n.kind is Kind.COUNTER or n.kind in STREAMS or (turns and problem.units[n].shared)
+        if n.kind in (Kind.COUNTER, Kind.LAST, *STREAMS) or (turns and problem.units[n].shared)
     }  # fmt: skip
     return fixed if found.ii else fixed | problem.outputs
 

@@ -62,8 +62,9 @@ class Kind(Enum):
     ASSERT = "assert"  # operands: enable of the failure
     GET = "get"  # operands: enable; takes a value from a stream
     PUT = "put"  # operands: data, enable
-    PEEK = "peek"  # operands: enable; what GET would take
+    PEEK = "peek"  # operands: enable, perhaps which word of a block; what GET would take
     ASK = "ask"  # whether GET, or PUT, could be done; one cycle
+    LAST = "last"  # whether a loop ends with this iteration, in its first cycle
 
 
 COMPARISONS = frozenset({Kind.EQ, Kind.NE, Kind.LT, Kind.LE, Kind.GT, Kind.GE})
@@ -116,7 +117,7 @@ class Node:
 
     Attributes:
         value: the constant of a CONST.
-        source: the IR value an INPUT or COUNTER stands for.
+        source: the IR value an INPUT or COUNTER stands for; the condition of a LAST.
         bank: the memory bank (or register) of a memory node.
         access: the IR access a memory node comes from, for dependences.
         order: textual order of memory nodes, events and stream operations in the region.

@@ -278,20 +278,36 @@ class FifoShape:
     """A FIFO of ``depth`` words of ``width`` bits.
 
     After a reset ``initial`` words are in it, whatever they are; it is in registers then.
+
+    Words are put and taken in blocks of ``block``: it is ready for none before it has room for all
+    of it, and offers none before all of it is there.  With ``window`` the reader may look at any
+    word of a block.
     """
 
     width: int
     depth: int
     storage: StorageKind
     initial: int = 0
+    block: int = 1
+    window: bool = False
+
+    @property
+    def window_bits(self) -> int:
+        """Bits of the place in a block that the reader looks at; 0 without a window."""
+        return (self.block - 1).bit_length() if self.window else 0
 
 
 _SHALLOW, _SMALL = 4, 64
 """Greatest depth in registers, and greatest depth in LUT RAM."""
 
 
-def fifo_shape(stream: Value, device: Device, depth: int) -> FifoShape:
-    """How a stream is built: registers when shallow, LUT RAM, or block RAM when deep."""
+def fifo_shape(
+    stream: Value, device: Device, depth: int, block: tuple[int, bool] | None = None
+) -> FifoShape:
+    """How a stream is built: registers when shallow, LUT RAM, or block RAM when deep.
+
+    ``block`` is the size of the blocks it is asked for, and whether it has a window.
+    """
     type_ = stream.type
     assert isinstance(type_, StreamType)
     storage, first = StorageKind.RAM, initial(stream)
@@ -299,7 +315,12 @@ def fifo_shape(stream: Value, device: Device, depth: int) -> FifoShape:
         storage = StorageKind.REGISTERS
     elif depth <= _SMALL and device.lut_ram:
         storage = StorageKind.LUT_RAM
-    return FifoShape(type_.element.bits, depth, storage, first)
+    if block is None:
+        return FifoShape(type_.element.bits, depth, storage, first)
+    size, window = block
+    if window and storage is StorageKind.RAM:
+        storage = StorageKind.LUT_RAM  # a block RAM cannot be read within a cycle
+    return FifoShape(type_.element.bits, depth, storage, first, size, window)
 
 
 def initial(stream: Value) -> int:

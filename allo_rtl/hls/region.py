@@ -45,9 +45,10 @@ from allo_rtl.ir.types import Index, IntegerType
 class Region:
     """The dataflow of a straight-line piece of a function.
 
-    ``sinks`` are its writes, and its events (prints, assertions) and stream operations, each in
-    textual order; ``outputs`` the values other regions use; ``carried`` the node whose result each
-    CARRIED node gets, and from how many iterations before, all in the ``depth`` innermost loops.
+    ``sinks`` are its writes, its events (prints, assertions) and stream operations, each in
+    textual order, and what ends its loop; ``outputs`` the values other regions use; ``carried``
+    the node whose result each CARRIED node gets, and from how many iterations before, all in the
+    ``depth`` innermost loops.
     """
 
     sinks: tuple[Node, ...]
@@ -59,6 +60,11 @@ class Region:
     def results(self) -> tuple[Node, ...]:
         """The nodes whose results are used outside, or in a later iteration."""
         return (*self.outputs.values(), *(node for node, _ in self.carried.values()))
+
+    @property
+    def last(self) -> Node | None:
+        """Whether an iteration is the last one, in a loop that ends with a stream."""
+        return next((n for n in self.sinks if n.kind is Kind.LAST), None)
 
     @property
     def uses_streams(self) -> bool:
@@ -185,6 +191,14 @@ class RegionBuilder:
             region = replace(region, carried={**region.carried, **live})
         return replace(region, depth=self._accesses.depth) if region.carried else region
 
+    def end_unless(self, condition: Value) -> None:
+        """Make this the last iteration of the loop unless a value is 1."""
+        last = _zero_bit(self.value(condition)) or self.graph.negate(self.value(condition))
+        order = self._accesses.next_order()
+        self._effects.append(Node(
+            Kind.LAST, BIT, (last,), (0, 1), order=order, name="last", source=condition
+        ))  # fmt: skip
+
     def _event(self, op: Print | Assert, predicate: Node | None) -> None:
         """What a simulation does when ``predicate`` is 1: print, or fail."""
         enable = predicate or self.graph.const(1, BIT)
@@ -241,6 +255,14 @@ class RegionBuilder:
             case _:
                 raise AssertionError(f"{type(op).__name__} is not straight-line code")
         self.values[r] = node
+
+
+def _zero_bit(node: Node) -> Node | None:
+    """The bit that a node asks to be 0, if that is what it does."""
+    match node.kind, node.operands:
+        case Kind.EQ, (bit, zero) if zero.is_const and not zero.value and bit.range == (0, 1):
+            return bit
+    return None
 
 
 def _number(value: Value) -> IntegerType | Index:

@@ -82,7 +82,8 @@ def nodes_of(
         case TryGet():
             some = can()
             both = graph.make(Kind.AND, BIT, enable, some)
-            word = make(Kind.PEEK if op.peek else Kind.GET, element, both)
+            kind, ahead = Kind.PEEK if op.peek else Kind.GET, map(value, op.ahead)
+            word = make(kind, element, both, *ahead)
             result = graph.select(some, word, graph.const(0, element))
             return [some, word], {op.result: result, op.done: some}
 

@@ -29,7 +29,6 @@ from allo_rtl.ir.arithmetic import (
     signed,
     wrap,
 )
-from allo_rtl.ir.looks import endless
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -60,6 +59,7 @@ from allo_rtl.ir.ops import (
     While,
 )
 from allo_rtl.ir.processes import Depths, Fifo, Processes, Run, enough
+from allo_rtl.ir.spins import SLOW_PATIENCE, Going, Steps
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, TryGet, TryPut, used
 from allo_rtl.ir.types import DYNAMIC, ArrayType, StreamType, Type
 
@@ -79,6 +79,7 @@ def evaluate(
     state: State | None = None,
     output: Callable[[str], None] | None = None,
     frame: MakeFrame | None = None,
+    patience: int = SLOW_PATIENCE,
 ) -> tuple[int | IntArray, ...]:
     """Run a function of a verified module and return its results.
 
@@ -91,6 +92,7 @@ def evaluate(
         state: contents of stateful arrays, read and changed; without it this is a first run.
         output: called with each line that is printed; without it nothing is.
         frame: makes the frame of the run, a :class:`Frame` that watches what happens.
+        patience: operations that a process of a region does at most without touching a stream.
 
     Returns:
         Scalars as int; arrays as int64 or uint64 where the elements fit, else as object.
@@ -109,7 +111,10 @@ def evaluate(
     inputs = [_read_arg(p, a, cells) for p, a in zip(target.args, args, strict=True)]
     before = [list(i.cells) if isinstance(i, _Array) else i for i in inputs]
     make = frame or Frame
-    results = _run(module, target, inputs, before, {} if state is None else state, output, make)
+    context = Context(
+        module, {} if state is None else state, output or _nowhere, patience=patience
+    )
+    results = _run(context, target, inputs, before, make)
     for arg, old, new in zip(args, before, inputs, strict=True):
         if isinstance(arg, np.ndarray) and isinstance(new, _Array) and old != new.cells:
             arg[...] = _to_numpy(new.cells, arg.shape, arg.dtype)
@@ -117,18 +122,16 @@ def evaluate(
 
 
 def _run(
-    module: Module,
+    context: Context,
     func: Func,
     inputs: Sequence[int | _Array],
     before: Sequence[int | list[int]],
-    state: State,
-    output: Callable[[str], None] | None,
     make: MakeFrame,
 ) -> tuple[int | _Array, ...]:
     """A run; after one that ends in a deadlock it is found out which depths are enough."""
-    past = {name: list(cells) for name, cells in state.items()}
+    past = {name: list(cells) for name, cells in context.state.items()}
     try:
-        return make(Context(module, state, output or _nowhere), func, inputs).run()
+        return make(context, func, inputs).run()
     except Deadlock as deadlock:
         again = [
             _Array.whole(list(old), new.shape)
@@ -136,7 +139,9 @@ def _run(
             else new
             for old, new in zip(before, inputs, strict=True)
         ]
-        depths = enough(lambda depths: _again(module, func, again, past, depths), deadlock.full)
+        depths = enough(
+            lambda depths: _again(context.module, func, again, past, depths), deadlock.full
+        )
         text = ", ".join(f"{name} {depth}" for name, depth in depths.items())
         hint = f"with these depths it would not wait: {text}" if depths else None
         raise Deadlock(
@@ -181,14 +186,22 @@ class Context:
 
     def __init__(
         self, module: Module, state: State, output: Callable[[str], None],
-        depths: Depths | None = None,
+        depths: Depths | None = None, patience: int = SLOW_PATIENCE,
     ) -> None:
         self.module = module
         self.state = state
         self.output = output
         self.depths = depths or {}
-        self.processes = Processes(lambda: endless(module))
+        self.processes = Processes(patience)
         self.fifos: list[Fifo] = []
+        self.steps = Steps(module.func)
+        self._loops: dict[While, Going] = {}
+
+    def loop(self, loop: While, func: Func) -> Going:
+        """How a loop goes on."""
+        if loop not in self._loops:
+            self._loops[loop] = self.steps.going(loop, func)
+        return self._loops[loop]
 
     def fifo(self, op: MakeStream) -> Fifo:
         """A fresh stream."""
@@ -224,6 +237,7 @@ class Frame:
         self.scalars: dict[Value, int] = {}
         self.arrays: dict[Value, _Array] = {}
         self.streams: dict[Value, Fifo] = {}
+        self.rounds_left: dict[While, int | None] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
 
@@ -243,6 +257,11 @@ class Frame:
             case StreamType():
                 return self.streams[value]
         return self.scalars[value]
+
+    @property
+    def settled(self) -> bool:
+        """Whether a loop that is under way goes on for ever unless a stream changes."""
+        return any(left is not None and left < 0 for left in self.rounds_left.values())
 
     def number(self, expr: AffineExpr) -> int:
         return expr.evaluate(self.scalars.__getitem__)
@@ -327,16 +346,29 @@ class Frame:
                 self.loop(op)
             case While(before=before, body=body):
                 self.block(before)
+                goes = self.context.loop(op, self.func)
+                left = self.rounds_left[op] = goes.settles
                 while self.scalars[op.condition]:
                     self.block(body)
                     self.block(before)
+                    too_long = self.context.processes.spend(goes.steps)
+                    if left is not None:
+                        left = self.rounds_left[op] = left - 1
+                        if left < 0 and not goes.touches:
+                            self.context.processes.spin(op, sure=True)
+                    elif too_long:
+                        self.context.processes.spin(op, sure=False)
+                del self.rounds_left[op]
             case If(condition=condition, then=then, orelse=orelse):
                 self.block(then if self.scalars[condition] else orelse)
             case Call():
                 self.call(op)
 
     def loop(self, op: For) -> None:
-        for i in self.iterations(op):
+        iterations = self.iterations(op)
+        if op.constant_bounds is None:
+            self.context.processes.spend(len(iterations) * self.context.steps.round(op))
+        for i in iterations:
             self.scalars[op.iv] = i
             self.block(op.body)
 
@@ -378,24 +410,26 @@ class Frame:
                 if s[done]:
                     processes.put(self.streams[stream], s[value], op.loc)
                 else:
-                    processes.step_aside(op)
+                    processes.step_aside(op, settled=self.settled)
             case TryGet(result=result, done=done, stream=stream, peek=peek):
                 fifo = self.streams[stream]
-                s[done] = int(bool(fifo.values))
-                s[result] = fifo.values[0] if fifo.values else 0
-                if not fifo.values:
-                    processes.step_aside(op)
+                s[done] = int(fifo.count >= op.count)
+                at = s[op.ahead[0]] if op.ahead else 0
+                s[result] = fifo.values[at] if s[done] else 0
+                if not s[done]:
+                    processes.step_aside(op, settled=self.settled)
                 elif peek:
-                    processes.found_some(op)
+                    processes.found_some(op, settled=self.settled)
                 else:
                     processes.get(fifo, op.loc)
             case Poll(kind=kind, result=result, stream=stream):
                 fifo = self.streams[stream]
-                s[result] = int(fifo.full if kind is PollKind.FULL else not fifo.values)
+                full = kind is PollKind.FULL
+                s[result] = int(not fifo.fits(op.count) if full else fifo.count < op.count)
                 if s[result]:
-                    processes.step_aside(op)
+                    processes.step_aside(op, settled=self.settled)
                 else:
-                    processes.found_some(op)
+                    processes.found_some(op, settled=self.settled)
 
     def offset(self, array: Value, index: Sequence[AffineExpr], loc: SourceLoc | None) -> int:
         subscripts = [self.number(e) for e in index]

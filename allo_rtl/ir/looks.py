@@ -31,7 +31,6 @@ from allo_rtl.ir.ops import (
     If,
     Load,
     Math,
-    Module,
     Op,
     Select,
     Store,
@@ -40,6 +39,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import Poll, StreamOp, TryGet, TryPut
+from allo_rtl.ir.types import ArrayType
 
 LOOKS = (Poll, TryGet, TryPut)
 """The operations that look at a stream without waiting for it."""
@@ -59,16 +59,11 @@ type Known = int | _Mark | None
 """What is known of a value."""
 
 
-def endless(module: Module) -> set[StreamOp]:
-    """The looks at streams in loops that only streams can end.
+def endless_in(func: Func) -> set[StreamOp]:
+    """The looks at streams in loops of a function that only streams can end.
 
     A look in a function that such a loop calls is not among them.
     """
-    return {op for func in module.funcs for op in endless_in(func)}
-
-
-def endless_in(func: Func) -> set[StreamOp]:
-    """:func:`endless` of one function."""
     own = {op.result for op in walk(func.body) if isinstance(op, Alloc)}
     found: set[StreamOp] = set()
     for loop in walk(func.body):
@@ -77,6 +72,16 @@ def endless_in(func: Func) -> set[StreamOp]:
             if looks and _Loop(loop, own).goes_on():
                 found.update(looks)
     return found
+
+
+def rounds_to_settle(loop: While, func: Func) -> int | None:
+    """Rounds after which a loop that still runs goes on for ever, if no stream changes.
+
+    None where that cannot be told.
+    """
+    own = {op.result for op in walk(func.body) if isinstance(op, Alloc)}
+    found = _Loop(loop, own)
+    return found.variables + 2 if found.goes_on() else None
 
 
 class _Loop:
@@ -93,6 +98,11 @@ class _Loop:
         self._made = {v for op in inside for v in op.results()}
         self._settled = set[Value]()
         """Variables that are stored to and are the same from some iteration on."""
+
+    @property
+    def variables(self) -> int:
+        """How many variables it stores to: they may settle one after the other."""
+        return sum(v.array.rank == 0 for v in self._stored if isinstance(v.type, ArrayType))
 
     def goes_on(self) -> bool:
         """Whether its condition stays as it is."""

@@ -8,8 +8,9 @@
     %z:2 = "allo.try_get"(%s) : (!allo.stream<i32, 4>) -> (i32, i1)
     %none = "allo.empty"(%s) {unsigned} : (!allo.stream<i32, 4>) -> i1
 
-``allo.peek`` is written like ``allo.try_get`` and ``allo.full`` like ``allo.empty``.  A function
-whose calls run at once has the attribute ``dataflow``.
+``allo.peek`` is written like ``allo.try_get`` and ``allo.full`` like ``allo.empty``; those that
+look for a block have its size, ``{count = 8}``, and ``allo.peek`` of one of its elements its place
+as a second operand.  A function whose calls run at once has the attribute ``dataflow``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from allo_rtl.errors import ParseError
 from allo_rtl.ir.mlir_build import Builder, Rule, hint
 from allo_rtl.ir.mlir_literals import string_text
 from allo_rtl.ir.mlir_syntax import RawOp
-from allo_rtl.ir.mlir_writer import Writer
+from allo_rtl.ir.mlir_writer import Writer, attr_text
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.stream_ops import Get, MakeStream, Poll, PollKind, Put, StreamOp, TryGet, TryPut
-from allo_rtl.ir.types import ScalarType, StreamType, bool_
+from allo_rtl.ir.types import ScalarType, StreamType, bool_, index
 
 
 def write_stream(w: Writer, op: MakeStream | StreamOp) -> None:
@@ -39,12 +40,27 @@ def write_stream(w: Writer, op: MakeStream | StreamOp) -> None:
         case TryGet(result=result, done=done, stream=stream, peek=peek):
             pack = w.fresh(result.name)
             name = "peek" if peek else "try_get"
-            types = f"({w.type_of(stream)}) -> ({w.type(result.type)}, {w.type(done.type)})"
-            w.emit(f'{pack}:2 = "allo.{name}"({w.names[stream]}) : {types}')
+            operands = list(op.operands())
+            ins = ", ".join(map(w.type_of, operands))
+            types = f"({ins}) -> ({w.type(result.type)}, {w.type(done.type)})"
+            mark = attr_text(_count(op.count))
+            w.emit(f'{pack}:2 = "allo.{name}"({w.uses(operands)}){mark} : {types}')
             w.know(result, f"{pack}#0")
             w.know(done, f"{pack}#1")
         case Poll(kind=kind, result=result, stream=stream):
-            w.own(kind.value, (stream,), result)
+            w.own(kind.value, (stream,), result, _count(op.count))
+
+
+def _count(count: int) -> str:
+    return f"count = {count}" if count > 1 else ""
+
+
+def _counted(b: Builder, raw: RawOp) -> int:
+    """The size of the block that an operation looks for."""
+    count = raw.attrs.get("count", 1)
+    if not isinstance(count, int) or count < 1:
+        raise b.error(raw, f"{raw.name} looks for {count} values")
+    return count
 
 
 def _make(b: Builder, raw: RawOp) -> None:
@@ -91,8 +107,11 @@ def _try_get(b: Builder, raw: RawOp) -> None:
     stream, element = _stream(b, raw)
     (name, _), (done_name, _) = b.result_names(raw, 2)
     result, done = Value(element, hint(name)), Value(bool_)
-    peek = raw.name == "allo.peek"
-    b.out.append(TryGet(result=result, done=done, stream=stream, peek=peek, loc=b.loc))
+    peek, count = raw.name == "allo.peek", _counted(b, raw)
+    ahead = tuple(b.coerce(b.value(v), index) for v in raw.operands[1:2])
+    b.out.append(TryGet(
+        result=result, done=done, stream=stream, peek=peek, count=count, ahead=ahead, loc=b.loc
+    ))  # fmt: skip
     b.bind(name, result)
     b.bind(done_name, done)
 
@@ -101,7 +120,10 @@ def _poll(b: Builder, raw: RawOp) -> None:
     """``allo.empty`` and ``allo.full``."""
     stream, _ = _stream(b, raw)
     kind = PollKind(raw.name.removeprefix("allo."))
-    b.define(raw, bool_, lambda r: Poll(kind=kind, result=r, stream=stream, loc=b.loc))
+    count = _counted(b, raw)
+    b.define(raw, bool_, lambda r: Poll(
+        kind=kind, result=r, stream=stream, count=count, loc=b.loc
+    ))  # fmt: skip
 
 
 RULES: dict[str, Rule] = {

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
 import greenlet
 
 from allo_rtl.errors import AlloError, Deadlock, SimulationError, SourceLoc
+from allo_rtl.ir.ops import While
+from allo_rtl.ir.spins import PATIENCE
 from allo_rtl.ir.stream_ops import StreamOp
 
-_PATIENCE = 100_000
-"""Looks at streams, one after the other, before that is called a deadlock."""
+_PATIENCE = 1000
+"""Looks at streams, one after the other, before it is asked whether that is a deadlock."""
+
+_EACH = 20
+"""Looks of each process, of these, at least."""
 
 _LONG = 5_000_000
 """Looks before a run is ended in which the loops that look may end by themselves."""
@@ -58,7 +62,11 @@ class Fifo:
     @property
     def full(self) -> bool:
         """Whether a put has to wait."""
-        return self.depth is not None and self.count >= self.depth
+        return not self.fits(1)
+
+    def fits(self, count: int) -> bool:
+        """Whether there is room for so many values."""
+        return self.depth is None or self.count + count <= self.depth
 
     @property
     def count(self) -> int:
@@ -98,7 +106,12 @@ class Wait:
 class Process:
     """One process; ``wait`` is what it waits for now, ``queued`` whether it is to go on.
 
-    ``looked``: how it last looked at a stream.
+    Attributes:
+        looked: how it last looked at a stream.
+        looks: how often it did since something was put or taken; that was ``epoch``.
+        settled: whether it was in a loop that nothing but streams ends.
+        spins: a loop in which it computes on and on; it is not run any more.
+        sure: whether that loop surely never ends.
     """
 
     name: str
@@ -109,20 +122,27 @@ class Process:
     children: int = 0
     queued: bool = False
     looked: StreamOp | None = None
+    looks: int = 0
+    epoch: int = 0
+    settled: bool = False
+    spins: While | None = None
+    sure: bool = False
 
 
 class Processes:
     """All processes of one run.
 
     Args:
-        endless: the looks in loops that only streams can end (see :mod:`allo_rtl.ir.looks`).
+        patience: steps that a process takes at most without touching a stream.
 
     Attributes:
         steps: how many values were put and taken.
     """
 
-    def __init__(self, endless: Callable[[], AbstractSet[StreamOp]]) -> None:
-        self._endless = endless
+    def __init__(self, patience: int = PATIENCE) -> None:
+        self.patience = patience
+        self._spent = 0
+        self._epoch = 0
         self._seen_some = 0
         self.steps = 0
         self._ready: deque[Process] = deque()
@@ -146,6 +166,7 @@ class Processes:
 
     def _live(self, process: Process, body: Callable[[], object]) -> None:
         body()
+        self._spent = 0
         self._alive.remove(process)
         if process.parent is None:
             self._root_children -= 1
@@ -166,7 +187,7 @@ class Processes:
             return
         while self._root_children:
             if not self._ready and not self._grow():
-                raise deadlock_of(self._alive)
+                raise self._stuck()
             self._current = self._ready.popleft()
             self._current.queued = False
             self._current.coroutine.switch()
@@ -183,14 +204,40 @@ class Processes:
         if fifo is None or fifo.depth is None or fifo.depth >= _MANY:
             return False
         fifo.grow()
-        self._idle = 0
+        self._moved()
         self._changed(fifo)
         return True
+
+    def _moved(self) -> None:
+        """Something was put or taken."""
+        self._idle = self._spent = 0
+        self._epoch += 1
+
+    def _stuck(self, looking: Sequence[Process] = ()) -> SimulationError:
+        """Why nothing goes on."""
+        spinning = [p for p in self._alive if p.spins is not None]
+        if spinning and not any(p.sure for p in spinning):
+            return _too_long(spinning, self.patience)
+        return deadlock_of(self._alive, looking)
+
+    def spend(self, steps: int) -> bool:
+        """Note operations of a process; whether these are too many without touching a stream."""
+        self._spent += steps
+        return self._spent > self.patience
+
+    def spin(self, loop: While, *, sure: bool) -> None:
+        """Do not run a process any more that computes on and on; the others go on."""
+        self._spent = 0
+        if self._current is None:
+            return
+        self._current.spins, self._current.sure = loop, sure
+        self._root.switch()
 
     def _block(self, wait: Wait) -> None:
         """Let others run until there is reason to look again."""
         process = self._current
         assert process is not None, "only processes wait"
+        self._spent = 0
         process.wait = wait
         if wait.fifo is not None:
             wait.fifo.waiting.append(process)
@@ -212,38 +259,51 @@ class Processes:
                 still.append(process)
         fifo.waiting = still
 
-    def step_aside(self, op: StreamOp, looks: int = 1) -> None:
+    def step_aside(self, op: StreamOp, looks: int = 1, *, settled: bool) -> None:
         """After looking at a stream in vain: let the others run first.
 
         Args:
             op: how it looked.
             looks: how often.
+            settled: whether it goes on like that for ever unless a stream changes: it is in a loop
+                that nothing else ends, and has gone round often enough (see
+                :func:`~allo_rtl.ir.looks.rounds_to_settle`).
         """
         process = self._current
         assert process is not None, "only processes look at streams"
-        process.looked = op
+        self._spent = 0
+        if process.epoch != self._epoch:
+            process.epoch, process.looks = self._epoch, 0
+        process.looked, process.settled = op, settled
+        process.looks += looks
         before, self._idle = self._idle, self._idle + looks
-        if before // _PATIENCE < self._idle // _PATIENCE and not self._grow():
-            looking = [p for p in self._alive if p.wait is None]
-            if {p.looked for p in looking} <= self._endless():
-                raise deadlock_of(self._alive, looking)
-        if self._idle > _LONG:
-            raise _long_wait(process)
+        if before // _PATIENCE < self._idle // _PATIENCE:
+            self._check_looks()
+        if self._idle > _LONG * max(1, self.patience // PATIENCE):
+            raise _long_wait(process, self._idle)
         self._wake(process)
         self._root.switch()
 
-    def found_some(self, op: StreamOp) -> None:
+    def _check_looks(self) -> None:
+        """Raise when all that are not waiting have long looked at streams in vain, for ever."""
+        looking = [p for p in self._alive if p.wait is None and p.spins is None]
+        each = all(p.epoch == self._epoch and p.looks >= _EACH for p in looking)
+        if each and not self._grow() and all(p.settled for p in looking):
+            raise self._stuck(looking)
+
+    def found_some(self, op: StreamOp, *, settled: bool) -> None:
         """After a look at a stream that was not in vain."""
+        self._spent = 0
         self._seen_some += 1
         if self._seen_some == LOOKS_A_TURN:
             self._seen_some = 0
-            self.step_aside(op, LOOKS_A_TURN)
+            self.step_aside(op, LOOKS_A_TURN, settled=settled)
 
     def put(self, fifo: Fifo, value: int, loc: SourceLoc | None) -> None:
         """Append a value, once there is room."""
         while fifo.full:
             self._block(Wait(fifo, True, loc))
-        self._idle = 0
+        self._moved()
         self._limit(fifo)
         self.steps += 1
         fifo.values.append(value)
@@ -259,7 +319,7 @@ class Processes:
         """Take the oldest value, once there is one."""
         while not fifo.values:
             self._block(Wait(fifo, False, loc))
-        self._idle = 0
+        self._moved()
         self.steps += 1
         value = fifo.values.popleft()
         self._changed(fifo)
@@ -334,14 +394,41 @@ def _ends(run: Trial, depths: Depths) -> bool:
     return True
 
 
-def _long_wait(process: Process) -> SimulationError:
+def _long_wait(process: Process, looks: int) -> SimulationError:
     assert process.looked is not None
     return SimulationError(
-        f"{process.name} has looked at a stream, and since {_LONG:,} such looks of all processes "
+        f"{process.name} has looked at a stream, and since {looks:,} such looks of all processes "
         "nothing was put or taken; whether it goes on by itself is not known",
         loc=process.looked.loc,
-        hint="wait with get() or put(), or end the loop after fewer looks",
+        hint=f"wait with get() or put(), or end the loop after fewer looks; {_MORE_PATIENCE}",
     )
+
+
+_MORE_PATIENCE = "where it does go on, give it more time: df.build(region, patience=10**12)"
+
+
+def _too_long(spinning: Sequence[Process], patience: int) -> SimulationError:
+    """What to say of processes that compute, whether for ever is not known."""
+    has = "has" if len(spinning) == 1 else "have"
+    assert spinning[0].spins is not None
+    return SimulationError(
+        f"{_names(spinning)} {has} computed for {patience:,} steps without touching a stream; "
+        "whether it ever ends is not known",
+        loc=spinning[0].spins.loc,
+        notes=[(f"{p.name} goes round here", p.spins.loc) for p in spinning[1:_SHOWN] if p.spins],
+        hint=_MORE_PATIENCE,
+    )
+
+
+_SHOWN = 3
+"""Processes that are named at most, of those that go round and round."""
+
+
+def _names(processes: Sequence[Process]) -> str:
+    names = [p.name for p in processes]
+    if len(names) > _SHOWN:
+        names[_SHOWN - 1 :] = [f"{len(names) - _SHOWN + 1} others"]
+    return " and ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
 
 
 def deadlock_of(
@@ -353,8 +440,18 @@ def deadlock_of(
         looking: those that look at streams again and again.
         also: something to add.
     """
-    vain = [p for p in looking if p.looked is not None][:1]
-    also = f"{vain[0].name} looks at streams in vain" if vain else also
+    vain = [p for p in looking if p.looked is not None]
+    spinning = [p for p in alive if p.spins is not None]
+    rounds = []
+    for found, does in (
+        (vain, "look{} at streams in vain"),
+        ([p for p in spinning if p.sure], "compute{} for ever, and touch{} no stream"),
+        ([p for p in spinning if not p.sure], "compute{} on and on"),
+    ):
+        if found:
+            one = len(found) == 1
+            endings = does.replace("touch{}", "touches" if one else "touch")
+            rounds.append(f"{_names(found)} {endings.format('s' if one else '')}")
     blocked = [p for p in alive if p.wait is not None and p.wait.fifo is not None]
     shown = _circle(blocked)
     texts = [f"{p.name} {p.wait}{_why(p, alive)}" for p in shown]
@@ -363,10 +460,11 @@ def deadlock_of(
         texts.append(f"{rest} other{'s' * (rest > 1)} wait{'s' * (rest == 1)} because of that")
     full = [p.wait.fifo for p in blocked if p.wait and p.wait.fifo and p.wait.for_room]
     return Deadlock(
-        "; ".join([*texts, *([also] if also else [])]),
+        "; ".join([*texts, *rounds, *([also] if also else [])]),
         notes=[
             *((f"{p.name} {p.wait}", p.wait.loc) for p in shown if p.wait and p.wait.loc),
-            *((f"{p.name} looks here", p.looked.loc) for p in vain if p.looked is not None),
+            *((f"{p.name} looks here", p.looked.loc) for p in vain[:_SHOWN] if p.looked),
+            *((f"{p.name} goes round here", p.spins.loc) for p in spinning[:_SHOWN] if p.spins),
         ],
         full=tuple(dict.fromkeys(f.name for f in full if f is not None)),
     )

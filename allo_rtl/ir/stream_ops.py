@@ -64,15 +64,20 @@ class TryPut(Op):
 class TryGet(Op):
     """Take the oldest value if there is one (else ``result`` is zero); ``done`` says whether.
 
-    ``peek``: it stays in the FIFO.
+    Attributes:
+        peek: it stays in the FIFO.
+        count: values that must be there (a block of them); when it peeks.
+        ahead: which of these is looked at: so many behind the oldest (index), less than ``count``.
     """
 
     RESULTS = ("result", "done")
-    OPERANDS = ("stream",)
+    OPERANDS = ("stream", "ahead")
     result: Value
     done: Value
     stream: Value
     peek: bool = False
+    count: int = 1
+    ahead: tuple[Value, ...] = ()
 
 
 class PollKind(Enum):
@@ -84,19 +89,28 @@ class PollKind(Enum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Poll(Op):
-    """Whether the stream is empty (seen by its reader) or full (by its writer): a UInt(1)."""
+    """Whether the stream is empty (seen by its reader) or full (by its writer): a UInt(1).
+
+    That is, whether there are fewer than ``count`` values in it, or room for fewer.
+    """
 
     RESULTS = ("result",)
     OPERANDS = ("stream",)
     kind: PollKind
     result: Value
     stream: Value
+    count: int = 1
 
 
 type StreamOp = Put | Get | TryPut | TryGet | Poll
 """What a process does with a stream."""
 STREAM_OPS = (Put, Get, TryPut, TryGet, Poll)
 """The classes of :data:`StreamOp`, for ``isinstance``."""
+
+
+def counted(op: StreamOp) -> int:
+    """How many values have to be there, or fit, for an operation to find them: 1, or a block."""
+    return op.count if isinstance(op, Poll | TryGet) else 1
 
 
 type Sides[T] = tuple[list[T], list[T]]
@@ -129,6 +143,20 @@ def passed(call: Call, callee: Callable[[str], Func]) -> dict[Value, Sides[Strea
             sides = found.setdefault(stream, ([], []))
             for side, ops in zip(sides, inside.get(param, ([], [])), strict=True):
                 side.extend(ops)
+    return found
+
+
+def blocks(func: Func, callee: Callable[[str], Func]) -> dict[Value, tuple[int, bool]]:
+    """The streams of which a function asks for whole blocks, at either end.
+
+    With the size of a block, and whether single elements of one are looked at.
+    """
+    found: dict[Value, tuple[int, bool]] = {}
+    for stream, sides in used(func, callee).items():
+        ops = [op for side in sides for op in side]
+        size = max(map(counted, ops))
+        if size > 1:
+            found[stream] = size, any(isinstance(op, TryGet) and op.ahead for op in ops)
     return found
 
 

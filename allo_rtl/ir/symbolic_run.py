@@ -58,7 +58,7 @@ class Run:
     claims: dict[Term, None] = field(default_factory=dict)
     lines: list[Term] = field(default_factory=list)
     words: list[Term] = field(default_factory=list)
-    processes: Processes = field(default_factory=lambda: Processes(frozenset))
+    processes: Processes = field(default_factory=Processes)
     journals: list[Changes] = field(default_factory=list)
     path: list[Term] = field(default_factory=list)
     worked: int = 0

@@ -387,9 +387,17 @@ class _FuncVerifier:
                 self.expect(f"what goes through {_show(op.stream)}", value, type_.element)
             case TryGet(result=value):
                 self.expect(f"what goes through {_show(op.stream)}", value, type_.element)
+                self.peek(op)
         match op:
             case TryPut(done=done) | TryGet(done=done) | Poll(result=done):
                 self.expect(f"the answer of {type(op).__name__}", done, bool_)
+
+    def peek(self, op: TryGet) -> None:
+        """What is looked for of a block, and where in it."""
+        if (op.count > 1 or op.ahead) and not op.peek:
+            self.problem("only a peek looks for a block")
+        for at in op.ahead:
+            self.expect("the place in a block", at, index)
 
     def ends(self) -> None:
         """Each stream has one process that writes to it and one that reads it, or fewer."""

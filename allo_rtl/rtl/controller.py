@@ -258,17 +258,20 @@ class Controller:
         begin, skip = self._begin(bounds, enter) if bounds else self._prepare(control, enter)
         first = holds_at_start(control.region.nodes(), schedule)
         turn = Signal(name=self._names(f"{name}_turn")) if first else None
-        issue, final, taken = self._issue(control, schedule, begin, turn)
+        ending = Signal(name=self._names(f"{name}_ending")) if control.open_ended else None
+        issue, final, taken = self._issue(control, schedule, begin, turn, ending)
         valid: list[Value] = [issue]
         closing = [final]
         for _ in range(schedule.length - 1):
             valid.append(self._token(f"{name}_valid", valid[-1]))
             closing.append(self._token(f"{name}_final", closing[-1]))
-        Datapath(
+        path = Datapath(
             self._m, control.region, schedule, valid, self._value,
             self._memories, self._shared, self._events, self._names, overlapped=True,
             island=self._island, taken=taken,
         )
+        if ending is not None and control.region.last is not None:
+            self._m.d.comb += ending.eq(path.at(control.region.last, 0))
         if turn is not None:
             assert self._island is not None
             assert first is not None
@@ -276,9 +279,13 @@ class Controller:
         return self._wire(f"{name}_exit", closing[-1] | skip)
 
     def _issue(
-        self, control: Pipelined, schedule: OpSchedule, begin: Value, turn: Signal | None
+        self, control: Pipelined, schedule: OpSchedule, begin: Value, turn: Signal | None,
+        ending: Signal | None,
     ) -> tuple[Value, Signal, Mapping[Node, Value]]:
-        """(an iteration starts in this cycle, it is the last one, words of its leading gets)."""
+        """(an iteration starts in this cycle, it is the last one, words of its leading gets).
+
+        ``ending`` is whether it is, in a loop that ends with a stream.
+        """
         m, name, ii = self._m, control.loop.name, schedule.ii
         assert ii is not None
         running = Signal(name=self._names(f"{name}_running"))
@@ -297,7 +304,11 @@ class Controller:
             taken, issue = self._island.collect(first, running, slot, turn)
         if ii > 1 or first:
             issue = self._wire(f"{name}_issue", issue)
-        if control.varies:
+        if ending is not None:
+            first_or_not = self._counter(control.counters[0])
+            m.d.sync += first_or_not.eq((first_or_not | issue) & ~begin)
+            last: Value = ending
+        elif control.varies:
             last = self._step_nest(control, begin, issue)
         else:
             last = self._count(control, begin, issue)

@@ -135,6 +135,8 @@ class Datapath:
                 self._made[node] = self._signal(node, word)
             case Kind.WRITE | Kind.REG_WRITE:
                 self._write(node, start)
+            case Kind.LAST:
+                self._made[node] = self._signal(node, self.at(node.operands[0], start))
             case kind if kind in EVENTS:
                 *args, enable = (self.at(o, start) for o in node.operands)
                 self._events.add(self._m, node, self._condition(start, enable), args)
@@ -164,6 +166,8 @@ class Datapath:
                 island.put(node, self._active[start] & operands[1], operands[0])
             case Kind.PEEK:
                 self._made[node] = self._signal(node, island.streams.source(op.stream).data)
+                for place in operands[1:]:
+                    island.streams.look_at(op.stream, self._active[start], place)
             case Kind.ASK:
                 streams, stream = island.streams, op.stream
                 reads = end_of(op) is End.READ

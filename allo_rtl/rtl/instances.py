@@ -160,7 +160,10 @@ class Instances:
             if self._users[StreamEnd(outer, way)] == 1:
                 side = self.streams.source if way is End.READ else self.streams.sink
                 signals = side(outer)
-                parts = (signals.data, signals.valid, signals.ready)
+                parts = [signals.data, signals.valid, signals.ready]
+                if end.window_bits:
+                    assert signals.at is not None
+                    parts.append(signals.at)
                 found |= zip(end.signals(), parts, strict=True)
         return found
 
@@ -230,11 +233,13 @@ class Instances:
 
     def _connect_stream(self, outer: IrValue, port: StreamPort, callee: Any) -> None:  # noqa: ANN401
         """Let a callee's port be one more user of an end of the caller's stream."""
-        data, valid, ready = (getattr(callee, name) for name in port.signals())
+        data, valid, ready, *at = (getattr(callee, name) for name in port.signals())
         if port.direction is Direction.READ:
             end = self.streams.source(outer)
             self.m.d.comb += [data.eq(end.data), valid.eq(end.valid)]
             self.streams.take(outer, ready)
+            for place in at:
+                self.streams.place(outer, place)
         else:
             self.m.d.comb += ready.eq(self.streams.sink(outer).ready)
             self.streams.offer(outer, valid, data)

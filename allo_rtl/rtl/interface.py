@@ -159,23 +159,28 @@ class ArrayPort:
 class StreamPort:
     """One end of a stream: signals ``<name>_data``, ``<name>_valid`` and ``<name>_ready``.
 
-    The kernel takes words (READ), puts them (WRITE), or leaves the stream alone (UNUSED).
+    The kernel takes words (READ), puts them (WRITE), or leaves the stream alone (UNUSED).  With
+    ``window_bits`` it has ``<name>_at``, too: which word of the next block is to be on offer.
     """
 
     name: str
     type: StreamType
     direction: Direction
+    window_bits: int = 0
 
     def signals(self) -> dict[str, tuple[str, int]]:
         """Verilog signals: name -> ("input" or "output" of the kernel, bits)."""
         if self.direction is Direction.UNUSED:
             return {}
         ways = ("input", "output") if self.direction is Direction.READ else ("output", "input")
-        return {
+        found = {
             f"{self.name}_data": (ways[0], self.type.element.bits),
             f"{self.name}_valid": (ways[0], 1),
             f"{self.name}_ready": (ways[1], 1),
         }
+        if self.window_bits:
+            found[f"{self.name}_at"] = ("output", self.window_bits)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

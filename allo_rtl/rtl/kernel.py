@@ -190,8 +190,9 @@ class KernelComponent(wiring.Component):
         found = {}
         for stream, fifo in fifos.items():
             for end, side in ((End.READ, "get"), (End.WRITE, "put")):
-                parts = (getattr(fifo, f"{side}_{part}") for part in ("data", "valid", "ready"))
-                found[stream, end] = StreamSignals(*parts)
+                window = end is End.READ and self.design.fifo(stream).window
+                names = ("data", "valid", "ready", *["at"] * window)
+                found[stream, end] = StreamSignals(*(getattr(fifo, f"{side}_{n}") for n in names))
         if self.function is self.design.top:
             return found
         for value, port in zip(split_streams(func.args)[1], self.interface.streams, strict=True):

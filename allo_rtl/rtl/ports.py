@@ -56,7 +56,7 @@ def interface(design: Design, function: FunctionDesign) -> KernelInterface:
     stateful = any(s.stateful for s in function.control.storage.values())
     return KernelInterface(
         _ascii(func.name), tuple(ports[:count]), tuple(ports[count:]), function.latency,
-        stateful, tuple(_stream_port(s, design.uses[func.name], taken) for s in streams),
+        stateful, tuple(_stream_port(s, design, func.name, taken) for s in streams),
     )
 
 
@@ -74,11 +74,14 @@ def _stream_of_array(
     return _named_apart(ArrayStream(name, type, _direction(uses.of_stream(value))), taken)
 
 
-def _stream_port(value: IrValue, uses: Uses, taken: set[str]) -> StreamPort:
+def _stream_port(value: IrValue, design: Design, function: str, taken: set[str]) -> StreamPort:
     """The port of a stream."""
     assert isinstance(value.type, StreamType)
     name = _plain_name(value.name or "", "stream")
-    return _named_apart(StreamPort(name, value.type, _direction(uses.of_stream(value))), taken)
+    direction = _direction(design.uses[function].of_stream(value))
+    size, window = design.blocks.get(value, (1, False))
+    bits = (size - 1).bit_length() if window and direction is Direction.READ else 0
+    return _named_apart(StreamPort(name, value.type, direction, bits), taken)
 
 
 def _named_apart[P: (StreamPort, ArrayStream)](port: P, taken: set[str]) -> P:
@@ -167,4 +170,6 @@ def module_name(design: Design, function: FunctionDesign) -> str:
 def fifo_name(design: Design, shape: FifoShape) -> str:
     """Verilog name of a FIFO's module."""
     first = f"_with_{shape.initial}" if shape.initial else ""
-    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}{first}"
+    block = f"_of_{shape.block}" if shape.block > 1 else ""
+    window = "_window" if shape.window else ""
+    return f"{_ascii(design.top.name)}_fifo_{shape.width}x{shape.depth}{first}{block}{window}"

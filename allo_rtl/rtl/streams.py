@@ -25,11 +25,16 @@ FREE = "free"
 
 @dataclass(frozen=True)
 class StreamSignals:
-    """One end of a stream: a word is handed over in a cycle in which valid and ready are 1."""
+    """One end of a stream: a word is handed over in a cycle in which valid and ready are 1.
+
+    ``at`` is which word of the next block the reader has on offer, where it may look at others
+    than the first; it is 0 when a word is taken.
+    """
 
     data: Signal
     valid: Signal
     ready: Signal
+    at: Signal | None = None
 
 
 class Streams:
@@ -45,6 +50,7 @@ class Streams:
         self._ends = ends
         self._takes: dict[IrValue, list[Value]] = {}
         self._offers: dict[IrValue, list[tuple[Value, Value]]] = {}
+        self._places: dict[IrValue, list[Value]] = {}
 
     def source(self, stream: IrValue) -> StreamSignals:
         """The end that words are taken from; ``ready`` is driven by :meth:`take`."""
@@ -58,6 +64,16 @@ class Streams:
         """Be ready for a word when the condition holds."""
         self._takes.setdefault(stream, []).append(condition)
 
+    def look_at(self, stream: IrValue, condition: Value, place: Value) -> None:
+        """Have a word of the next block on offer when the condition holds."""
+        at = self.source(stream).at
+        assert at is not None
+        self.place(stream, Mux(condition, place[: len(at)], 0))
+
+    def place(self, stream: IrValue, at: Value) -> None:
+        """Which word of the next block to have on offer; 0 where another place is meant."""
+        self._places.setdefault(stream, []).append(at)
+
     def offer(self, stream: IrValue, condition: Value, data: Value) -> None:
         """Put a word when the condition holds."""
         self._offers.setdefault(stream, []).append((condition, data))
@@ -66,6 +82,10 @@ class Streams:
         """Drive the ends."""
         for stream, takes in self._takes.items():
             m.d.comb += self.source(stream).ready.eq(reduce(or_, takes))
+        for stream, places in self._places.items():
+            at = self.source(stream).at
+            assert at is not None
+            m.d.comb += at.eq(reduce(or_, places))
         for stream, offers in self._offers.items():
             end = self.sink(stream)
             words = [d if len(offers) == 1 else Mux(c, d, 0) for c, d in offers]

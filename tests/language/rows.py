@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from allo_rtl.frontend.dataflow_dsl import Region
+
 CHAPTERS: dict[str, list["Row"]] = {}
 
 
@@ -33,6 +35,11 @@ class Row:
     options: dict[str, Any]
 
     @property
+    def is_region(self) -> bool:
+        """Whether it is a region, which runs on the simulator where others are CPU builds."""
+        return isinstance(self.kernel, Region)
+
+    @property
     def text(self) -> str:
         """What the reference says: the kernel's docstring."""
         return inspect.getdoc(self.kernel) or ""
@@ -42,7 +49,7 @@ class Row:
         """The kernel, and what it uses, without decorator and docstring."""
         source = textwrap.dedent(inspect.getsource(self.kernel))
         lines = source.splitlines()
-        start = next(n for n, line in enumerate(lines) if line.startswith("def "))
+        start = next(n for n, line in enumerate(lines) if line.startswith(("def ", "@df.")))
         return "\n".join(_without_docstring(lines[start:]))
 
 
