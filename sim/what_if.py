@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from allo_rtl.errors import SimulationError
-from allo_rtl.hls.depths import deeper_alone, freeing_depths, streams_of
+from allo_rtl.hls.depths import deeper_alone, freeing_depths
+from allo_rtl.hls.depths_search import streams_of
 from allo_rtl.hls.depths_trace import NotStaticError
 from allo_rtl.hls.design import Design
 from allo_rtl.ir.ops import Value

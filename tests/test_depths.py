@@ -11,9 +11,11 @@ from stream_networks import Network
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.errors import SimulationError
-from allo_rtl.hls import depths
-from allo_rtl.hls.depths import least_depths, lost_cycles, run_cycles, streams_of
-from allo_rtl.hls.depths_trace import NotStaticError, trace_of
+from allo_rtl.hls import depths, depths_search
+from allo_rtl.hls.depths import least_depths, lost_cycles, run_cycles
+from allo_rtl.hls.depths_search import streams_of
+from allo_rtl.hls.depths_trace import NotStaticError
+from allo_rtl.hls.depths_tracer import trace_of
 from allo_rtl.hls.design import build_design
 from allo_rtl.ir.mlir_parser import parse_module
 from allo_rtl.ir.types import Int, Stream, int32
@@ -256,8 +258,8 @@ def test_blocks_are_counted_in_scalars():
 
 
 def test_in_a_large_design_depths_are_alike_and_enough(monkeypatch):
-    monkeypatch.setattr(depths, "_WORK", 80)
-    monkeypatch.setattr(depths, "_KINDS_WORK", 0)
+    monkeypatch.setattr(depths_search, "WORK", 40)
+    monkeypatch.setattr(depths_search, "_KINDS_WORK", 0)
     found = depths.choose_depths(design(bursts))
     ((stream, depth),) = found.depths.items()
     assert "the depths of s are enough; that they are least is not shown" in found.notes
@@ -304,12 +306,12 @@ def test_in_an_array_of_kernels_depths_are_least_for_all_of_a_kind(monkeypatch):
     schedule.partition("array:C", dim=0)
     made = build_design(schedule.module, device("ecp5-85"), 50.0)
     streams = streams_of(made)
-    monkeypatch.setattr(depths, "_WORK", 2000)
+    monkeypatch.setattr(depths_search, "WORK", 2000)
     plan = least_depths(made, streams)
     assert (plan.is_least, plan.by_kinds) == (False, True)
     assert plan.cycles == plan.best
     assert simulated(replace(made, depths=plan.depths)) == plan.cycles
-    of = depths.kinds(made)
+    of = depths_search.kinds(made)
     groups = [[s for s in streams if of[s] == k] for k in dict.fromkeys(of.values())]
     assert 1 < len(groups) < len(streams)
     deep = [g for g in groups if plan.depths[g[0]] > 1]

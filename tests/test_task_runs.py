@@ -15,8 +15,8 @@ import pytest
 import allo_rtl as allo
 from allo_rtl.errors import BuildError, IllegalScheduleError, ScheduleError
 from allo_rtl.hls import depths_model
-from allo_rtl.hls.depths import fifo_room, streams_of
-from allo_rtl.hls.depths_trace import outside_trace
+from allo_rtl.hls.depths_search import fifo_room, streams_of
+from allo_rtl.hls.depths_tracer import trace_of
 from allo_rtl.hls.render import render_json
 from allo_rtl.ir.types import Stateful, int16, int32
 from allo_rtl.sim.stalls import Stalls
@@ -210,7 +210,7 @@ def played(rtl, count):
     design = rtl.design
     rooms = {s: fifo_room(design, s, design.depth(s)) for s in streams_of(design)}
     outside = [v for v in design.port_values if v not in rooms]
-    trace = outside_trace(design)
+    trace = trace_of(design, outside=True)
     return depths_model.play_runs(trace, rooms, outside, design.runs, count)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from allo_rtl.hls.depths_trace import Fork, Pipe, Steps, Trace
+from allo_rtl.hls.depths_trace import Fork, Pipe, Steps, Trace, on_streams
 from allo_rtl.hls.play import Fifo, Play, Process, Step
 from allo_rtl.hls.processes import initial
 from allo_rtl.ir.ops import Value
@@ -93,8 +93,8 @@ class _Play(Play[_Body]):
 def _ordered(part: Steps | Pipe) -> Iterator[tuple[Value, bool]]:
     """Gets and puts in the order of the text."""
     if isinstance(part, Steps):
-        yield from ((s, is_put) for _, s, is_put in part.steps)
+        yield from on_streams(part.steps)
         return
     for iteration in part.iterations:
         yield from ((s, False) for s in part.leading)
-        yield from ((s, is_put) for _, s, is_put in iteration)
+        yield from on_streams(iteration)

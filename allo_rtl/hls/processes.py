@@ -17,7 +17,7 @@ from allo_rtl.hls.control import (
     flatten,
     regions,
 )
-from allo_rtl.hls.node import Bank, Kind
+from allo_rtl.hls.node import Bank, Kind, Node
 from allo_rtl.hls.storage import StorageKind
 from allo_rtl.hls.streams import End, end_of
 from allo_rtl.ir.layout import Layout
@@ -32,6 +32,11 @@ _USES = {
     Kind.READ: End.READ, Kind.REG_READ: End.READ,
     Kind.WRITE: End.WRITE, Kind.REG_WRITE: End.WRITE,
 }  # fmt: skip
+
+
+def use_of(node: Node) -> End:
+    """Which end of its bank a memory node uses."""
+    return _USES[node.kind]
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def find_uses(functions: Iterable[FunctionControl]) -> dict[str, Uses]:
         for piece in regions(control.body):
             for node in piece.region.nodes():
                 if node.bank is not None:
-                    uses.banks.setdefault(node.bank, set()).add(_USES[node.kind])
+                    uses.banks.setdefault(node.bank, set()).add(use_of(node))
                 if node.stream is not None:
                     end = end_of(node.stream)
                     uses.streams.setdefault(node.stream.stream, set()).add(end)
@@ -186,7 +191,7 @@ def array_uses(functions: Iterable[FunctionControl]) -> dict[str, dict[Value, se
                 uses.setdefault(op.array, set()).add(end)
             elif isinstance(op, Call):
                 inner = found[op.callee]
-                for outer, param in _array_pairs(op, funcs[op.callee]):
+                for outer, param in array_pairs(op, funcs[op.callee]):
                     array = root(outer, views)
                     uses.setdefault(array, set()).update(inner.get(param, ()))
         for part in flatten(control.body):
@@ -228,7 +233,7 @@ def find_shared(
                 for end in ends
             )
             for call in calls:
-                for outer, param in _array_pairs(call, funcs[call.callee]):
+                for outer, param in array_pairs(call, funcs[call.callee]):
                     for index in range(Layout(param.array).banks):
                         for end in End:
                             port = BankEnd(bank_of(outer, index, views), end)
@@ -247,7 +252,8 @@ def _banks_given(
     return given(call, funcs[call.callee], found[call.callee], parts)[0]
 
 
-def _array_pairs(call: Call, callee: Func) -> list[tuple[Value, Value]]:
+def array_pairs(call: Call, callee: Func) -> list[tuple[Value, Value]]:
+    """The arrays that a call gives, each with the parameter or result that it is inside."""
     pairs = [*zip(call.args, callee.args, strict=True),
              *zip(call.outs, callee.returned, strict=True)]
     return [(a, b) for a, b in pairs if isinstance(b.type, ArrayType)]
@@ -256,7 +262,7 @@ def _array_pairs(call: Call, callee: Func) -> list[tuple[Value, Value]]:
 def own_ports(control: FunctionControl) -> set[BankEnd]:
     """The ports that a function uses itself, not by what it calls."""
     found = {
-        BankEnd(node.bank, _USES[node.kind])
+        BankEnd(node.bank, use_of(node))
         for piece in regions(control.body)
         for node in piece.region.nodes()
         if node.bank is not None

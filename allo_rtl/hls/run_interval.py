@@ -13,15 +13,17 @@ from itertools import pairwise
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.control import Parallel
-from allo_rtl.hls.depths import fifo_room, streams_of
-from allo_rtl.hls.depths_model import Room, play, play_runs
-from allo_rtl.hls.depths_trace import Fork, NotStaticError, Process, Trace, outside_trace
+from allo_rtl.hls.depths_fifo import Room
+from allo_rtl.hls.depths_model import play, play_runs
+from allo_rtl.hls.depths_search import fifo_room, streams_of
+from allo_rtl.hls.depths_trace import Fork, NotStaticError, Process, Trace
+from allo_rtl.hls.depths_tracer import trace_of
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import process_name
 from allo_rtl.ir.ops import Value
 
-_WORK = 600_000
-"""Gets and puts that are played at most, some seconds of it."""
+_WORK = 150_000
+"""Wakings of processes that are played at most, some seconds of it."""
 
 _PERIODS = 3
 """How often a pattern of distances must have come at the end before it counts as the last one."""
@@ -54,13 +56,13 @@ class RunInterval:
 def run_interval(design: Design) -> RunInterval | None:
     """How often runs of a design start; None where they do not overlap or it is not known.
 
-    It is not known where processes share memory ports, or where the distances of as many runs as
-    can be played do not repeat.
+    It is not known where it depends on data when processes share memory ports, or where the
+    distances of as many runs as can be played do not repeat.
     """
-    if design.runs == 1 or any(design.shared.values()):
+    if design.runs == 1:
         return None
     try:
-        trace = outside_trace(design)
+        trace = trace_of(design, outside=True)
     except NotStaticError:
         return None
     return _Interval(design, trace).found()
@@ -76,7 +78,7 @@ class _Interval:
         self._processes = fork.processes
         self._rooms = {s: fifo_room(design, s, design.depth(s)) for s in streams_of(design)}
         single = play(trace, self._rooms, self._outside())
-        self._steps = 1 + 2 * sum(map(len, single.puts.values()))
+        self._steps = 1 + single.played
 
     def _outside(self) -> list[Value]:
         return [v for v in self._design.port_values if v not in self._rooms]

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import Parallel
-from allo_rtl.hls.depths_trace import Fork, NotStaticError, Pipe, Steps, Trace, outside_trace
+from allo_rtl.hls.depths_trace import Fork, NotStaticError, Pipe, Steps, Trace, on_streams
+from allo_rtl.hls.depths_tracer import trace_of
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import made_streams
 from allo_rtl.ir.ops import Module, Value
@@ -85,7 +86,7 @@ def _reason(design: Design) -> str | None:
         array = next(iter(control.storage))
         return f"its processes share the array {array.name or 'of theirs'}"
     try:
-        counts = _counts(outside_trace(design), {})
+        counts = _counts(trace_of(design, outside=True, ports=False), {})
     except NotStaticError as error:
         return f"how many values its streams carry is not known: {error}"
     for stream in made_streams(control.func):
@@ -101,12 +102,12 @@ def _counts(trace: Trace, given: Mapping[Value, Value]) -> _Counts:
     for part in trace:
         match part:
             case Steps(steps=steps):
-                found.update((stream, put) for _, stream, put in steps)
+                found.update(on_streams(steps))
             case Pipe(leading=leading, iterations=iterations):
                 for stream in leading:
                     found[stream, False] += len(iterations)
                 for steps in iterations:
-                    found.update((stream, put) for _, stream, put in steps)
+                    found.update(on_streams(steps))
             case Fork(processes=processes):
                 for process in processes:
                     found.update(_counts(process.trace, process.given))

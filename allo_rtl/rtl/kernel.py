@@ -107,16 +107,18 @@ class KernelComponent(wiring.Component):
         made = made_streams(func)
         runs = self.design.runs if self.function is self.design.top else 1
         # Words of the next run may be in a FIFO when one is over, and of none before it starts.
-        begun = Signal(name=names("processes_start")) if made and runs == 1 else None
+        begun = Signal(name=names("processes_start")) if func.dataflow and runs == 1 else None
         fifos = {s: self._fifo(m, s, names, begun) for s in made}
         streams = Streams(self._stream_ends(func, fifos) | self._port_ends(m, names))
         island = None
         if self._is_island():
             island = Island(m, streams, names, self.taps, endless_in(func), self._shares())
         advance = Const(1, 1) if island is None else island.advance
-        holds = () if island is None else (island.advance, island.settled)
+        held, settled = (None, None) if island is None else (island.advance, island.settled)
         storage = dict(self.function.control.storage)
-        memories = Memories(storage, self._outside(), self.function.memory_ports, *holds)
+        memories = Memories(
+            storage, self._outside(), self.function.memory_ports, held, settled, begun
+        )
         values = self._constants()
         events = Events(self.design.sites, self.events, self._prints)
         shared = SharedUnits(m, self.function.shared, names)

@@ -101,12 +101,16 @@ class Memories:
         advance: 1 when the function does not hold (see :class:`~allo_rtl.rtl.streams.Island`);
             None when it never does.
         settled: 1 when what the function takes from streams in this cycle is there.
+        again: 1 in a cycle in which the processes that share ports start a run; None when they are
+            to take turns on from one run to the next.
     """
 
     def __init__(
         self, storage: dict[IrValue, ArrayStorage], outside: dict[Bank, BankSignals],
         ports: Mapping[Node, int], advance: Value | None = None, settled: Value | None = None,
+        again: Value | None = None,
     ) -> None:
+        self._again = again
         self._ports = ports
         self._advance = advance
         self._settled = settled if settled is not None else Const(1, 1)
@@ -294,7 +298,7 @@ class Memories:
         have: Value = Const(1, 1) if granted is None else granted
         mine = dict.fromkeys([None, *processes], have)
         if len(processes) > 1:
-            turns = round_robin(m, [port.wants(p) for p in processes], name)
+            turns = round_robin(m, [port.wants(p) for p in processes], name, self._again)
             mine |= {p: have & turn for p, turn in zip(processes, turns, strict=True)}
         for claim in port.claims:
             if claim.grant is not None:
