@@ -101,8 +101,10 @@ class RtlModule:
 
     @cached_property
     def predicted_cycles(self) -> int | None:
-        """Cycles of a run as scheduled; None when they depend on data, processes take turns at the
-        ports of an array, or it never ends.  The report says which."""
+        """Cycles of a run as scheduled; None when they depend on data, or it never ends.
+
+        The report says which.
+        """
         return run_cycles(self.design)
 
     @cached_property

@@ -6,17 +6,6 @@ from allo_rtl.hls.depths import why_unknown
 from allo_rtl.ir.types import Stream, int32
 
 
-def three(A: int32[12], D: int32[12]):
-    B: int32[12] = 0
-    C: int32[12] = 0
-    for p in range(12):
-        B[p] = A[p] + 1
-    for q in range(12):
-        C[q] = A[q] * 3
-    for r in range(12):
-        D[r] = B[r] + C[r]
-
-
 def by_data(n: int32, A: int32[8]):
     for i in range(n):
         A[i] = i
@@ -28,21 +17,21 @@ def built(s):
     return rtl
 
 
-def test_processes_that_take_turns_at_a_port():
-    s = allo.customize(three)
-    s.dataflow("three")
-    rtl = built(s)
+def test_data_decide_whether_a_port_is_asked_for():
+    @df.region()
+    def picks(A: int32[8], B: int32[16]):
+        @df.kernel(mapping=[2], args=[A, B])
+        def work(a: int32[8], b: int32[16]):
+            p = df.get_pid()
+            for i in range(8):
+                if a[i] > p:
+                    b[8 * p + i] = a[i]
+
+    rtl = built(df.customize(picks))
     assert why_unknown(rtl.design) == (
-        "not known: processes that run at once take turns at the ports of "
-        "A (three_S_p_0, three_S_q_1)"
+        "not known: whether 'b' is used depends on data, and processes take turns at its port"
     )
-    assert "depends on data" not in str(rtl.report())
-
-
-def test_nothing_is_unknown_where_each_process_has_its_port():
-    s = allo.customize(three)
-    rtl = s.build(target="rtl")
-    assert why_unknown(rtl.design) == ""
+    assert "whether 'b' is used depends on data" in str(rtl.report())
 
 
 def test_data():

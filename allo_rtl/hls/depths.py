@@ -14,7 +14,7 @@ from allo_rtl.hls.depths_model import Outcome, play
 from allo_rtl.hls.depths_order import secured
 from allo_rtl.hls.depths_search import WORK, Model, Plan, Search, fifo_room, streams_of
 from allo_rtl.hls.depths_trace import NotStaticError, UnknownPortsError
-from allo_rtl.hls.depths_tracer import has_processes, trace_of
+from allo_rtl.hls.depths_tracer import has_processes, traces_of
 from allo_rtl.hls.design import Design
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import StreamType
@@ -42,7 +42,10 @@ def _whole_run(design: Design) -> Outcome:
     """
     rooms = {s: fifo_room(design, s, design.depth(s)) for s in streams_of(design)}
     outside = [v for v in design.port_values if isinstance(v.type, StreamType)]
-    return play(trace_of(design, outside=True), rooms, outside)
+    first, *others = (play(trace, rooms, outside) for trace in traces_of(design))
+    if any(other.cycles != first.cycles for other in others):
+        raise NotStaticError("how long a run takes depends on those before")
+    return first
 
 
 def why_unknown(design: Design) -> str:
@@ -112,6 +115,12 @@ def choose_depths(design: Design) -> Design:
     reasons = {s: str(proof) for s, proof in plan.proofs.items()}
     late = "a deadlock where values come late"
     reasons |= {s: f"with {plan.depths[s] - 1}: {late}" for s in plan.deeper}
+    if plan.unknown:
+        note = (
+            f"the depths of {_names(free)} are enough; that they are least is shown as if each "
+            f"process had its memories, for it is not known when they take turns: {plan.unknown}"
+        )
+        return replace(design, depths=chosen, reasons=reasons, notes=(*design.notes, note))
     if plan.by_kinds:
         note = (
             f"the depths of {_names(free)} are least for all of a kind together; that one alone "
@@ -178,13 +187,19 @@ def deeper_alone(design: Design, stream: Value) -> int | None:
 
 
 def _improvement(design: Design) -> tuple[int | None, int | None, dict[Value, int]]:
-    """(cycles now, cycles with deeper FIFOs, these with their depths)."""
+    """(cycles now, cycles with deeper FIFOs, these with their depths).
+
+    None are deeper where it is not known when processes take turns at ports, but for a deadlock.
+    """
     depths = {s: design.depth(s) for s in streams_of(design)}
-    search = Search(Model(design, WORK // 4), depths, depths)
+    model = Model(design, WORK // 4)
+    search = Search(model, depths, depths)
     now, best = search.run(depths).cycles, search.ideal.cycles
-    if now == best:
-        return now, best, {}
+    if now == best or (now is not None and (model.unknown or now < (best or 0))):
+        return now, now, {}
     plan = search.plan()
+    if now is not None and plan.cycles is not None and plan.cycles >= now:
+        return now, now, {}
     return now, plan.cycles, {s: d for s, d in plan.depths.items() if d > depths[s]}
 
 

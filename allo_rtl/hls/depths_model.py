@@ -11,7 +11,7 @@ the end of the run waited for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -45,21 +45,23 @@ class Outcome:
 
 
 def play_runs(
-    trace: Trace, rooms: Mapping[Value, Room], outside: Iterable[Value], most: int, count: int
+    traces: Sequence[Trace], rooms: Mapping[Value, Room], outside: Iterable[Value], most: int,
+    count: int,
 ) -> list[int] | None:
     """Run processes ``count`` times, ``most`` runs at a time, each started as soon as can be.
 
     Args:
-        trace: one :class:`Fork` of processes, of which each goes on to its next run by itself.
+        traces: for each run, and again from the first on, one :class:`Fork` of processes, of which
+            each goes on to its next run by itself.
         rooms, outside: as of :func:`play`.
         most, count: numbers of runs.
 
     Returns:
         The cycles in which runs end, counted from the start of the first; None for a deadlock.
     """
-    (fork,) = trace
-    assert isinstance(fork, Fork)
-    return _Runs(rooms, most, count).ends(fork, outside)
+    forks = [part for trace in traces for part in trace if isinstance(part, Fork)]
+    assert len(forks) == len(traces)
+    return _Runs(rooms, most, count).ends(forks, outside)
 
 
 def play(trace: Trace, rooms: Mapping[Value, Room], outside: Iterable[Value] = ()) -> Outcome:
@@ -253,15 +255,18 @@ class _Runs(_Run):
         self._starts = list(range(most))
         self._over: list[int] = []
         self._ended: dict[Task, list[int]] = {}
+        self._traces: dict[Task, list[Trace]] = {}
         self._parked: list[Task] = []
 
-    def ends(self, fork: Fork, outside: Iterable[Value]) -> list[int] | None:
+    def ends(self, forks: Sequence[Fork], outside: Iterable[Value]) -> list[int] | None:
         """When each run ends."""
+        fork = forks[0]
         fifos: dict[Value, Fifo] = {s: Outside(s) for s in outside}
         fifos |= {s: self._fifo(s) for s in fork.made}
-        for name, trace, places in self._processes(fork, fifos, {}):
+        for number, (name, trace, places) in enumerate(self._processes(fork, fifos, {})):
             task = self._start(name, trace, places, (0, 0), None)
             self._ended[task] = []
+            self._traces[task] = [f.processes[number].trace for f in forks]
         self._go_on()
         return self._over if len(self._over) == self._runs else None
 
@@ -278,7 +283,8 @@ class _Runs(_Run):
         if run == self._runs:
             del self.tasks[task]
             return False
-        task.number, task.late = 0, 0
+        traces = self._traces[task]
+        task.parts, task.number, task.late = traces[run % len(traces)], 0, 0
         if run >= len(self._starts):
             self._parked.append(task)
             return False

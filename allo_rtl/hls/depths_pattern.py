@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from allo_rtl.hls.depths_trace import Claim, NotStaticError, Step, UnknownPortsError
 from allo_rtl.hls.design import FunctionDesign
-from allo_rtl.hls.fold import apply
+from allo_rtl.hls.fold import known
 from allo_rtl.hls.node import STREAMS, Kind, Node, topological
 from allo_rtl.hls.processes import BankEnd, use_of
 from allo_rtl.hls.region import Region
@@ -15,8 +15,6 @@ from allo_rtl.ir.ops import Value
 
 type Environment = Mapping[Value, int]
 """The counters and arguments that are known."""
-
-_UNKNOWN = frozenset({Kind.READ, Kind.REG_READ, Kind.CARRIED}) | STREAMS
 
 
 def claims_of(region: Region, shared: frozenset[BankEnd]) -> dict[Node, BankEnd]:
@@ -97,22 +95,14 @@ class Pattern:
 
     def _number(self, node: Node, env: Environment) -> int | None:
         """The number of a node, when it follows from counters and known arguments."""
-        if node.is_const:
-            return node.value
-        if node.kind in (Kind.INPUT, Kind.COUNTER):
+
+        def outside(node: Node) -> int | None:
+            if node.kind not in (Kind.INPUT, Kind.COUNTER):
+                return None
             assert node.source is not None
             return self._function.timing.value(node.source, env)
-        if node.kind in _UNKNOWN:
-            return None
-        parts = [self._number(o, env) for o in node.operands]
-        if node.kind is Kind.AND and 0 in parts:
-            return 0
-        if node.kind is Kind.SELECT and parts[0] is not None:
-            return parts[1] if parts[0] else parts[2]
-        known = [p for p in parts if p is not None]
-        if len(known) < len(parts):
-            return None
-        return apply(node.kind, node.type, known, node.float)
+
+        return known(node, outside)
 
 
 def _enable(node: Node) -> Node | None:

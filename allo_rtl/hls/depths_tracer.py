@@ -21,6 +21,7 @@ from allo_rtl.hls.control import (
     Together,
     flatten,
 )
+from allo_rtl.hls.depths_kept import known_values
 from allo_rtl.hls.depths_pattern import Environment, Pattern, claims_of, stream_of
 from allo_rtl.hls.depths_trace import Claim, Fork, NotStaticError, Pipe, Process, Step, Steps, Trace
 from allo_rtl.hls.design import Design, FunctionDesign
@@ -45,8 +46,22 @@ MAX_STEPS = 2_000_000
 """Steps of all traces together beyond which there is none."""
 
 
+def traces_of(design: Design) -> list[Trace]:
+    """The traces of the first runs of a design; then they are as at first again.
+
+    Arguments may be streams.  Where runs do not overlap it is one trace.
+
+    Raises:
+        UnknownPortsError, NotStaticError: see :func:`trace_of`.
+    """
+    return [
+        _Tracer(design, design.shared, known).function(design.top, {})
+        for known in known_values(design)
+    ]
+
+
 def trace_of(design: Design, outside: bool = False, ports: bool = True) -> Trace:
-    """The trace of a design's top function, with all its processes.
+    """The trace of a design's top function, with all its processes, in its first run.
 
     Args:
         outside: whether arguments may be streams, whose times are not known.
@@ -58,7 +73,8 @@ def trace_of(design: Design, outside: bool = False, ports: bool = True) -> Trace
     """
     if not outside and any(isinstance(a.type, StreamType) for a in design.top.control.func.args):
         raise NotStaticError("arguments are streams, which may come and go at any time")
-    return _Tracer(design, design.shared if ports else {}).function(design.top, {})
+    known = known_values(design)[0]
+    return _Tracer(design, design.shared if ports else {}, known).function(design.top, {})
 
 
 def has_processes(design: Design) -> bool:
@@ -71,9 +87,13 @@ def has_processes(design: Design) -> bool:
 class _Tracer:
     """Makes the trace of each function once for each set of known arguments."""
 
-    def __init__(self, design: Design, shared: Mapping[str, frozenset[BankEnd]]) -> None:
+    def __init__(
+        self, design: Design, shared: Mapping[str, frozenset[BankEnd]],
+        kept: Mapping[str, Mapping[Value, int]],
+    ) -> None:
         self.design = design
         self.shared = shared
+        self._kept = kept
         self._known: dict[tuple[str, tuple[int | None, ...]], Trace] = {}
         self._claims: dict[frozenset[BankEnd], Claim] = {}
         self._waiting: dict[Control, bool] = {}
@@ -84,7 +104,7 @@ class _Tracer:
         key = (function.name, tuple(env.get(a) for a in function.control.func.args))
         if key not in self._known:
             writer = _Writer(self, function)
-            writer.body(function.control.body, env)
+            writer.body(function.control.body, {**env, **self._kept.get(function.name, {})})
             self._known[key] = writer.finish()
         return self._known[key]
 

@@ -18,8 +18,8 @@ from allo_rtl.hls.control import (
     Straight,
     Together,
 )
-from allo_rtl.hls.fold import apply
-from allo_rtl.hls.node import STREAMS, Kind, Node
+from allo_rtl.hls.fold import known
+from allo_rtl.hls.node import Kind, Node
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
 from allo_rtl.hls.streams import leading
@@ -206,18 +206,12 @@ class Latency:
         """The number of a value when it follows from the counters alone."""
         if value in env:
             return env[value]
-        return self._number(self._defined[value], env) if value in self._defined else None
+        if value not in self._defined:
+            return None
 
-    def _number(self, node: Node, env: Environment) -> int | None:
-        if node.is_const:
-            return node.value
-        if node.kind is Kind.INPUT and node.source is not None:
+        def outside(node: Node) -> int | None:
+            if node.kind is not Kind.INPUT or node.source is None:
+                return None
             return self.value(node.source, env)
-        unknown = (Kind.READ, Kind.REG_READ, Kind.COUNTER, Kind.CARRIED)
-        if node.kind in unknown or node.kind in STREAMS:
-            return None
-        parts = [self._number(o, env) for o in node.operands]
-        known = [p for p in parts if p is not None]
-        if len(known) < len(parts):
-            return None
-        return apply(node.kind, node.type, known, node.float)
+
+        return known(self._defined[value], outside)

@@ -17,7 +17,7 @@ from allo_rtl.hls.depths_fifo import Room
 from allo_rtl.hls.depths_model import play, play_runs
 from allo_rtl.hls.depths_search import fifo_room, streams_of
 from allo_rtl.hls.depths_trace import Fork, NotStaticError, Process, Trace
-from allo_rtl.hls.depths_tracer import trace_of
+from allo_rtl.hls.depths_tracer import traces_of
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import process_name
 from allo_rtl.ir.ops import Value
@@ -62,22 +62,22 @@ def run_interval(design: Design) -> RunInterval | None:
     if design.runs == 1:
         return None
     try:
-        trace = trace_of(design, outside=True)
+        traces = traces_of(design)
     except NotStaticError:
         return None
-    return _Interval(design, trace).found()
+    return _Interval(design, traces).found()
 
 
 class _Interval:
     """Plays the runs of one design."""
 
-    def __init__(self, design: Design, trace: Trace) -> None:
-        self._design, self._trace = design, trace
-        (fork,) = trace
+    def __init__(self, design: Design, traces: Sequence[Trace]) -> None:
+        self._design, self._traces = design, traces
+        (fork,) = traces[0]
         assert isinstance(fork, Fork)
         self._processes = fork.processes
         self._rooms = {s: fifo_room(design, s, design.depth(s)) for s in streams_of(design)}
-        single = play(trace, self._rooms, self._outside())
+        single = play(traces[0], self._rooms, self._outside())
         self._steps = 1 + single.played
 
     def _outside(self) -> list[Value]:
@@ -124,17 +124,22 @@ class _Interval:
 
     def _pattern(self, rooms: Mapping[Value, Room], most: int) -> list[int] | None:
         """The distances of runs' ends that repeat at last; None where none are found."""
-        count = min(4 * most + 8 * len(self._processes) + 8, _WORK // self._steps)
-        ends = play_runs(self._trace, rooms, self._outside(), most, count)
+        enough = 4 * most + 8 * len(self._processes) + 2 * _PERIODS * len(self._traces) + 8
+        count = min(enough, _WORK // self._steps)
+        ends = play_runs(self._traces, rooms, self._outside(), most, count)
         if ends is None:
             return None
-        return _repeating([b - a for a, b in pairwise(ends)])
+        return _repeating([b - a for a, b in pairwise(ends)], len(self._traces))
 
 
-def _repeating(distances: Sequence[int]) -> list[int] | None:
-    """The shortest pattern of which the end of a list consists, a good part of it."""
+def _repeating(distances: Sequence[int], runs: int) -> list[int] | None:
+    """The shortest pattern of which the end of a list consists, a good part of it.
+
+    That is as long as several times so many ``runs``, after which processes do the same again.
+    """
     for period in range(1, len(distances) // _PERIODS + 1):
-        tail = distances[-max(_PERIODS * period, len(distances) // 3) :]
-        if all(a == b for a, b in zip(tail, tail[period:], strict=False)):
+        length = max(_PERIODS * period, _PERIODS * runs, len(distances) // 3)
+        tail = distances[-length:]
+        if len(tail) == length and all(a == b for a, b in zip(tail, tail[period:], strict=False)):
             return list(distances[-period:])
     return None
