@@ -7,7 +7,7 @@ element numbers is increasing and reaches every number.  Both are decided exactl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import islpy as isl
@@ -17,7 +17,7 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.dependence import Access, accesses
-from allo_rtl.ir.ops import Block, For, Load, Store, Value
+from allo_rtl.ir.ops import Block, For, Value
 
 _LOOP_HINT = (
     "put the loops in the order of the elements (reorder), keep what is needed again (reuse_at), "
@@ -175,10 +175,3 @@ def _point(points: isl.Set) -> tuple[int, ...]:
     found = polyhedra.sample(points)
     assert found is not None, "isl found no point in a set that is not empty"
     return found
-
-
-def accessing(body: Block, array: Value) -> Iterator[Load | Store]:
-    """The loads and stores of an array."""
-    for access in accesses(body):
-        if access.array is array and isinstance(access.op, Load | Store):
-            yield access.op

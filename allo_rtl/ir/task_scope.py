@@ -44,7 +44,7 @@ from allo_rtl.ir.ops import (
 )
 from allo_rtl.ir.rewrite import loops, map_block, replace_func, substitute, substitute_op, walk
 from allo_rtl.ir.stream_ops import MakeStream
-from allo_rtl.ir.types import ArrayType, StreamType, index
+from allo_rtl.ir.types import ArrayType, index
 
 _PURE = (Constant, Apply, Binary, Compare, Select, Cast, Bitcast, Math, FloatOp, SubView)
 _MADE = (Alloc, GetGlobal, MakeStream)
@@ -408,8 +408,3 @@ def _opened(block: Block, module: Module, arrays: set[Value]) -> Block:
         return _opened(body, module, arrays)
 
     return map_block(block, visit)
-
-
-def uses_stream(op: Op) -> bool:
-    """Whether an operation is given a stream."""
-    return any(isinstance(v.type, StreamType) for v in op.operands())
