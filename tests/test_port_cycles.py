@@ -9,9 +9,7 @@ from test_depths import check, simulated
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
-from allo_rtl.hls import depths_steady
 from allo_rtl.hls.depths import choose_depths, run_cycles, why_unknown
-from allo_rtl.hls.depths_search import Model, streams_of
 from allo_rtl.hls.design import build_design
 from allo_rtl.ir.types import Stream, int32
 from allo_rtl.rtl.kernel import KernelComponent
@@ -137,61 +135,3 @@ def test_cycles_of_a_hundred_random_networks_are_predicted(pipelined):
 def test_depths_of_fifty_random_networks_that_share_ports_are_the_least():
     proofs = [check(design_of(Network(s, pipelined=True).module())) for s in range(300, 350)]
     assert sum(map(bool, proofs)) > 20
-
-
-# Steady states
-
-
-def long_design(length, readers=3):
-    """Readers of one memory, of different rates, whose values meet."""
-
-    @df.region()
-    def gather(A: int32[length], B: int32[length]):
-        parts: Stream[int32, 2][readers]
-
-        @df.kernel(mapping=[readers], args=[A])
-        def read(a: int32[length]):
-            p = df.get_pid()
-            for i in range(length):
-                parts[p].put(a[i])
-
-        @df.kernel(mapping=[1], args=[B])
-        def add(b: int32[length]):
-            for i in range(length):
-                total: int32 = 0
-                with allo.meta_for(readers) as p:
-                    total += parts[p].get()
-                b[i] = total
-
-    s = df.customize(gather, opt_default=True)
-    return build_design(s.module, device("ecp5-85"), 50.0)
-
-
-def outcome(design):
-    model = Model(design)
-    return model.run({s: design.depth(s) for s in streams_of(design)})
-
-
-def test_steady_states_are_skipped_and_nothing_else_changes(monkeypatch):
-    design = long_design(2000)
-    quick = outcome(design)
-    monkeypatch.setattr(depths_steady, "_FIRST", 10**9)
-    slow = outcome(design)
-    assert quick.played < slow.played / 4
-    assert quick.cycles == slow.cycles > 3 * 2000
-    assert quick.most == slow.most
-    assert quick.late == slow.late
-    assert {s: list(p) for s, p in quick.puts.items()} == {
-        s: list(p) for s, p in slow.puts.items()
-    }
-
-
-def test_what_is_skipped_is_what_is_simulated():
-    design = long_design(700, readers=2)
-    assert outcome(design).played < 5 * 700
-    assert pysim.run(KernelComponent(design), zeros(design))[1] == run_cycles(design)
-
-
-def test_a_run_of_a_million_steps_is_played_in_no_time():
-    short, long = (run_cycles(long_design(n)) for n in (1000, 100_000))
-    assert long - short == 3 * 99_000

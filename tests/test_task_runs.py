@@ -6,11 +6,13 @@ and follow each other as often as predicted.
 
 import inspect
 import json
+import random
 from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from source_generators import load
 
 import allo_rtl as allo
 from allo_rtl.errors import BuildError, IllegalScheduleError, ScheduleError
@@ -18,6 +20,7 @@ from allo_rtl.hls import depths_model
 from allo_rtl.hls.depths_search import fifo_room, streams_of
 from allo_rtl.hls.depths_tracer import traces_of
 from allo_rtl.hls.render import render_json
+from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import Stateful, int16, int32
 from allo_rtl.sim.stalls import Stalls
 
@@ -156,6 +159,21 @@ def in_a_loop():
     return s
 
 
+def random_tasks(seed):
+    """The source of tasks that go through arrays of those before them, some forwards."""
+    dice, lines = random.Random(seed), ["for i in range(N):", "    T0[i] = A[i]"]
+    last = dice.randint(2, 4)
+    for k in range(1, last + 1):
+        sources = dice.choices(range(k), k=dice.randint(1, 2))
+        parts = [f"T{n}[{dice.choice([f'i{k}', f'N - 1 - i{k}'])}]" for n in sources]
+        target = "B" if k == last else f"T{k}"
+        lines += [f"for i{k} in range(N):", f"    {target}[i{k}] = {' + '.join(parts)} + {k}"]
+    arrays = [f"T{k}: int32[N]" for k in range(last)]
+    body = "".join(f"    {line}\n" for line in (*arrays, *lines))
+    head = f"N = {N}\nfrom allo_rtl.ir.types import int32\n\n\n"
+    return f"{head}def top(A: int32[N], B: int32[N]):\n{body}"
+
+
 KERNELS = {
     "not pipelined": lambda: scheduled(reversed_twice),
     "in_place": lambda: scheduled(in_place, *"ijk"),
@@ -240,6 +258,27 @@ def test_runs_overlap_and_each_is_what_it_is_alone(name):
         assert rtl.ends[0] == rtl.predicted_cycles
         assert steady(rtl)
     agree_at_random_times(schedule, rtl, (1, 2))
+
+
+@pytest.mark.long
+def test_random_tasks_whose_runs_overlap():
+    shared = 0
+    for seed in range(20):
+        dice = random.Random(seed)
+        s = allo.customize(load(random_tasks(seed), "top"))
+        for name in [p.name for p in loops(s.top_func.body)]:
+            if dice.random() < 0.7:
+                s.pipeline(name)
+        s.dataflow("top")
+        s.interface("A", "stream")
+        s.interface("B", "stream")
+        rtl = s.build(target="rtl", overlap_runs=dice.randint(2, 4))
+        agree(s, rtl, 10, seed)
+        assert rtl.ends == played(rtl, 10)
+        assert rtl.ends[0] == rtl.predicted_cycles
+        assert rtl.predicted_interval is not None
+        shared += any(rtl.design.shared.values())
+    assert shared > 5
 
 
 def test_runs_follow_each_other_by_the_slowest_task(many):

@@ -72,7 +72,8 @@ def build_report(design: Design) -> KernelReport:
     notes += [note for f in design.functions for note in (*_packed(f), *_exclusive(f))]
     notes += design.notes
     notes += filter(None, [lost_cycles(design)])
-    if design.module.top_func.streams and run_cycles(design) is not None:
+    cycles = run_cycles(design)
+    if design.module.top_func.streams and cycles is not None:
         notes.append(f"{design.top.name}: the latency is that of a run in which no stream waits")
     period = 1000.0 / design.clock_mhz
     if critical > period:
@@ -84,8 +85,8 @@ def build_report(design: Design) -> KernelReport:
         kernel=design.top.name,
         device=design.device.name,
         clock_mhz=design.clock_mhz,
-        latency=run_cycles(design),
-        unknown=why_unknown(design),
+        latency=cycles,
+        unknown=why_unknown(design) if cycles is None else "",
         critical_ns=critical,
         loops=loop_reports(design),
         memories=tuple(m for f in reversed(design.functions) for m in _memories(f)),
