@@ -113,9 +113,7 @@ class PortNetwork:
         if inside:
             args = self.params()
             body = tuple(Call(callee=f.name, args=tuple(args)) for f in parts)
-            called = Func(
-                name=f"inner{p}", args=tuple(args), results=(), body=body, dataflow=True
-            )
+            called = Func(name=f"inner{p}", args=tuple(args), results=(), body=body, dataflow=True)
             self.funcs.append(called)
         w.call(called, *arrays)
 

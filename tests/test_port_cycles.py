@@ -91,9 +91,7 @@ def hand_on(A: int32[N], B: int32[N], C: int32[N]):
 
 
 def test_depths_are_the_least_with_the_turns_at_ports():
-    found = build_design(
-        df.customize(hand_on, opt_default=True).module, device("ecp5-85"), 50.0
-    )
+    found = build_design(df.customize(hand_on, opt_default=True).module, device("ecp5-85"), 50.0)
     assert check(found)
     assert not any("not shown" in note for note in choose_depths(found).notes)
 

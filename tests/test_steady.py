@@ -69,9 +69,7 @@ def test_steady_states_are_skipped_and_nothing_else_changes(monkeypatch):
     assert quick.cycles == slow.cycles > 3 * 2000
     assert quick.most == slow.most
     assert quick.late == slow.late
-    assert {s: list(p) for s, p in quick.puts.items()} == {
-        s: list(p) for s, p in slow.puts.items()
-    }
+    assert {s: list(p) for s, p in quick.puts.items()} == {s: list(p) for s, p in slow.puts.items()}
 
 
 def test_what_is_skipped_is_what_is_simulated():
@@ -102,9 +100,7 @@ class Traces:
         self.odd = dice.choice([0, 0, 7, 50, 130])
         array = Value(ArrayType(int32, (8,)), "A")
         ends = [BankEnd(Bank(array, b), end) for b in range(2) for end in End]
-        self.claims = [
-            Claim(frozenset(dice.sample(ends, dice.randint(1, 2)))) for _ in range(4)
-        ]
+        self.claims = [Claim(frozenset(dice.sample(ends, dice.randint(1, 2)))) for _ in range(4)]
         self.ports = {e: e for e in ends}
         self.links = []
         for k in range(dice.randint(1, self.count + 1)):

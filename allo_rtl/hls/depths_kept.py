@@ -62,14 +62,10 @@ def known_values(design: Design) -> list[Mapping[str, Mapping[Value, int]]]:
         start at any time; and where there is no short period.
     """
     kept = [k for f in _once(design) if (k := _kept(f)).stored] if design.runs > 1 else []
-    first = [
-        {a: k.function.control.storage[a].word(0, 0) for a in k.stored} for k in kept
-    ]
+    first = [{a: k.function.control.storage[a].word(0, 0) for a in k.stored} for k in kept]
     found, words = list[Mapping[str, Mapping[Value, int]]](), list(first)
     while len(found) < _LONGEST:
-        found.append({
-            k.function.name: k.values(w) for k, w in zip(kept, words, strict=True)
-        })
+        found.append({k.function.name: k.values(w) for k, w in zip(kept, words, strict=True)})
         words = [k.after(w) for k, w in zip(kept, words, strict=True)]
         if words == first:
             return found

@@ -38,7 +38,10 @@ class Pattern:
     """
 
     def __init__(
-        self, function: FunctionDesign, region: Region, shared: frozenset[BankEnd],
+        self,
+        function: FunctionDesign,
+        region: Region,
+        shared: frozenset[BankEnd],
         claim: Callable[[Iterable[BankEnd]], Claim],
     ) -> None:
         self.schedule = function.schedules[region]

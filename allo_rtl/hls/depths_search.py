@@ -180,7 +180,10 @@ class Search:
     """
 
     def __init__(
-        self, model: Model, fixed: Mapping[Value, int], floor: Mapping[Value, int],
+        self,
+        model: Model,
+        fixed: Mapping[Value, int],
+        floor: Mapping[Value, int],
         only_ends: bool = False,
     ) -> None:
         self._only_ends = only_ends
@@ -252,9 +255,7 @@ class Search:
         deep = [s for s in group if depths[s] == most]
         less = _at_most(depths, group, most - 1)
         proofs = {s: self._proof_of(depths, less, s) for s in deep}
-        return {
-            s: replace(p, together=len(deep)) for s, p in proofs.items() if p is not None
-        }
+        return {s: replace(p, together=len(deep)) for s, p in proofs.items() if p is not None}
 
     @cached_property
     def ideal(self) -> Outcome:
@@ -382,9 +383,7 @@ class Search:
         return Proof(depths[stream] - 1, less.cycles, token, before[token], later)
 
 
-def _at_most(
-    depths: Mapping[Value, int], group: Collection[Value], most: int
-) -> dict[Value, int]:
+def _at_most(depths: Mapping[Value, int], group: Collection[Value], most: int) -> dict[Value, int]:
     """The depths, those of a group no greater than some number."""
     return {**depths, **{s: min(most, depths[s]) for s in group}}
 

@@ -88,7 +88,9 @@ class _Tracer:
     """Makes the trace of each function once for each set of known arguments."""
 
     def __init__(
-        self, design: Design, shared: Mapping[str, frozenset[BankEnd]],
+        self,
+        design: Design,
+        shared: Mapping[str, frozenset[BankEnd]],
         kept: Mapping[str, Mapping[Value, int]],
     ) -> None:
         self.design = design
@@ -348,8 +350,11 @@ class _Writer:
                     self._parts.append(self._renamed(part, given, ports, known))
 
     def _renamed_step(
-        self, what: Value | Claim, given: Mapping[Value, Value],
-        ports: Mapping[BankEnd, BankEnd], known: dict[Claim, Claim | None],
+        self,
+        what: Value | Claim,
+        given: Mapping[Value, Value],
+        ports: Mapping[BankEnd, BankEnd],
+        known: dict[Claim, Claim | None],
     ) -> Value | Claim | None:
         """What a called function uses, as its caller's; None when nobody else does."""
         if isinstance(what, Value):
@@ -360,8 +365,11 @@ class _Writer:
         return known[what]
 
     def _renamed(
-        self, part: Pipe | Fork, given: Mapping[Value, Value],
-        ports: Mapping[BankEnd, BankEnd], known: dict[Claim, Claim | None],
+        self,
+        part: Pipe | Fork,
+        given: Mapping[Value, Value],
+        ports: Mapping[BankEnd, BankEnd],
+        known: dict[Claim, Claim | None],
     ) -> Pipe | Fork:
         """What a called function does, on its caller's streams and ports."""
         if isinstance(part, Fork):
