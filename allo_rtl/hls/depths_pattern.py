@@ -31,6 +31,7 @@ class Pattern:
     Args:
         function: the function that it is in.
         shared: the ports of its arguments that others use at the same time.
+        kept: what is known of values that registers keep from run to run, for the use of ports.
         claim: makes claims.
 
     Attributes:
@@ -42,10 +43,11 @@ class Pattern:
         function: FunctionDesign,
         region: Region,
         shared: frozenset[BankEnd],
+        kept: Environment,
         claim: Callable[[Iterable[BankEnd]], Claim],
     ) -> None:
         self.schedule = function.schedules[region]
-        self._function, self._claim = function, claim
+        self._function, self._kept, self._claim = function, kept, claim
         self._region = region
         nodes = region.nodes()
         self._ops = blocking(nodes, pipelined=self.schedule.ii is not None)
@@ -79,7 +81,7 @@ class Pattern:
         ]
         claimed: dict[int, set[BankEnd]] = {}
         for node, port in self._claims.items():
-            if self._is_done(node, _enable(node), env, UnknownPortsError):
+            if self._is_done(node, _enable(node), {**env, **self._kept}, UnknownPortsError):
                 claimed.setdefault(self.schedule.start[node], set()).add(port)
         found += ((c, 1, 0, self._claim(p), False) for c, p in claimed.items())
         found.sort(key=lambda f: f[:3])

@@ -49,6 +49,8 @@ MAX_STEPS = 2_000_000
 def traces_of(design: Design) -> list[Trace]:
     """The traces of the first runs of a design; then they are as at first again.
 
+    They are alike but for the ports that processes ask for.
+
     Arguments may be streams.  Where runs do not overlap it is one trace.
 
     Raises:
@@ -95,7 +97,7 @@ class _Tracer:
     ) -> None:
         self.design = design
         self.shared = shared
-        self._kept = kept
+        self.kept = kept
         self._known: dict[tuple[str, tuple[int | None, ...]], Trace] = {}
         self._claims: dict[frozenset[BankEnd], Claim] = {}
         self._waiting: dict[Control, bool] = {}
@@ -106,7 +108,7 @@ class _Tracer:
         key = (function.name, tuple(env.get(a) for a in function.control.func.args))
         if key not in self._known:
             writer = _Writer(self, function)
-            writer.body(function.control.body, {**env, **self._kept.get(function.name, {})})
+            writer.body(function.control.body, env)
             self._known[key] = writer.finish()
         return self._known[key]
 
@@ -323,8 +325,9 @@ class _Writer:
 
     def _pattern(self, region: Region) -> Pattern:
         if region not in self._patterns:
+            kept = self._tracer.kept.get(self._function.name, {})
             self._patterns[region] = Pattern(
-                self._function, region, self._shared, self._tracer.claim
+                self._function, region, self._shared, kept, self._tracer.claim
             )
         return self._patterns[region]
 
