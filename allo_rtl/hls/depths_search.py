@@ -199,7 +199,7 @@ class Search:
         if best is None:
             return Plan({**self._fixed, **self._floor}, None, None, {}, False, unknown)
         steps = max(1, self._model.steps)
-        rounds = self._model.left // (steps * len(self._floor))
+        rounds = self._model.left // (steps * max(1, len(self._floor)))
         depths = self._fewest_bits() if rounds >= _RUNS_A_STREAM else self._alike()
         proofs: dict[Value, Proof] = {}
         by_kinds = False
