@@ -101,6 +101,26 @@ def test_depths_of_random_networks_that_share_ports_are_the_least(seed):
     check(design_of(Network(seed, pipelined=True).module()))
 
 
+@df.region()
+def both(A: int32[N], B: int32[N], C: int32[2 * N], D: int32[2 * N]):
+    @df.kernel(mapping=[2], args=[A, B, C, D])
+    def work(a: int32[N], b: int32[N], c: int32[2 * N], d: int32[2 * N]):
+        p = df.get_pid()
+        for i in range(N):
+            c[p * N + i] = a[i] + 1
+        for j in range(N - 3):
+            d[p * N + j] = b[j] * b[j + 1]
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_loops_that_run_together_hold_together(pipelined):
+    s = df.customize(both, opt_default=pipelined)
+    for p in range(2):
+        s.overlap(f"work_{p}:i", f"work_{p}:j")
+    design = build_design(s.module, device("ecp5-85"), 50.0)
+    assert simulated(design) == run_cycles(design)
+
+
 def random_design(seed):
     module = PortNetwork(seed).module()
     return module, design_of(module, clock_mhz=50 if seed % 2 else 200)
