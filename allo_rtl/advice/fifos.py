@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from allo_rtl.advice.trial import Advice, Call, Edit, Trial
-from allo_rtl.hls.depths import freeing_depths, run_cycles, streams_of
+from allo_rtl.hls.depths import freeing_depths, run_cycles
+from allo_rtl.hls.depths_search import streams_of
 from allo_rtl.hls.depths_trace import NotStaticError
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import StreamType

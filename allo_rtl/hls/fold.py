@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from allo_rtl.hls.node import (
-    COMPARISONS, STREAMS, WITH_REST, FloatSpec, Kind, Node, Number,
+    COMPARISONS,
+    STREAMS,
+    WITH_REST,
+    FloatSpec,
+    Kind,
+    Node,
+    Number,
 )  # fmt: skip
 from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare, eval_float_op
 from allo_rtl.ir.ops import BinaryKind, Predicate
