@@ -251,12 +251,9 @@ def test_runs_overlap_and_each_is_what_it_is_alone(name):
     schedule = KERNELS[name]()
     rtl = schedule.build(target="rtl", overlap_runs=3)
     agree(schedule, rtl, 12, seed=1)
-    if name == "returned":  # data decide when it stores to the memory of its greatest word
-        assert rtl.predicted_interval is None
-    else:
-        assert rtl.ends == played(rtl, 12)
-        assert rtl.ends[0] == rtl.predicted_cycles
-        assert steady(rtl)
+    assert rtl.ends == played(rtl, 12)
+    assert rtl.ends[0] == rtl.predicted_cycles
+    assert steady(rtl)
     agree_at_random_times(schedule, rtl, (1, 2))
 
 
