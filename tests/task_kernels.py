@@ -83,6 +83,28 @@ def calls_tiles(A: int32[8, 16], B: int32[8, 16]):
     tiles(A, B)
 
 
+def halves(A: int32[8, 16], B: int32[8, 16], C: int32[8, 16]):
+    for t in range(8):
+        X: int32[2, 16]
+        for i in allo.grid(16, name="upper"):
+            X[0, i] = A[t, i] + 1
+        for j in allo.grid(16, name="lower"):
+            X[1, j] = B[t, 15 - j] * 3
+        for k in allo.grid(16, name="both"):
+            C[t, k] = X[0, k] - X[1, k]
+
+
+def halves_with_gaps(A: int32[8, 16], B: int32[8, 16], C: int32[8, 16]):
+    for t in range(8):
+        X: int32[2, 16]
+        for i in allo.grid(10, name="upper"):
+            X[0, i] = A[t, i] + 1
+        for j in allo.grid(12, name="lower"):
+            X[1, j + 2] = B[t, j] * 3
+        for k in allo.grid(16, name="both"):
+            C[t, k] = X[0, k] - X[1, k]
+
+
 def in_place(A: int32[6, 8], B: int32[6, 8]):
     """The tile is changed where it is."""
     for t in range(6):

@@ -138,6 +138,25 @@ def test_a_tile_that_is_changed_in_place_goes_round_in_three_copies():
     assert buffer == (3, 8)
 
 
+def test_tasks_that_use_different_elements_of_a_buffer_share_a_copy():
+    """One half is filled while the other is; only the last task waits for both."""
+    schedule = pipelined(kernels.halves, "i", "j", "k")
+    schedule.partition("X", dim=1)
+    before = cycles(schedule)
+    schedule.dataflow("t")
+    assert before >= 8 * 3 * 16
+    assert cycles(schedule) <= (8 + 1) * (16 + 8)
+    buffers = {(m.banks, m.depth) for m in report(schedule).memories if m.name == "X"}
+    assert (2 * 2, 16) in buffers
+
+
+def test_what_several_tasks_leave_out_is_zero_before_any_of_them_stores():
+    schedule = pipelined(kernels.halves_with_gaps, "i", "j", "k")
+    schedule.partition("X", dim=1)
+    schedule.dataflow("t")
+    cycles(schedule, seeds=range(3))
+
+
 def test_loops_that_run_as_often_as_data_say():
     schedule = pipelined(kernels.sized, "i", "j", "k")
     schedule.dataflow("t")

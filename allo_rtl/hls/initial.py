@@ -1,11 +1,11 @@
 """The zeroes a fresh array starts with, without spending cycles on them.
 
 A RAM keeps what the last run left.  Where the first loop nest that uses an array writes every
-cell before any load reads it, or operations one after the other do, nothing need be done.  Where
-some loads come before the first store to their cell exactly in the iterations in which some
-counters are at their lower bounds (as in an accumulation), those loads are given zero in these
-iterations.  Cells of a local memory that nothing ever stores to are zeroes from the start, and
-stay so.  Only what is left is cleared.
+cell before any load reads it, or operations or nests one after the other do, nothing need be
+done.  Where some loads come before the first store to their cell exactly in the iterations in
+which some counters are at their lower bounds (as in an accumulation), those loads are given zero
+in these iterations.  Cells of a local memory that nothing ever stores to are zeroes from the
+start, and stay so.  Only what is left is cleared.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ def _settle(block: Block, arrays: _Arrays) -> Block:
         inside = sum(isinstance(x, Store) and x.array is op.result for x in walk((user,)))
         alone = arrays.stores.get(op.result) == inside
         settled = _settle_nest(user, op.result, alone) if isinstance(user, For) else None
-        if settled is None:
-            arrays.dirty.add(op.result)
-        else:
+        if settled is not None:
             ops[first] = settled
+        elif not _written_by_all(ops[first:], op.result):
+            arrays.dirty.add(op.result)
     return tuple(ops)
 
 
@@ -133,6 +133,19 @@ def _written_in_line(ops: Sequence[Op], array: Value) -> bool:
         elif cell in missing:
             return False
     return True
+
+
+def _written_by_all(ops: Sequence[Op], array: Value) -> bool:
+    """Whether those that come first and only store to an array together store every cell."""
+    stores: list[Access] = []
+    for op in ops:
+        if not _uses(op, array):
+            continue
+        touching = [a for a in accesses((op,)) if a.array is array]
+        if not all(a.is_store and _simple(a) for a in touching):
+            break
+        stores += touching
+    return len(stores) > 1 and _covers(stores, array)
 
 
 def _uses(op: Op, array: Value) -> bool:

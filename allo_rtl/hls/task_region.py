@@ -3,7 +3,7 @@
 A process takes a token from each task that it waits for before it first uses, in an iteration, what
 both use, and puts one for each task that waits for it when it has last used that.  A buffer is an
 array with one more dimension, the copy; iteration n of a task works on copy n modulo their number,
-and the first task that uses it waits until the last one is done with that copy.
+and the first tasks that use it wait until the last ones are done with that copy.
 
 Where runs of a function overlap they are the iterations: a process runs once for each.  It keeps
 from run to run which copies are next, and the tokens that say that copies are free are there from
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 from allo_rtl.hls.initial import settle
 from allo_rtl.hls.run_turns import Turn
@@ -114,6 +115,7 @@ class _Builder:
         name = f"{scope.func.name}_{scope.name}" if scope.of_loop else scope.func.name
         self.name = unused_name(name, self.taken) if scope.of_loop else name
         blocks, dirty = self._settled()
+        self.plan = _with_zeros_first(self.plan, dirty)
         for buffer in self.plan.buffers:
             self._copies(buffer)
         self._tokens()
@@ -163,9 +165,10 @@ class _Builder:
         free: dict[tuple[int, int], int] = {}
         used: dict[tuple[int, int], set[Value]] = {}
         for buffer in self.plan.buffers:
-            ends = (buffer.users[-1], buffer.users[0])
-            free[ends] = min(buffer.copies, free.get(ends, buffer.copies))
-            used.setdefault(ends, set()).add(buffer.array)
+            for ends in product(buffer.last, buffer.first):
+                if ends[0] != ends[1]:
+                    free[ends] = min(buffer.copies, free.get(ends, buffer.copies))
+                    used.setdefault(ends, set()).add(buffer.array)
         for (one, two), arrays in sorted(self.plan.order.items(), key=lambda x: x[0]):
             stream = self._stream(f"{tasks[one].name}_done", _TOKEN, 2)
             self._put_token(one, two, arrays, stream)
@@ -362,6 +365,21 @@ class _Builder:
             for stream, copy in zip(self.streams, copies, strict=True)
             if stream in fifos and fifos[stream].depth < fifos[stream].array.array.size
         }
+
+
+def _with_zeros_first(plan: Plan, dirty: Set[Value]) -> Plan:
+    """The plan in which the first task that uses a buffer makes it zeros before any other does."""
+    order = dict(plan.order)
+    buffers: list[Buffer] = []
+    for buffer in plan.buffers:
+        if buffer.array in dirty:
+            zeroing, *others = buffer.first
+            added = [(zeroing, other) for other in others]
+            for pair in added:
+                order[pair] = order.get(pair, frozenset()) | {buffer.array}
+            buffer = replace(buffer, order=buffer.order | frozenset(added))
+        buffers.append(buffer)
+    return replace(plan, buffers=tuple(buffers), order=order)
 
 
 def _needed(ops: Block, body: Block, outer: set[Value]) -> Block:

@@ -7,7 +7,7 @@ Between two tasks an array is
 
     a FIFO      where the user says so: each element is stored once and read once, in one order
     a buffer    made in each iteration of a loop: copies of it go round among the tasks that use
-                it, each working on one of them
+                it; those that use different elements may work on one at a time
     in order    any other: a task waits until those before it are done with it in this iteration,
                 unless what it takes from FIFOs makes it wait for each element anyway
 
@@ -42,17 +42,33 @@ class Buffer:
     Attributes:
         array: the array.
         users: the tasks, in the order of the text.
+        order: pairs of them of which the second needs what the first does in the same iteration,
+            or may not do its own before.
         alone: at most one task stores to it and at most one reads it.
     """
 
     array: Value
     users: tuple[int, ...]
+    order: frozenset[tuple[int, int]]
     alone: bool
 
     @property
     def copies(self) -> int:
-        """How many there are: one for each task that uses it."""
-        return len(self.users)
+        """How many there are: one for each task of the longest way from the first to the last."""
+        length: dict[int, int] = {}
+        for user in self.users:
+            length[user] = 1 + max((length[a] for a, b in self.order if b == user), default=0)
+        return max(length.values())
+
+    @property
+    def first(self) -> tuple[int, ...]:
+        """The tasks that wait for no other before they use a copy."""
+        return tuple(t for t in self.users if all(b != t for _, b in self.order))
+
+    @property
+    def last(self) -> tuple[int, ...]:
+        """The tasks for which no other waits; when they are done with a copy all are."""
+        return tuple(t for t in self.users if all(a != t for a, _ in self.order))
 
 
 @dataclass(frozen=True)
@@ -99,7 +115,7 @@ def plan(
         planner.array(array, of_array)
     planner.leave_to_fifos(uses)
     for buffer in planner.buffers:
-        for pair in zip(buffer.users, buffer.users[1:], strict=False):
+        for pair in buffer.order:
             planner.order.setdefault(pair, set()).add(buffer.array)
     order = {pair: frozenset(arrays) for pair, arrays in planner.order.items()}
     return Plan(scope, tuple(planner.fifos), tuple(planner.buffers), order)
@@ -224,7 +240,7 @@ class _Planner:
                 stores = {t for t, a in uses if a.is_store}
                 reads = {t for t, a in uses if not a.is_store}
                 alone = len(stores) <= 1 and len(reads) <= 1
-                self.buffers.append(Buffer(array, tuple(users), alone))
+                self.buffers.append(Buffer(array, tuple(users), self._within(uses), alone))
             else:
                 self._ordered(uses)
 
@@ -263,6 +279,16 @@ class _Planner:
         first = uses[0]
         other = next(u for u in uses if u[0] != first[0])
         return (self.scope.tasks[first[0]], first[1]), (self.scope.tasks[other[0]], other[1])
+
+    def _within(self, uses: list[tuple[int, Access]]) -> frozenset[tuple[int, int]]:
+        """The pairs of tasks that have to keep their order in each iteration."""
+        found: set[tuple[int, int]] = set()
+        for (one, x), (two, y) in combinations(sorted(uses, key=lambda use: use[0]), 2):
+            if one == two or not (x.is_store or y.is_store) or (one, two) in found:
+                continue
+            if conflict(x, y, [self.scope.loop], _same_time) is not None:
+                found.add((one, two))
+        return frozenset(found)
 
     def _ordered(self, uses: list[tuple[int, Access]]) -> None:
         """Order the tasks that conflict; refuse a conflict of an iteration with a later one."""
@@ -304,6 +330,10 @@ class _Planner:
 
 def _verb(access: Access) -> str:
     return "writes" if access.is_store else "reads"
+
+
+def _same_time(a: Sequence[str], b: Sequence[str]) -> str:
+    return f"{a[0]} = {b[0]}"
 
 
 def _not_after(a: Sequence[str], b: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ The packed variants take words of ``P`` elements, element p in bits ``p * bits .
 from __future__ import annotations
 
 import allo_rtl as allo
+from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import Int, index, int4, int8, int16, int32
 from allo_rtl.schedule.buffers import buffers
 from allo_rtl.schedule.schedule import Schedule
@@ -129,10 +130,10 @@ def systolic[TyA, TyB, TyC, M, K, N, Mt, Nt](A: "TyA[M, K]", B: "TyB[K, N]", C: 
     """``C = A @ B`` in tiles of Mt x Nt, which divide M and N."""
     assert M % Mt == 0, "Mt divides M"
     assert N % Nt == 0, "Nt divides N"
-    local_A: TyA[Mt, K]
-    local_B: TyB[K, Nt]
-    local_C: TyC[Mt, Nt]
     for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        local_A: TyA[Mt, K]
+        local_B: TyB[K, Nt]
+        local_C: TyC[Mt, Nt]
         for ak, ai in allo.grid(K, Mt, name="load_A_tile"):
             local_A[ai, ak] = A[mi * Mt + ai, ak]
         for bk, bj in allo.grid(K, Nt, name="load_B_tile"):
@@ -155,10 +156,10 @@ def packed_systolic[TyA, TyB, TyC, M, K, N, Mt, Nt, P](
     assert N % Nt == 0, "Nt divides N"
     assert Mt % P == 0, "P divides Mt"
     assert Nt % P == 0, "P divides Nt"
-    local_A: TyA[Mt, K]
-    local_B: TyB[K, Nt]
-    local_C: TyC[Mt, Nt]
     for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        local_A: TyA[Mt, K]
+        local_B: TyB[K, Nt]
+        local_C: TyC[Mt, Nt]
         for ak, ai in allo.grid(K, Mt // P, name="load_A_tile"):
             a: Int(TyA.bits * P) = A[mi * (Mt // P) + ai, ak]
             for p in range(P):
@@ -187,10 +188,10 @@ def packed_int8xint8_systolic[M, K, N, Mt, Nt, P](
     assert P % 2 == 0, "P is even"
     assert Mt % P == 0, "P divides Mt"
     assert Nt % P == 0, "P divides Nt"
-    local_A: int8[Mt, K]
-    local_B: int16[K, Nt // 2]
-    local_C: int32[Mt, Nt // 2]
     for mi, ni in allo.grid(M // Mt, N // Nt, name="outer_tile"):
+        local_A: int8[Mt, K]
+        local_B: int16[K, Nt // 2]
+        local_C: int32[Mt, Nt // 2]
         for ak, ai in allo.grid(K, Mt // P, name="load_A_tile"):
             a: Int(8 * P) = A[mi * (Mt // P) + ai, ak]
             for p in range(P):
@@ -214,9 +215,10 @@ def packed_int8xint8_systolic[M, K, N, Mt, Nt, P](
 def schedule_systolic(s: Schedule) -> Schedule:
     """The elements of a (packed) systolic kernel at once, with FIFOs between them, in place.
 
-    Loads, elements and stores are pipelined.  The rows of A and columns of B come to the elements
-    at the edges a cycle after each other and all leave their memory together, so that the FIFOs
-    hold as many words as there are elements in a row or column, and one.
+    Loads, elements and stores are pipelined, and overlap from tile to tile.  The rows of A and
+    columns of B come to the elements at the edges a cycle after each other and all leave their
+    memory together, so that the FIFOs hold as many words as there are elements in a row or column,
+    and one.
     """
     for loop in ("ai", "bj", "si"):
         s.pipeline(loop)
@@ -230,7 +232,19 @@ def schedule_systolic(s: Schedule) -> Schedule:
         for array, dim in (("local_A", 1), ("local_B", 2), ("local_C", 0)):
             if any(found == array for found, _, _ in buffers(s.module.func(name))):
                 s.partition(f"{name}:{array}", dim=dim)
+        _overlap_tiles(s, name)
     return s
+
+
+def _overlap_tiles(s: Schedule, name: str) -> None:
+    """The tiles of a kernel as one loop, of which a tile is loaded while others are computed."""
+    nest = [p for p in loops(s.module.func(name).body) if p.name in ("mi", "ni")]
+    several = [f"{name}:outer_tile.{loop.name}" for loop in nest if loop.trip_count != 1]
+    if len(several) == 2:
+        s.fuse(*several)
+        several = [f"{name}:outer_tile.mi_ni_fused"]
+    for loop in several:
+        s.dataflow(loop)
 
 
 def _schedule_tile(s: Schedule, tile: str) -> None:
