@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from allo_rtl.errors import ScheduleError
+from allo_rtl.ir.equal_arrays import equal_arrays
 from allo_rtl.ir.ops import For, Module, While
 from allo_rtl.ir.rewrite import walk
-from allo_rtl.schedule.buffers import buffers, equal_arrays
+from allo_rtl.schedule.buffers import buffers
 from allo_rtl.schedule.loops import find_loop
 from allo_rtl.schedule.schedule import Schedule
 

@@ -275,7 +275,9 @@ class _Bench(wiring.Component):
 
     def _bank(self, m: Module, bank: BankPort, word: Signal) -> HdlValue:
         """The memory of a bank; what it says."""
-        m.submodules[f"bank_{bank.name}"] = memory = Bank(bank.width, bank.depth)
+        m.submodules[f"bank_{bank.name}"] = memory = Bank(
+            bank.width, bank.depth, async_read=bank.async_read
+        )
         own = {name.removeprefix(f"{bank.name}_"): name for name in bank.signals()}
         if bank.read:
             m.d.comb += self._member(own.pop("rdata")).eq(memory.rdata)

@@ -26,11 +26,12 @@ from allo_rtl.rtl.interface import ArrayPort, BankPort, KernelInterface
 class Bank(wiring.Component):
     """The memory of one bank: one synchronous read port that is not transparent, one write port.
 
-    ``rdata`` keeps the last word read while ``ren`` is 0.  A bank of one word is a register.
+    ``rdata`` keeps the last word read while ``ren`` is 0.  A bank of one word is a register.  With
+    ``async_read`` it is LUT RAM, and ``rdata`` the word at ``raddr`` in each cycle.
     """
 
-    def __init__(self, width: int, depth: int) -> None:
-        self._width, self._depth = width, depth
+    def __init__(self, width: int, depth: int, *, async_read: bool = False) -> None:
+        self._width, self._depth, self._async = width, depth, async_read
         address = (depth - 1).bit_length()
         super().__init__({
             "raddr": In(address), "ren": In(1), "rdata": Out(width),
@@ -38,19 +39,27 @@ class Bank(wiring.Component):
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
-        """A block RAM, or two registers."""
+        """A RAM, or two registers; one where it is read in the same cycle."""
         m = Module()
         if self._depth == 1:
             word = Signal(self._width)
             with m.If(self.wen):
                 m.d.sync += word.eq(self.wdata)
+            if self._async:
+                m.d.comb += self.rdata.eq(word)
+                return m
             with m.If(self.ren):
                 m.d.sync += self.rdata.eq(word)
             return m
-        m.submodules.ram = ram = Memory(shape=unsigned(self._width), depth=self._depth, init=[])
-        write, read = ram.write_port(), ram.read_port()
+        m.submodules.ram = ram = Memory(
+            shape=unsigned(self._width), depth=self._depth, init=[],
+            attrs={"ram_style": "distributed"} if self._async else {},
+        )
+        write, read = ram.write_port(), ram.read_port(domain="comb" if self._async else "sync")
+        if not self._async:
+            m.d.comb += read.en.eq(self.ren)
         m.d.comb += [
-            read.addr.eq(self.raddr), read.en.eq(self.ren), self.rdata.eq(read.data),
+            read.addr.eq(self.raddr), self.rdata.eq(read.data),
             write.addr.eq(self.waddr), write.en.eq(self.wen), write.data.eq(self.wdata),
         ]  # fmt: skip
         return m
@@ -164,7 +173,7 @@ class Top(wiring.Component):
 
     def _bank(self, m: Module, link: Link, bank: BankPort, number: int) -> HdlValue:
         """A bank's memory, between kernel and link."""
-        memory = Bank(bank.width, bank.depth)
+        memory = Bank(bank.width, bank.depth, async_read=bank.async_read)
         m.submodules[f"bank_{bank.name}"] = memory
         idle = {
             "raddr": link.address, "ren": link.read,
@@ -180,4 +189,9 @@ class Top(wiring.Component):
         with m.Else():
             for part, value in idle.items():
                 m.d.comb += getattr(memory, part).eq(value)
-        return memory.rdata
+        if not bank.async_read:
+            return memory.rdata
+        # The link takes the word a cycle after it has asked.
+        word = Signal.like(memory.rdata, name=f"{bank.name}_word")
+        m.d.sync += word.eq(memory.rdata)
+        return word

@@ -164,6 +164,7 @@ def _array(port: ArrayPort) -> dict[str, Any]:
         "depth": depth,
         "read": port.banks[0].read,
         "write": port.banks[0].write,
+        "asynchronous": port.banks[0].async_read,
         "bank": (positions // depth).tolist(),
         "address": (positions % depth).tolist(),
     }

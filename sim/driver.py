@@ -97,8 +97,13 @@ def _kernel_struct(interface: KernelInterface, probes: int) -> str:
         ] + [_sample_stream(n, port, ports) for n, (_, port) in enumerate(streams)],
         "void answer()": [
             f"b{n}.answer({ports[f'{bank.name}_rdata']});"
-            for n, (_, _, bank) in enumerate(banks) if bank.read
+            for n, (_, _, bank) in enumerate(banks) if bank.read and not bank.async_read
         ],
+        # One may give another's address: each is asked, until all are as before.
+        "bool follow()": ["bool changed = false;"] + [
+            f"changed |= b{n}.follow({_address(bank, 'r', ports)}, {ports[f'{bank.name}_rdata']});"
+            for n, (_, _, bank) in enumerate(banks) if bank.read and bank.async_read
+        ] + ["return changed;"],
         "void attach(uint64_t* const* arrays, uint64_t runs)": ["(void)runs;"] + [
             f"b{n}.attach(arrays[{array}] + {b * bank.depth * _words(bank.width)}u);"
             for n, (array, b, bank) in enumerate(banks)
@@ -214,13 +219,19 @@ def _driven(port: ArrayStream, ports: dict[str, str]) -> str:
 def _sample(n: int, bank: BankPort, ports: dict[str, str]) -> list[str]:
     lines = []
     if bank.read:  # before the write: a RAM gives the old word
-        address = ports.get(f"{bank.name}_raddr", "0")
-        lines.append(f"b{n}.read(cycle, {ports[f'{bank.name}_ren']}, {address});")
+        enable = ports[f"{bank.name}_ren"]
+        lines.append(
+            f"b{n}.note(cycle, {enable});" if bank.async_read
+            else f"b{n}.read(cycle, {enable}, {_address(bank, 'r', ports)});"
+        )
     if bank.write:
-        address = ports.get(f"{bank.name}_waddr", "0")
         enable, data = ports[f"{bank.name}_wen"], ports[f"{bank.name}_wdata"]
-        lines.append(f"b{n}.write(cycle, {enable}, {address}, {data});")
+        lines.append(f"b{n}.write(cycle, {enable}, {_address(bank, 'w', ports)}, {data});")
     return lines
+
+
+def _address(bank: BankPort, way: str, ports: dict[str, str]) -> str:
+    return ports.get(f"{bank.name}_{way}addr", "0")
 
 
 def _offsets(scalars: list[ScalarPort]) -> list[tuple[ScalarPort, int]]:

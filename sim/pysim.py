@@ -276,7 +276,8 @@ class _Bench:
         raise SimulationError(f"words are missing after {self.max_cycles} cycles")
 
     async def _tick(self, ctx: Any) -> None:  # noqa: ANN401
-        """One clock, with every bank answering as a synchronous RAM."""
+        """One clock, with every bank answering as a synchronous RAM, or an asynchronous one."""
+        self._follow(ctx)
         reads = [r for b, m in self.banks if (r := self._read(ctx, b, m)) is not None]
         replay(self.sites, self._events(ctx), self.output)
         for stream in self.streams:
@@ -297,11 +298,22 @@ class _Bench:
                 yield event.site, tuple(ctx.get(arg) for arg in event.args)
 
     def _read(self, ctx: Any, bank: BankPort, memory: Memory) -> tuple[Any, int] | None:  # noqa: ANN401
-        if not bank.read or not ctx.get(getattr(self.kernel, f"{bank.name}_ren")):
+        if not bank.read or bank.async_read:
             return None
+        if not ctx.get(getattr(self.kernel, f"{bank.name}_ren")):
+            return None
+        return getattr(self.kernel, f"{bank.name}_rdata"), self._word(ctx, bank, memory)
+
+    def _word(self, ctx: Any, bank: BankPort, memory: Memory) -> int:  # noqa: ANN401
         address = self._address(ctx, bank, "raddr")
-        word = memory[address] if address < len(memory) else 0
-        return getattr(self.kernel, f"{bank.name}_rdata"), word
+        return memory[address] if address < len(memory) else 0
+
+    def _follow(self, ctx: Any) -> None:  # noqa: ANN401
+        """Show the words of asynchronous reads; one may give the address of another."""
+        banks = [(b, m) for b, m in self.banks if b.read and b.async_read]
+        for _ in banks:
+            for bank, memory in banks:
+                ctx.set(getattr(self.kernel, f"{bank.name}_rdata"), self._word(ctx, bank, memory))
 
     def _write(self, ctx: Any, bank: BankPort, memory: Memory) -> tuple[Memory, int, int] | None:  # noqa: ANN401
         if not bank.write or not ctx.get(getattr(self.kernel, f"{bank.name}_wen")):

@@ -82,7 +82,8 @@ structs = st.dictionaries(
 ).map(Struct)  # fmt: skip
 upstream = st.one_of(integers, floats)
 all_types = st.one_of(integers, floats, fixed, structs)
-memories = st.sampled_from([None, None, Memory("BRAM"), Memory("LUTRAM", "RAM_2P"), Memory()])
+memories = st.sampled_from([None, None, Memory("BRAM"), Memory("LUTRAM", "RAM_2P"), Memory(),
+                           Memory(latency=0)])
 names = st.sampled_from(["", "x", "y", "acc"])
 
 

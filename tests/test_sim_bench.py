@@ -45,6 +45,7 @@ def test_files_and_data_of_a_bench(tmp_path):
                 "depth": 4,
                 "read": True,
                 "write": True,
+                "asynchronous": False,
                 "bank": [0, 1, 0, 1, 0, 1, 0],
                 "address": [0, 0, 1, 1, 2, 2, 3],
             }

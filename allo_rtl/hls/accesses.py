@@ -291,6 +291,7 @@ class Accesses:
             first=op in self._carried.loads or (
                 kind is Kind.REG_READ and bank.array in self._carried.registers
             ),
+            async_read=kind is Kind.READ and self._storage[bank.array].async_read,
         )  # fmt: skip
 
     def store(self, op: Store, predicate: Node | None) -> None:

@@ -3,7 +3,11 @@
 A write is done at the end of its cycle: a read may start one cycle after the write it must see.
 What a RAM answers when one word is read and written in the same cycle differs between devices, so
 a write that a read must not see comes at least one cycle after it too, and no kernel depends on
-that answer.  A register is read before it is written in one cycle.
+that answer.  A register, and a memory whose reads are asynchronous, is read before it is written
+in one cycle.
+
+Where the address of an asynchronous read depends on the word of another there is a register
+between them: two accesses of each of two memories could otherwise make a ring of wires.
 
 Prints and assertions keep the order of the text, and those of one iteration come before those of
 the next; several may share a cycle.
@@ -31,7 +35,7 @@ _READS = (Kind.READ, Kind.REG_READ)
 
 
 def _delay(src: Node) -> int:
-    return 0 if src.kind is Kind.REG_READ else 1
+    return 0 if src.kind is Kind.REG_READ or src.async_read else 1
 
 
 def _by_bank(nodes: Iterable[Node]) -> Mapping[Bank, list[Node]]:
@@ -60,7 +64,7 @@ def _in_order(a: Node, b: Node) -> Iterator[tuple[_Access, _Access]]:
 
 def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
     """Constraints of a region executed once at a time."""
-    edges = [*_event_edges(nodes), *stream_edges(nodes, pipelined=False)]
+    edges = [*_event_edges(nodes), *stream_edges(nodes, pipelined=False), *_chains(nodes)]
     for group in _by_bank(nodes).values():
         for pair in combinations(group, 2):
             for src, dst in _in_order(*pair):
@@ -75,6 +79,21 @@ def _events(nodes: Iterable[Node]) -> list[Node]:
 
 def _event_edges(nodes: Iterable[Node]) -> list[Edge]:
     return [Edge(a, b, 0) for a, b in pairwise(_events(nodes))]
+
+
+def _chains(nodes: Sequence[Node]) -> list[Edge]:
+    """Between each asynchronous read and those whose word its address depends on."""
+    if not any(n.async_read for n in nodes):
+        return []
+    edges: list[Edge] = []
+    before: dict[Node, frozenset[Node]] = {}
+    for node in nodes:  # operands come first
+        found = frozenset[Node]().union(*(before[o] for o in node.operands))
+        if node.async_read:
+            edges += [Edge(read, node, 1) for read in sorted(found, key=lambda n: n.serial)]
+            found = frozenset({node})
+        before[node] = found
+    return edges
 
 
 def _both_read(a: Node, b: Node) -> bool:
@@ -101,7 +120,7 @@ def pipelined_edges(
     edges = _event_edges(nodes)
     if edges:
         edges.append(Edge(edges[-1].dst, edges[0].src, 1, distance=1))
-    edges += stream_edges(nodes, pipelined=True)
+    edges += stream_edges(nodes, pipelined=True) + _chains(nodes)
     for group in _by_bank(nodes).values():
         if any(n.kind in (Kind.REG_READ, Kind.REG_WRITE) for n in group):
             edges += _register_edges(group)
@@ -149,8 +168,9 @@ def carried_edges(
     """Constraints of words that go from one iteration to a later one: from a register, at once."""
     edges = []
     for node, (source, distance) in carried.items():
-        latency = unit(source).latency or (1 if source.kind is Kind.READ else 0)
-        registered = latency and not unit(source).last_ns and source.kind is not Kind.READ
+        is_ram = source.kind is Kind.READ and not source.async_read
+        latency = unit(source).latency or (1 if is_ram else 0)
+        registered = latency and not unit(source).last_ns and not is_ram
         edges.append(Edge(source, node, latency if registered else latency + 1, distance))
     return edges
 

@@ -10,6 +10,7 @@ from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.async_reads import check_turns, spread_async
 from allo_rtl.hls.at_once import at_once
 from allo_rtl.hls.certificate import Certificate
 from allo_rtl.hls.control import (
@@ -276,6 +277,7 @@ def build_design(
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types, source, stretch = _types(module), module, stretch or Stretch()
+    module = spread_async(module, device)
     module, together = split_tasks(legalize(merge_alike(module)), runs=runs > 1)
     module, notes = rewind(merge_alike(module))
     _check_extents(module)
@@ -295,7 +297,9 @@ def build_design(
         latencies[function.name] = function.latency
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
-    check_sharing([f.control for f in functions])
+    controls = [f.control for f in functions]
+    check_sharing(controls)
+    check_turns(controls)
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
         runs=runs, source=source, stretch=stretch, limits=limits, overlap=overlap,

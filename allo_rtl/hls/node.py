@@ -53,7 +53,7 @@ class Kind(Enum):
     SELECT = "select"  # operands: condition, if_true, if_false
     CAST = "cast"
     FLOAT = "float"  # a floating-point operation on bit patterns
-    READ = "read"  # operands: address, and where the bank varies enable; one bank, one cycle
+    READ = "read"  # operands: address, and where the bank varies enable; of one bank
     WRITE = "write"  # operands: address, data, enable
     CARRIED = "carried"  # what a node of an iteration before made; see Region.carried
     REG_READ = "reg_read"
@@ -125,6 +125,7 @@ class Node:
         forwarded: a READ whose result is not used where the iteration before stored to its place.
         first: a READ or REG_READ that is used only before its place is stored to.
         contended: whether the bank is one that other processes use at the same time.
+        async_read: a READ whose word is there in the cycle of its address.
         event: the IR operation of a PRINT or ASSERT.
         stream: the IR operation of one of STREAMS.
         merged: the operations of which it is the one that is needed.
@@ -148,6 +149,7 @@ class Node:
     first: bool = False
     merged: tuple[Node, ...] = ()
     contended: bool = False
+    async_read: bool = False
     serial: int = field(default_factory=lambda: next(_serial), repr=False)
 
     def __repr__(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from allo_rtl.hls.node import STREAMS, Bank, Kind, Node
 from allo_rtl.hls.operators import Job, Operators, Unit
 from allo_rtl.hls.widths import Shape
+from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Value
 
 
@@ -123,7 +124,9 @@ class Problem:
 
     def latency(self, node: Node) -> int:
         """Cycles from a node's start to its result; 0 is combinational."""
-        return 1 if node.kind in (Kind.READ, Kind.ASK) else self.units[node].latency
+        if node.kind in (Kind.READ, Kind.ASK):
+            return 0 if node.async_read else 1
+        return self.units[node].latency
 
     def entry_ns(self, node: Node) -> float:
         """Logic from a node's operands to its first register, or to its result."""
@@ -153,6 +156,8 @@ class Problem:
             return 0.0
         ways = self.port_inputs(node.bank)
         bits = self.shapes[node].width
+        if node.async_read:  # look-up tables choose one of the words by the address
+            return model.mux(ways, bits) + model.mux(Layout(node.bank.array.array).depth, bits)
         if node.kind in (Kind.READ, Kind.WRITE):
             return model.ram_address_ns + model.mux(ways, bits)
         return model.mux(ways, bits) if node.kind is Kind.REG_WRITE else 0.0

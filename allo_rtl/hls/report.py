@@ -82,7 +82,8 @@ class MemoryReport:
     """One array: ``banks`` memories of ``depth`` words of ``width`` bits.
 
     ``storage`` is "port" (an argument, outside), "block RAM", "block RAM, two ports" (each reads or
-    writes), "LUT RAM", "registers" or "ROM".
+    writes), "LUT RAM", "registers" or "ROM"; where a word is there in the cycle of its address
+    ", asynchronous" follows.
     """
 
     name: str

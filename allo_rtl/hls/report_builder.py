@@ -320,6 +320,8 @@ def _memories(function: FunctionDesign) -> Iterator[MemoryReport]:
 def _memory(function: FunctionDesign, array: Value, storage: ArrayStorage) -> MemoryReport:
     kind = {StorageKind.PORT: "port"}.get(storage.kind, storage.kind.value)
     kind += ", two ports" if storage.dual else ""
+    if storage.async_read and storage.kind is not StorageKind.REGISTERS:
+        kind += ", asynchronous"
     return MemoryReport(
         array.name or "array", function.name, kind,
         storage.layout.banks, storage.layout.depth, word_bits(array.array),

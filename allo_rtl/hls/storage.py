@@ -27,7 +27,7 @@ class StorageKind(Enum):
 
 @dataclass(frozen=True)
 class ArrayStorage:
-    """Storage of one array: RAMs and ports answer one cycle after the address.
+    """Storage of one array: RAMs and ports answer one cycle after the address, or at once.
 
     Attributes:
         kind: where its words are.
@@ -39,6 +39,7 @@ class ArrayStorage:
         dual: whether each bank has two ports that read or write, not one for each.
         contended: whether other processes use it at the same time, and one of them or this one
             stores to it (:mod:`allo_rtl.hls.contended`).
+        async_read: whether a word is there in the cycle of its address.
     """
 
     kind: StorageKind
@@ -48,6 +49,7 @@ class ArrayStorage:
     style: str = ""
     dual: bool = False
     contended: bool = False
+    async_read: bool = False
 
     @cached_property
     def _words(self) -> list[list[int]]:
@@ -93,13 +95,15 @@ def assign_storage(
     RAM of the kind that the array's ``memory`` names, where the device has it: BRAM; URAM
     (UltraScale+, else block RAM); LUTRAM and SRL (LUT RAM; iCE40 has none, so block RAM).
 
-    Whatever its ``storage_type``, a memory has one port for reads and one for writes.
+    Whatever its ``storage_type``, a memory has one port for reads and one for writes.  Those whose
+    reads are asynchronous are LUT RAM.
     """
     found: dict[Value, ArrayStorage] = {}
     for value in (*func.args, *func.returned):
         if isinstance(value.type, ArrayType):
             found[value] = ArrayStorage(
-                StorageKind.PORT, Layout(value.type), contended=value in contended
+                StorageKind.PORT, Layout(value.type), contended=value in contended,
+                async_read=value.type.async_read,
             )
     for op in walk(func.body):
         if isinstance(op, GetGlobal):
@@ -118,9 +122,11 @@ def assign_storage(
 def _local(type: ArrayType, device: Device) -> ArrayStorage:
     layout = Layout(type)
     ram = _ram(type.memory, device)
-    asked = type.memory is not None and type.memory.resource != "AUTO"
+    asked = type.async_read or (type.memory is not None and type.memory.resource != "AUTO")
     kind = StorageKind.REGISTERS if layout.depth == 1 else ram
-    return ArrayStorage(kind, layout, style=_STYLES[ram] if asked else "")
+    return ArrayStorage(
+        kind, layout, style=_STYLES[ram] if asked else "", async_read=type.async_read
+    )
 
 
 _STYLES = {
@@ -130,6 +136,8 @@ _STYLES = {
 
 def _ram(memory: Memory | None, device: Device) -> StorageKind:
     resource = memory.resource if memory else "AUTO"
+    if memory is not None and memory.latency == 0:
+        return StorageKind.LUT_RAM
     if resource in ("LUTRAM", "SRL") and device.lut_ram:
         return StorageKind.LUT_RAM
     if resource == "URAM" and device.family == "ultrascale+":

@@ -308,7 +308,9 @@ def _view(source: Value, at: int, offsets: Mapping[Place, int]) -> SubView:
             sizes[dim] = None
     if not any(sizes):
         sizes[-1] = 1
-    plain = ArrayType(source.array.element, tuple(n for n in sizes if n is not None))
+    plain = replace(
+        source.array.unpartitioned, shape=tuple(n for n in sizes if n is not None)
+    )
     view = SubView(
         result=Value(plain, source.name), source=source, sizes=tuple(sizes),
         offsets=tuple(AffineExpr.constant(offsets.get((at, d), 0)) for d in range(len(shape))),
@@ -350,7 +352,7 @@ class _Description:
 
     def _define(self, value: Value) -> object:
         self._numbers[value] = len(self._numbers)
-        return value.type
+        return value.type, value.type.memory if isinstance(value.type, ArrayType) else None
 
     def _op(self, op: Op) -> object:
         if isinstance(op, For):

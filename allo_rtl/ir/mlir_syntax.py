@@ -20,9 +20,11 @@ from allo_rtl.ir.mlir_literals import Bits, Literal, string_value
 from allo_rtl.ir.mlir_names import FLOAT_TYPES
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import (
+    ASYNCHRONOUS,
     DYNAMIC,
     RESOURCES,
     STORAGE_TYPES,
+    SYNCHRONOUS,
     ArrayType,
     DimPartition,
     Fixed,
@@ -158,7 +160,7 @@ class Syntax(AffineSyntax):
             layout = self.attribute()
             if isinstance(layout, AffineMap) and len(layout.dims) == len(shape):
                 array = self.partitioned(array, layout, token)
-            elif isinstance(layout, int) and 0 <= layout < 16 * len(RESOURCES):
+            elif isinstance(layout, int) and _is_space(layout):
                 array = replace(array, memory=_memory(layout) or array.memory)
             elif layout != STRIDED:
                 allowed = "an affine_map of the array, strided<...>, the number of a memory space"
@@ -392,9 +394,15 @@ _OWN_TYPES: dict[str, Callable[[Syntax], Type]] = {
 }
 
 
+def _is_space(number: int) -> bool:
+    """Whether a number is that of a memory space, known or not."""
+    return 0 <= number < 2 * ASYNCHRONOUS and number % ASYNCHRONOUS < 16 * len(RESOURCES)
+
+
 def _memory(space: int) -> Memory | None:
     """The memory of a space; None for the default one, and for one that has no meaning here."""
-    known = space and space % 16 < len(STORAGE_TYPES)
+    impossible = space >= ASYNCHRONOUS and RESOURCES[space % ASYNCHRONOUS // 16] in SYNCHRONOUS
+    known = space and space % 16 < len(STORAGE_TYPES) and not impossible
     return Memory.decode_memory_space(space) if known else None
 
 

@@ -303,6 +303,10 @@ class DimPartition:
 
 
 RESOURCES = ("AUTO", "BRAM", "URAM", "LUTRAM", "SRL")
+SYNCHRONOUS = ("BRAM", "URAM")
+"""Those whose words are never there in the cycle of the address."""
+ASYNCHRONOUS = 128
+"""What is added to the number of a memory whose reads are asynchronous."""
 STORAGE_TYPES = (
     None, "RAM_1P", "RAM_2P", "RAM_T2P", "RAM_1WNR", "RAM_S2P", "ROM_1P", "ROM_2P", "ROM_NP",
 )
@@ -316,10 +320,13 @@ class Memory:
         resource: one of AUTO, BRAM (block RAM), URAM, LUTRAM, SRL (shift registers).
         storage_type: None or one of RAM_1P, RAM_2P, RAM_T2P, RAM_1WNR, RAM_S2P, ROM_1P, ROM_2P,
             ROM_NP.
-        latency, depth: kept for Allo's sake; they have no effect.
+        latency: 0 for reads that are asynchronous: the word is there in the cycle of its address,
+            as look-up tables used as memory give it.  With None and all other numbers it is
+            there one cycle later.
+        depth: kept for Allo's sake; it has no effect.
 
     Raises:
-        ValueError: an unknown resource or storage type.
+        ValueError: an unknown resource or storage type, or a latency of 0 in block or ultra RAM.
     """
 
     resource: str = "AUTO"
@@ -337,15 +344,21 @@ class Memory:
         if self.storage_type not in STORAGE_TYPES:
             known = ", ".join(str(t) for t in STORAGE_TYPES)
             raise ValueError(f"Invalid storage_type '{self.storage_type}': known are {known}")
+        if self.latency == 0 and self.resource in SYNCHRONOUS:
+            raise ValueError(
+                f"{self.resource} answers one cycle after the address: latency=0 is for LUTRAM"
+            )
 
     def get_memory_space(self) -> int:
         """The number that stands for it in printed modules."""
-        return RESOURCES.index(self.resource) * 16 + STORAGE_TYPES.index(self.storage_type)
+        number = RESOURCES.index(self.resource) * 16 + STORAGE_TYPES.index(self.storage_type)
+        return number + (ASYNCHRONOUS if self.latency == 0 else 0)
 
     @staticmethod
     def decode_memory_space(space: int) -> Memory:
         """The specification that a number stands for."""
-        return Memory(RESOURCES[space // 16], STORAGE_TYPES[space % 16])
+        latency, number = (0 if space >= ASYNCHRONOUS else None), space % ASYNCHRONOUS
+        return Memory(RESOURCES[number // 16], STORAGE_TYPES[number % 16], latency)
 
 
 DYNAMIC = -1
@@ -400,6 +413,11 @@ class ArrayType(Type):
         parts = list(self.partition or (None,) * self.rank)
         parts[dim] = part
         return replace(self, partition=tuple(parts))
+
+    @property
+    def async_read(self) -> _pybool:
+        """Whether a word is there in the cycle of its address (``Memory(latency=0)``)."""
+        return self.memory is not None and self.memory.latency == 0
 
     @property
     def unpartitioned(self) -> ArrayType:

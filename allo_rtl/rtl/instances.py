@@ -211,6 +211,7 @@ class Instances:
         """Let a callee's port group be one more user of the caller's memory."""
         for index, group in enumerate(port.banks):
             bank = bank_of(outer, index, self._parts)
+            assert not group.read or group.async_read == self.memories.is_async(bank), group.name
             have = group.signals()
 
             def part(name: str, group: BankPort = group, have: dict[str, Any] = have) -> Value:

@@ -21,6 +21,10 @@ is outside and behaves as a synchronous RAM:
                               no kernel depends on that
     <port>_waddr, _wen, _wdata  out   write at the end of the cycle in which wen is 1
 
+Where the array is ``@ Memory(latency=0)`` the reads are asynchronous, as those of look-up tables
+used as memory are: rdata is the word at raddr in the same cycle, whatever ren is, and the old one
+when that cycle writes it.  ren is 1 where the kernel may use it.
+
 An array that is a stream (``s.interface(array, "stream")``) is instead an AXI4-Stream:
 
     <port>_tdata        in    the elements in row-major order, a word of them at a time
@@ -88,7 +92,8 @@ class BankPort:
 
     In ``shared`` are "r" and "w" for reading and writing that others do at the same time, inside
     a region: the process asks by ``_rreq`` (``_wreq``), and holds until it has ``_rgnt``
-    (``_wgnt``) in the same cycle; only then ``_ren`` (``_wen``) is 1.
+    (``_wgnt``) in the same cycle; only then ``_ren`` (``_wen``) is 1.  With ``async_read`` the
+    word is there in the cycle of the address.
     """
 
     name: str
@@ -97,6 +102,7 @@ class BankPort:
     read: bool
     write: bool
     shared: frozenset[str] = frozenset()
+    async_read: bool = False
 
     @property
     def address_bits(self) -> int:
@@ -149,7 +155,7 @@ class ArrayPort:
                 self.type.element.bits, layout.depth,
                 use in (Direction.READ, Direction.READ_WRITE),
                 use in (Direction.WRITE, Direction.READ_WRITE),
-                shared[b],
+                shared[b], self.type.async_read,
             )
             for b, use in enumerate(used)
         )

@@ -3,7 +3,8 @@
 The schedule guarantees that at most one access uses a port in a cycle, so addresses and data are
 chosen by an AND-OR of the accesses' conditions, and a port with one access has no choice to make.
 Nothing depends on what a read answers for a word that the same cycle writes, and the word a port
-has read stays until its next read.
+has read stays until its next read.  Asynchronous reads are the exception in both: they give the
+old word, in the cycle of the address only.
 """
 
 from __future__ import annotations
@@ -133,6 +134,10 @@ class Memories:
         base = self._names[bank.array]
         return base if self._storage[bank.array].layout.banks == 1 else f"{base}_{bank.index}"
 
+    def is_async(self, bank: Bank) -> bool:
+        """Whether a bank's words are there in the cycle of their address."""
+        return self._storage[bank.array].async_read
+
     def _bits(self, bank: Bank) -> int:
         return word_bits(bank.array.array)
 
@@ -151,7 +156,10 @@ class Memories:
     def read(
         self, bank: Bank, condition: Value, address: Value, claim: Claim | None = None
     ) -> Signal:
-        """Ask for a word; it is on the answered signal from the next cycle on."""
+        """Ask for a word; it is on the answered signal from the next cycle on.
+
+        That of an asynchronous read is there in this cycle.
+        """
         if bank not in self._rdata:
             outside = self._outside.get(bank)
             # Of a shared port the function sees the word that it read when it goes on.
@@ -328,13 +336,17 @@ class Memories:
             with m.If(condition):
                 m.d.sync += register.eq(word)
         if bank in self._reads:  # a callee reads it as if it were a RAM of one word
+            if self.is_async(bank):
+                m.d.comb += self._rdata[bank].eq(register)
+                return
             with m.If(self._reads[bank].enable()):
                 m.d.sync += self._rdata[bank].eq(register)
 
     def _build_port(self, m: Module, bank: Bank) -> None:
         outside = self._outside[bank]
         if bank in self._reads:
-            port, allowed = self._reads[bank], self._advance
+            # A word may be put while the function holds: an asynchronous read goes on then.
+            port, allowed = self._reads[bank], None if self.is_async(bank) else self._advance
             if outside.rreq is not None and outside.rgnt is not None:
                 allowed, past = self._ask(m, port, outside.rreq, outside.rgnt)
                 self._keep(m, bank, allowed, past)
@@ -419,8 +431,9 @@ class Memories:
             self._build_two_ports(m, bank, memory)
             return
         if bank in self._reads:
-            port = memory.read_port(domain="sync")
-            self._drive(m, self._reads[bank], port.en, port.addr, None)
+            port = memory.read_port(domain="comb" if self.is_async(bank) else "sync")
+            enable = None if self.is_async(bank) else port.en
+            self._drive(m, self._reads[bank], enable, port.addr, None)
             m.d.comb += self._rdata[bank].eq(port.data)
         if bank in self._writes:
             port = memory.write_port(domain="sync")

@@ -1,4 +1,4 @@
-"""Buffers by name, and which arrays of a module are one and the same."""
+"""Buffers by name, and which arrays of a function may share elements."""
 
 from __future__ import annotations
 
@@ -132,42 +132,3 @@ def aliases(module: Module, func: Func) -> Aliases:
                 parts |= {first[w] for w in given_parts}
     merged = {find(v) for v in root}
     return Aliases(find, frozenset({find(p) for p in parts} & merged))
-
-
-def equal_arrays(module: Module, func: Func, array: Value) -> dict[str, set[Value]]:
-    """Every array of the module that calls, returns or a constant make the same as this one.
-
-    Returns:
-        The arrays by function name; those of one constant array are all in it.
-    """
-    links: dict[tuple[str, Value], list[tuple[str, Value]]] = {}
-    for a, b in _links(module):
-        links.setdefault(a, []).append(b)
-        links.setdefault(b, []).append(a)
-    reached = {(func.name, array)}
-    work = list(reached)
-    while work:
-        for other in links.get(work.pop(), ()):
-            if other not in reached:
-                reached.add(other)
-                work.append(other)
-    found: dict[str, set[Value]] = {}
-    for name, value in reached:
-        found.setdefault(name, set()).add(value)
-    return found
-
-
-def _links(module: Module) -> Iterator[tuple[tuple[str, Value], tuple[str, Value]]]:
-    """Pairs of (function, array) that are one array."""
-    constants: dict[str, tuple[str, Value]] = {}
-    for func in module.funcs:
-        for op in walk(func.body):
-            if isinstance(op, GetGlobal):
-                here = (func.name, op.result)
-                yield constants.setdefault(op.name, here), here
-            elif isinstance(op, Call):
-                callee = module.func(op.callee)
-                inner = (*callee.args, *callee.returned)
-                for a, b in zip((*op.args, *op.outs), inner, strict=True):
-                    if isinstance(a.type, ArrayType):
-                        yield (func.name, a), (callee.name, b)

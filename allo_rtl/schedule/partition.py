@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import base
+from allo_rtl.ir.equal_arrays import equal_arrays
 from allo_rtl.ir.ops import Func, GetGlobal, Module, SubView, Value
 from allo_rtl.ir.rewrite import retype, walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition
-from allo_rtl.schedule.buffers import equal_arrays
 from allo_rtl.schedule.loop_transforms import is_count
 
 

@@ -9,10 +9,10 @@ from math import prod
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.affine import AffineExpr, Interval
+from allo_rtl.ir.equal_arrays import equal_arrays
 from allo_rtl.ir.ops import Block, For, Func, GetGlobal, Load, Module, Store, SubView, Value
 from allo_rtl.ir.rewrite import retype, walk, with_regions
 from allo_rtl.ir.types import ArrayType, index
-from allo_rtl.schedule.buffers import equal_arrays
 from allo_rtl.schedule.loop_transforms import is_count
 
 

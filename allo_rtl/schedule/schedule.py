@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 from allo_rtl.errors import BuildError, ScheduleError
+from allo_rtl.ir.equal_arrays import equal_arrays
 from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import Partition
 from allo_rtl.schedule import (
@@ -18,7 +19,7 @@ from allo_rtl.schedule import (
     reuse,
     write_buffer,
 )
-from allo_rtl.schedule.buffers import MockBuffer, Target, equal_arrays, find_buffer
+from allo_rtl.schedule.buffers import MockBuffer, Target, find_buffer
 from allo_rtl.schedule.call_place import primitive
 from allo_rtl.schedule.compose import free_name, instance_of, made_names, renamed
 from allo_rtl.schedule.loop_primitives import LoopPrimitives

@@ -87,6 +87,21 @@ struct Bank {
         if (answering) put(data, held.data());
     }
 
+    // An asynchronous read: whether the word at the address is another one than before.
+    template <class Port>
+    bool follow(uint64_t address, Port& data) {
+        std::array<uint64_t, Words> word{};
+        if (memory && address < depth) std::copy_n(memory + address * Words, Words, word.begin());
+        if (answering && word == held) return false;
+        held = word;
+        put(data, held.data());
+        return answering = true;
+    }
+
+    void note(uint64_t cycle, bool enable) {
+        if (enable) used.read = cycle;
+    }
+
     template <class Port>
     void write(uint64_t cycle, bool enable, uint64_t address, const Port& data) {
         if (!enable || !memory) return;
@@ -302,6 +317,7 @@ class Simulation {
         context.time(10 * time);
         kernel.top.clk = 0;
         kernel.top.eval();
+        while (kernel.follow()) kernel.top.eval();
         dump(10 * time);
     }
 

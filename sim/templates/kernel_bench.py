@@ -17,7 +17,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.handle import HierarchyObject, LogicArrayObject, LogicObject
-from cocotb.triggers import FallingEdge, ReadOnly, RisingEdge
+from cocotb.triggers import FallingEdge, First, ReadOnly, RisingEdge, ValueChange
 
 type Value = int | list[int]
 """A scalar or the elements of an array, row-major; all as unsigned bit patterns."""
@@ -34,18 +34,22 @@ class Memory:
     """A synchronous RAM behind one port group of a kernel.
 
     The word at the read address comes one cycle after read enable; it is the old one when the
-    same cycle writes it, and stays while read enable is 0.
+    same cycle writes it, and stays while read enable is 0.  An asynchronous one gives the word in
+    the cycle of the address.
 
     Attributes:
+        asynchronous: whether its reads are so.
         words: what the memory holds; may be changed at any falling edge.
         writes: number of words written by the kernel so far.
     """
 
     def __init__(
-        self, dut: HierarchyObject, name: str, depth: int, *, read: bool, write: bool
+        self, dut: HierarchyObject, name: str, depth: int, *, read: bool, write: bool,
+        asynchronous: bool = False,
     ) -> None:
         self.words = [0] * depth
         self.writes = 0
+        self.asynchronous = asynchronous and read
         self._clk = dut.clk
         address = depth > 1
         self._ren = getattr(dut, f"{name}_ren") if read else None
@@ -64,11 +68,21 @@ class Memory:
             raddr = number(self._raddr) if reading else 0
             waddr, wdata = (number(self._waddr), number(self._wdata)) if writing else (0, 0)
             await RisingEdge(self._clk)
-            if reading:  # a pipeline may read ahead, past the end
+            if reading and not self.asynchronous:  # a pipeline may read ahead, past the end
                 self._rdata.value = self.words[raddr] if raddr < len(self.words) else 0
             if writing:
                 self.words[waddr] = wdata
                 self.writes += 1
+
+    async def follow(self) -> None:
+        """Give the words of asynchronous reads for ever; start this as a task."""
+        changes = [] if self._raddr is None else [self._raddr]
+        while self.asynchronous:
+            address = number(self._raddr)
+            self._rdata.value = self.words[address] if address < len(self.words) else 0
+            # Words change too: by the kernel after the rising edge, by tests at the falling one.
+            edges = RisingEdge(self._clk), FallingEdge(self._clk)
+            await First(*edges, *(ValueChange(signal) for signal in changes))
 
 
 class Array:
@@ -77,7 +91,10 @@ class Array:
     def __init__(self, dut: HierarchyObject, description: Mapping[str, Any]) -> None:
         read, write = description["read"], description["write"]
         self.banks = [
-            Memory(dut, name, description["depth"], read=read, write=write)
+            Memory(
+                dut, name, description["depth"], read=read, write=write,
+                asynchronous=description["asynchronous"],
+            )
             for name in description["banks"] if read or write
         ]
         self.places = list(zip(description["bank"], description["address"], strict=True))
@@ -208,6 +225,7 @@ class Kernel:
         for array in self.arrays.values():
             for memory in array.banks:
                 cocotb.start_soon(memory.serve())
+                cocotb.start_soon(memory.follow())
         for stream in self.streams.values():
             cocotb.start_soon(stream.serve())
         await self.cycle()

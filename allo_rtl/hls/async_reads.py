@@ -1,0 +1,141 @@
+"""Arrays whose reads are asynchronous: the word is there in the cycle of its address.
+
+A user says so of an array once, by ``Memory(latency=0)``; an array is one memory, whatever it is
+called in the functions that get it, or a part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from allo_rtl.errors import BuildError, SourceLoc
+from allo_rtl.hls.control import FunctionControl, Parallel, flatten
+from allo_rtl.hls.node import Bank
+from allo_rtl.hls.processes import array_pairs, find_uses, given, parts_of, process_name
+from allo_rtl.hls.streams import End
+from allo_rtl.ir.equal_arrays import array_links, connected
+from allo_rtl.ir.layout import Layout
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Load, Module, Value
+from allo_rtl.ir.parts import root
+from allo_rtl.ir.rewrite import retype, walk
+from allo_rtl.ir.types import SYNCHRONOUS, ArrayType, Memory
+from allo_rtl.target import DEVICES, Device
+
+
+def spread_async(module: Module, device: Device) -> Module:
+    """The module with every array marked that a marked one is in another place.
+
+    Raises:
+        BuildError: the device has no such memories, or one of these arrays is to be in a kind of
+            memory that has no asynchronous reads.
+    """
+    marked = {
+        (f.name, v): loc for f in module.funcs for v, loc in _arrays(f) if v.array.async_read
+    }
+    if not marked:
+        return module
+    (name, first), loc = next(iter(marked.items()))
+    if not device.lut_ram and Layout(first.array).depth > 1:
+        raise BuildError(
+            f"{first.name or 'an array'} of {name} is to be read in the cycle of the address "
+            f"(latency=0), and {device.name} has no look-up tables that are memory: its block "
+            "RAMs answer one cycle later",
+            loc=loc, allowed=", ".join(d.name for d in DEVICES.values() if d.lut_ram),
+            hint="leave latency=0 out, or partition the array completely: then it is in registers",
+        )  # fmt: skip
+    same = connected(array_links(module.funcs, parts=True), marked)
+    for func in module.funcs:
+        for value, place in _arrays(func):
+            memory = value.array.memory
+            if (func.name, value) in same and memory and memory.resource in SYNCHRONOUS:
+                raise BuildError(
+                    f"{value.name or 'an array'} of {func.name} is to be in {memory.resource}, and "
+                    f"is {first.name or 'one'} of {name}, which is to be read in the cycle of the "
+                    "address (latency=0)",
+                    loc=place, allowed='Memory("LUTRAM", latency=0)',
+                    notes=[(f"{first.name or 'the array'} is said to be so here", loc)]
+                    if loc else (),
+                )  # fmt: skip
+    names = {op.name for f in module.funcs for op in walk(f.body)
+             if isinstance(op, GetGlobal) and (f.name, op.result) in same}
+    return replace(
+        module,
+        funcs=tuple(
+            retype(f, {v: _marked(v.array) for name, v in same if name == f.name})
+            for f in module.funcs
+        ),
+        globals=tuple(
+            replace(g, type=_marked(g.type)) if g.name in names else g for g in module.globals
+        ),
+    )
+
+
+def _marked(type: ArrayType) -> ArrayType:
+    return replace(type, memory=replace(type.memory or Memory(), latency=0))
+
+
+def _arrays(func: Func) -> Iterator[tuple[Value, SourceLoc | None]]:
+    """The arrays of a function that a user may have described, and where."""
+    for arg in func.args:
+        if isinstance(arg.type, ArrayType):
+            yield arg, func.loc
+    for op in walk(func.body):
+        for value in op.results():
+            if isinstance(value.type, ArrayType):
+                yield value, op.loc
+
+
+def check_turns(functions: Sequence[FunctionControl]) -> None:
+    """Refuse processes that take turns at a port whose word is there only in the cycle of its
+    address; callees come before callers.
+    """
+    found = find_uses(functions)
+    funcs = {c.func.name: c.func for c in functions}
+    for control in functions:
+        parts = parts_of(control.func)
+        for part in flatten(control.body):
+            if not isinstance(part, Parallel):
+                continue
+            first: dict[Bank, Call] = {}
+            for call in part.calls:
+                banks, _ = given(call, funcs[call.callee], found[call.callee], parts)
+                for bank in (b for b, ends in banks.items() if End.READ in ends):
+                    before = first.setdefault(bank, call)
+                    if bank.array.array.async_read and before is not call:
+                        raise _turns(bank, (before, call), control.func, funcs)
+
+
+def _turns(
+    bank: Bank, calls: tuple[Call, Call], region: Func, funcs: Mapping[str, Func]
+) -> BuildError:
+    one, other = map(process_name, calls)
+    name, banks = bank.array.name or "an array", Layout(bank.array.array).banks
+    reads = [(c, _first_read(c, bank.array, region, funcs)) for c in calls]
+    return BuildError(
+        f"{name if banks == 1 else f'bank {bank.index} of {name}'} is read by {one} and {other}, "
+        "which take turns; its words are there only in the cycle of the address (latency=0)",
+        loc=calls[1].loc,
+        notes=[(f"{process_name(c)} reads it here", loc) for c, loc in reads if loc is not None],
+        allowed="one process for each bank of an array with asynchronous reads",
+        hint="leave latency=0 out, or partition the array so that each process has banks of its "
+        "own",
+    )
+
+
+def _first_read(
+    call: Call, array: Value, caller: Func, funcs: Mapping[str, Func]
+) -> SourceLoc | None:
+    """Where what is called, or something that it calls, first reads an array of the caller."""
+    parts, callee = parts_of(caller), funcs[call.callee]
+    for outer, param in array_pairs(call, callee):
+        if root(outer, parts) is array:
+            inside = parts_of(callee)
+            for op in walk(callee.body):
+                if isinstance(op, Load) and root(op.array, inside) is param:
+                    return op.loc
+                if isinstance(op, Call):
+                    loc = _first_read(op, param, callee, funcs)
+                    if loc is not None:
+                        return loc
+    return None
