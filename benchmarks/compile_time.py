@@ -34,7 +34,7 @@ from allo_rtl.rtl.kernel import modules_of
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.schedule import Schedule
 from benchmarks.pages import markdown, replace_part
-from benchmarks.systolic_designs import square
+from benchmarks.systolic_designs import square_of_block_ram
 
 SIZES = (1_250, 2_500, 5_000, 10_000)
 ARRAYS = (8, 16, 32)
@@ -100,7 +100,7 @@ def measure(operations: int) -> Measured:
 
 def measure_array(n: int) -> Measured:
     """The same for a systolic array of n x n, of which each kind of element is a module."""
-    return _measured(n * n, lambda: square(n, int8))
+    return _measured(n * n, lambda: square_of_block_ram(n, int8))
 
 
 def _measured(count: int, customize: Callable[[], Schedule]) -> Measured:

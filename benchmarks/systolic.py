@@ -9,13 +9,13 @@ to compile arrays is in ``benchmarks.compile_time``.)
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
 
-from allo_rtl.hls.node import Kind
+from allo_rtl.hls.node import Kind, Node
 from allo_rtl.ir.types import IntegerType, int8, int32
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.schedule import Schedule
@@ -26,6 +26,7 @@ from benchmarks.systolic_designs import (
     linear,
     of_the_library,
     square,
+    square_of_block_ram,
     tiled,
     unfolded,
     unfolded_row,
@@ -34,6 +35,7 @@ from benchmarks.systolic_designs import (
 )
 
 DEVICE, PERIOD_NS = "ultrascale+", 7.0
+FAST_MHZ = 300.0
 SIZES = (2, 3, 4, 6, 8, 12, 16, 32)
 PIEZO = {2: 11, 4: 17, 8: 29, 16: 53}
 """Cycles of the published static design, with words of 32 bits (Piezo, 2024)."""
@@ -67,43 +69,71 @@ def run(
 
 
 def multiplier_latency(rtl: RtlModule) -> int:
-    """Cycles from the operands of a product to its use."""
-    found = {
-        schedule.ready[node] - schedule.start[node]
+    """Cycles from the operands of a product to its use in a sum."""
+    return max(
+        schedule.start[add] - schedule.start[product]
         for function in rtl.design.functions
         for schedule in function.schedules.values()
-        for node in schedule.start
-        if node.kind is Kind.MUL
-    }
-    return max(found)
+        for add in schedule.start
+        if add.kind is Kind.ADD
+        for product in map(_uncast, add.operands)
+        if product.kind is Kind.MUL
+    )
+
+
+def _uncast(node: Node) -> Node:
+    """What a node is another type of."""
+    while node.kind is Kind.CAST:
+        node = node.operands[0]
+    return node
 
 
 @dataclass(frozen=True)
 class Square:
-    """A measured square product."""
+    """A measured square product; ``block_ram`` says in what memories its operands are."""
 
     n: int
     word: IntegerType
     cycles: int
     latency: int
+    mhz: float
+    block_ram: bool = False
 
     def row(self) -> tuple[str, ...]:
         """A line of the table."""
         bound = 3 * self.n - 2 + self.latency
+        return str(self.n), str(self.word), str(self.cycles), str(self.latency), str(bound)
+
+    def row_of_page(self) -> tuple[str, ...]:
+        """A line of the first table."""
         piezo = PIEZO.get(self.n) if self.word is int32 else None
-        return (
-            str(self.n), str(self.word), str(self.cycles), str(self.latency), str(bound),
-            str(piezo or ""),
-        )  # fmt: skip
+        return (*self.row(), str(piezo or ""))
+
+    def row_of_others(self) -> tuple[str, ...]:
+        """A line of the table of other memories and clocks."""
+        n, word, *rest = self.row()
+        return n, word, "block RAM" if self.block_ram else "LUT RAM", f"{self.mhz:.0f}", *rest
 
 
 COLUMNS = ("N", "words", "cycles", "multiplier latency", "3N - 2 + latency", "Piezo")
+OTHERS = ("N", "words", "memories", "MHz", *COLUMNS[2:5])
 
 
-def measure_square(n: int, word: IntegerType) -> Square:
+def measure_square(
+    n: int, word: IntegerType, mhz: float = 1000 / PERIOD_NS, *, block_ram: bool = False
+) -> Square:
     """Build, simulate and check one square product."""
-    rtl = square(n, word).build(target="rtl", device=DEVICE, clock_mhz=1000 / PERIOD_NS)
-    return Square(n, word, run(rtl, n, word), multiplier_latency(rtl))
+    schedule = (square_of_block_ram if block_ram else square)(n, word)
+    rtl = schedule.build(target="rtl", device=DEVICE, clock_mhz=mhz)
+    return Square(n, word, run(rtl, n, word), multiplier_latency(rtl), mhz, block_ram)
+
+
+def other_squares() -> Iterator[Square]:
+    """The same with block RAM, and at a clock at which products take more than a cycle."""
+    for word in (int8, int32):
+        yield measure_square(8, word, block_ram=True)
+    for word in (int8, int32):
+        yield measure_square(8, word, FAST_MHZ)
 
 
 def measure_tiled() -> str:
@@ -161,18 +191,24 @@ def main(sizes: Sequence[int]) -> None:
     console = Console()
     squares = []
     for n in sizes or SIZES:
-        for word in (int8, int32) if n < 32 else (int8,):
+        for word in (int8, int32):
             squares.append(measure_square(n, word))
-            console.print(*squares[-1].row())
+            console.print(*squares[-1].row_of_page())
     if sizes:
         return
+    more = []
+    for found in other_squares():
+        more.append(found)
+        console.print(*found.row_of_others())
     others = [form.row() for form in forms()]
     for row in others:
         console.print(*row)
     busy = measure_tiled()
     console.print(busy)
     replace_part("systolic", "\n\n".join((
-        markdown(COLUMNS, [s.row() for s in squares], left=2), busy, markdown(FORMS, others)
+        markdown(COLUMNS, [s.row_of_page() for s in squares], left=2),
+        markdown(OTHERS, [s.row_of_others() for s in more], left=3),
+        busy, markdown(FORMS, others),
     )))
 
 

@@ -5,13 +5,58 @@ from __future__ import annotations
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
-from allo_rtl.ir.types import IntegerType, Partition, Stream, int8, int32
+from allo_rtl.ir.types import IntegerType, Memory, Partition, Stream, int8, int32
 from allo_rtl.library.systolic import schedule_systolic, systolic
 from allo_rtl.schedule.schedule import Schedule
 
 
 def square(n: int, word: IntegerType) -> Schedule:
-    """``C = A @ B``, n by n on n by n elements; rows of A and columns of B are memories."""
+    """``C = A @ B``, n by n on n by n elements; rows of A and columns of B are memories.
+
+    These are read by the elements at the edges, in the cycle of the address.
+    """
+    memory = Memory("LUTRAM", latency=0)
+
+    @df.region()
+    def gemm(A: word[n, n] @ memory, B: word[n, n] @ memory, C: int32[n, n]):
+        rows: Stream[word, 2][n, n]
+        columns: Stream[word, 2][n, n]
+
+        @df.kernel(mapping=[n, n], args=[A, B, C])
+        def pe(a: word[n, n], b: word[n, n], c: int32[n, n]):
+            i, j = df.get_pid()
+            total: int32 = 0
+            for k in range(n):
+                x: word = 0
+                y: word = 0
+                with allo.meta_if(j == 0):
+                    x = a[i, k]
+                with allo.meta_else():
+                    x = rows[i, j].get()
+                with allo.meta_if(i == 0):
+                    y = b[k, j]
+                with allo.meta_else():
+                    y = columns[i, j].get()
+                with allo.meta_if(j < n - 1):
+                    rows[i, j + 1].put(x)
+                with allo.meta_if(i < n - 1):
+                    columns[i + 1, j].put(y)
+                total += x * y
+                if k == n - 1:
+                    c[i, j] = total
+
+    s = df.customize(gemm, opt_default=True)
+    s.partition("gemm:A", dim=1)
+    s.partition("gemm:B", dim=2)
+    s.partition("gemm:C", dim=0)
+    return s
+
+
+def square_of_block_ram(n: int, word: IntegerType) -> Schedule:
+    """:func:`square` with memories that answer one cycle after the address.
+
+    Processes of their own read them, so that the elements at the edges do not wait for words.
+    """
 
     @df.region()
     def gemm(A: word[n, n], B: word[n, n], C: int32[n, n]):
