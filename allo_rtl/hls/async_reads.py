@@ -30,9 +30,7 @@ def spread_async(module: Module, device: Device) -> Module:
         BuildError: the device has no such memories, or one of these arrays is to be in a kind of
             memory that has no asynchronous reads.
     """
-    marked = {
-        (f.name, v): loc for f in module.funcs for v, loc in _arrays(f) if v.array.async_read
-    }
+    marked = {(f.name, v): loc for f in module.funcs for v, loc in _arrays(f) if v.array.async_read}
     if not marked:
         return module
     (name, first), loc = next(iter(marked.items()))
@@ -57,8 +55,12 @@ def spread_async(module: Module, device: Device) -> Module:
                     notes=[(f"{first.name or 'the array'} is said to be so here", loc)]
                     if loc else (),
                 )  # fmt: skip
-    names = {op.name for f in module.funcs for op in walk(f.body)
-             if isinstance(op, GetGlobal) and (f.name, op.result) in same}
+    names = {
+        op.name
+        for f in module.funcs
+        for op in walk(f.body)
+        if isinstance(op, GetGlobal) and (f.name, op.result) in same
+    }
     return replace(
         module,
         funcs=tuple(

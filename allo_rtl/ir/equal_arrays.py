@@ -24,9 +24,7 @@ def equal_arrays(module: Module, func: Func, array: Value) -> dict[str, set[Valu
     return found
 
 
-def array_links(
-    funcs: Sequence[Func], *, parts: bool = False
-) -> Mapping[Named, Sequence[Named]]:
+def array_links(funcs: Sequence[Func], *, parts: bool = False) -> Mapping[Named, Sequence[Named]]:
     """For each array those that a call, a return or a constant makes the same as it.
 
     With ``parts`` also those that are part of it, or that it is part of.
