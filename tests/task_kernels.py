@@ -105,6 +105,19 @@ def halves_with_gaps(A: int32[8, 16], B: int32[8, 16], C: int32[8, 16]):
             C[t, k] = X[0, k] - X[1, k]
 
 
+def halves_and_words(A: int32[8, 16], B: int32[8, 16], C: int32[8, 16]):
+    for t in range(8):
+        X: int32[2, 16]
+        W: int32[16]
+        for i in allo.grid(16, name="upper"):
+            X[0, i] = A[t, i] + 1
+            W[i] = A[t, i] * 2
+        for j in allo.grid(16, name="lower"):
+            X[1, j] = B[t, j] + W[j]
+        for k in allo.grid(16, name="both"):
+            C[t, k] = X[0, 15 - k] - X[1, k]
+
+
 def in_place(A: int32[6, 8], B: int32[6, 8]):
     """The tile is changed where it is."""
     for t in range(6):

@@ -302,3 +302,73 @@ def test_turns_at_a_port_are_refused():
         schedule.build(target="rtl")
     assert "A is read by each_0 and each_1, which take turns" in str(caught.value)
     assert "c[n, i] = a[i]" in str(caught.value)
+
+
+def test_turns_at_writing_are_refused_to_a_process_that_reads_what_it_writes():
+    """While it waits for its turn at another memory its own word would be there too early."""
+
+    @df.region()
+    def updated(A: int8[16] @ NOW, C: int8[16]):
+        @df.kernel(mapping=[1], args=[A, C])
+        def first(a: int8[16], c: int8[16]):
+            for i in range(8):
+                v: int8 = a[i]
+                a[i] = v + 1
+                c[i] = v
+
+        @df.kernel(mapping=[1], args=[A, C])
+        def second(a: int8[16], c: int8[16]):
+            for i in range(8):
+                a[i + 8] = i
+                c[i + 8] = i
+
+    schedule = df.customize(updated, opt_default=True)
+    with pytest.raises(BuildError) as caught:
+        schedule.build(target="rtl")
+    assert "A is written by first_0 and second_0, which take turns" in str(caught.value)
+    assert "and read by first_0" in str(caught.value)
+    assert "a[i] = v + 1" in str(caught.value)
+    schedule.partition("updated:A", partition_type=allo.Partition.Block, factor=2)
+    rtl = schedule.build(target="rtl")
+    a, c = np.arange(16, dtype=np.int8) * 7, np.zeros(16, np.int8)
+    rtl(a, c)
+    eight = np.arange(8)
+    assert (c == [*eight * 7, *eight]).all()
+    assert (a == [*eight * 7 + 1, *eight]).all()
+    assert rtl.predicted_cycles == rtl.measured_cycles
+
+
+def test_a_process_may_read_what_others_write_in_turns():
+    """Its words are there when the values come that tell so."""
+
+    @df.region()
+    def told(X: int8[16], A: int8[16] @ NOW, C: int8[16]):
+        low: Stream[int8, 2]
+        high: Stream[int8, 2]
+
+        @df.kernel(mapping=[1], args=[X, A])
+        def first(x: int8[16], a: int8[16]):
+            for i in range(8):
+                a[i] = x[i]
+                low.put(1)
+
+        @df.kernel(mapping=[1], args=[X, A])
+        def second(x: int8[16], a: int8[16]):
+            for i in range(8):
+                a[i + 8] = x[15 - i]
+                high.put(2)
+
+        @df.kernel(mapping=[1], args=[A, C])
+        def third(a: int8[16], c: int8[16]):
+            for i in range(8):
+                n: int8 = low.get()
+                c[i] = a[i] + n
+                m: int8 = high.get()
+                c[i + 8] = a[i + 8] + m
+
+    rtl = df.customize(told, opt_default=True).build(target="rtl")
+    x, a, c = np.arange(16, dtype=np.int8) * 5, np.zeros(16, np.int8), np.zeros(16, np.int8)
+    rtl(x, a, c)
+    assert (c[:8] == x[:8] + 1).all()
+    assert (c[8:] == x[:7:-1] + 2).all()
+    assert rtl.predicted_cycles == rtl.measured_cycles

@@ -157,6 +157,22 @@ def test_what_several_tasks_leave_out_is_zero_before_any_of_them_stores():
     cycles(schedule, seeds=range(3))
 
 
+def test_fifos_between_tasks_that_use_different_elements_of_a_buffer():
+    """The FIFO holds two words: the second task fills its half while the first fills its own."""
+    schedule = pipelined(kernels.halves_and_words, "i", "j", "k")
+    schedule.partition("X", dim=1)
+    schedule.to("W", "lower", depth=2)
+    schedule.dataflow("t")
+    assert cycles(schedule) <= (8 + 1) * (16 + 8)
+
+
+def test_tasks_take_turns_at_a_memory_that_holds_what_both_store():
+    schedule = pipelined(kernels.halves_and_words, "i", "j", "k")
+    schedule.to("W", "lower", depth=2)
+    schedule.dataflow("t")
+    assert 8 * 2 * 16 <= cycles(schedule) <= (8 + 1) * (2 * 16 + 8)
+
+
 def test_loops_that_run_as_often_as_data_say():
     schedule = pipelined(kernels.sized, "i", "j", "k")
     schedule.dataflow("t")

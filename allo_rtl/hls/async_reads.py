@@ -16,7 +16,7 @@ from allo_rtl.hls.processes import array_pairs, find_uses, given, parts_of, proc
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.equal_arrays import array_links, connected
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Call, Func, GetGlobal, Load, Module, Value
+from allo_rtl.ir.ops import Call, Func, GetGlobal, Load, Module, Store, Value
 from allo_rtl.ir.parts import root
 from allo_rtl.ir.rewrite import retype, walk
 from allo_rtl.ir.types import SYNCHRONOUS, ArrayType, Memory
@@ -89,55 +89,75 @@ def _arrays(func: Func) -> Iterator[tuple[Value, SourceLoc | None]]:
 
 
 def check_turns(functions: Sequence[FunctionControl]) -> None:
-    """Refuse processes that take turns at a port whose word is there only in the cycle of its
-    address; callees come before callers.
+    """Refuse turns at ports of memories whose words are there only in the cycle of their address.
+
+    Processes that read one would lose words while they wait.  One that reads and writes it holds
+    until it may do all of a cycle; where it has to wait for others to write, its own write may be
+    done before that cycle ends, and the word it reads then is the new one.
+
+    Callees come before callers.
     """
     found = find_uses(functions)
     funcs = {c.func.name: c.func for c in functions}
     for control in functions:
         parts = parts_of(control.func)
         for part in flatten(control.body):
-            if not isinstance(part, Parallel):
-                continue
-            first: dict[Bank, Call] = {}
-            for call in part.calls:
-                banks, _ = given(call, funcs[call.callee], found[call.callee], parts)
-                for bank in (b for b, ends in banks.items() if End.READ in ends):
-                    before = first.setdefault(bank, call)
-                    if bank.array.array.async_read and before is not call:
-                        raise _turns(bank, (before, call), control.func, funcs)
+            if isinstance(part, Parallel):
+                users: dict[Bank, list[tuple[Call, set[End]]]] = {}
+                for call in part.calls:
+                    banks, _ = given(call, funcs[call.callee], found[call.callee], parts)
+                    for bank, ends in banks.items():
+                        users.setdefault(bank, []).append((call, ends))
+                for bank, of_bank in users.items():
+                    if bank.array.array.async_read:
+                        _check_bank(bank, of_bank, control.func, funcs)
 
 
-def _turns(
-    bank: Bank, calls: tuple[Call, Call], region: Func, funcs: Mapping[str, Func]
-) -> BuildError:
-    one, other = map(process_name, calls)
+def _check_bank(
+    bank: Bank, users: Sequence[tuple[Call, set[End]]], region: Func, funcs: Mapping[str, Func]
+) -> None:
+    readers = [call for call, ends in users if End.READ in ends]
+    writers = [call for call, ends in users if End.WRITE in ends]
+    both = [call for call in readers if call in writers]
+    if len(readers) > 1:
+        end, (one, other) = End.READ, readers[:2]
+    elif both and len(writers) > 1:
+        end, one, other = End.WRITE, both[0], next(c for c in writers if c is not both[0])
+    else:
+        return
     name, banks = bank.array.name or "an array", Layout(bank.array.array).banks
-    reads = [(c, _first_read(c, bank.array, region, funcs)) for c in calls]
-    return BuildError(
-        f"{name if banks == 1 else f'bank {bank.index} of {name}'} is read by {one} and {other}, "
-        "which take turns; its words are there only in the cycle of the address (latency=0)",
-        loc=calls[1].loc,
-        notes=[(f"{process_name(c)} reads it here", loc) for c, loc in reads if loc is not None],
-        allowed="one process for each bank of an array with asynchronous reads",
+    places = [(c, _first(c, bank.array, end, region, funcs)) for c in (one, other)]
+    raise BuildError(
+        f"{name if banks == 1 else f'bank {bank.index} of {name}'} is {end.value} by "
+        f"{process_name(one)} and {process_name(other)}, which take turns"
+        + (f", and read by {process_name(one)}" if end is End.WRITE else "")
+        + "; its words are there only in the cycle of the address (latency=0)",
+        loc=other.loc,
+        notes=[(f"{process_name(c)} {_DOES[end]} it here", loc) for c, loc in places if loc],
+        allowed="one process for each bank of an array with asynchronous reads, or one that only "
+        "reads it and others that write it",
         hint="leave latency=0 out, or partition the array so that each process has banks of its "
         "own",
     )
 
 
-def _first_read(
-    call: Call, array: Value, caller: Func, funcs: Mapping[str, Func]
+_DOES = {End.READ: "reads", End.WRITE: "writes"}
+
+
+def _first(
+    call: Call, array: Value, end: End, caller: Func, funcs: Mapping[str, Func]
 ) -> SourceLoc | None:
-    """Where what is called, or something that it calls, first reads an array of the caller."""
+    """Where what is called, or something that it calls, first reads or writes a caller's array."""
     parts, callee = parts_of(caller), funcs[call.callee]
+    kind = Load if end is End.READ else Store
     for outer, param in array_pairs(call, callee):
         if root(outer, parts) is array:
             inside = parts_of(callee)
             for op in walk(callee.body):
-                if isinstance(op, Load) and root(op.array, inside) is param:
+                if isinstance(op, kind) and root(op.array, inside) is param:
                     return op.loc
                 if isinstance(op, Call):
-                    loc = _first_read(op, param, callee, funcs)
+                    loc = _first(op, param, end, callee, funcs)
                     if loc is not None:
                         return loc
     return None
