@@ -77,6 +77,20 @@ def five_users(A: int32[N], B: int32[N]):
         B[n] = W[n] * T[N - 1 - n]
 
 
+def halves(A: int32[N], B: int32[N]):
+    """Two tasks fill one array, each its part of it, and neither all of that."""
+    T: int32[N]
+    U: int32[2, N + 1]
+    for i in range(N):
+        T[i] = A[i]
+    for j in range(N):
+        U[0, j] = T[N - 1 - j] + 1
+    for k in range(N):
+        U[1, k] = T[k] * 3
+    for m in range(N):
+        B[m] = U[0, m + 1] - U[1, N - m]
+
+
 def returned(A: int16[N]) -> int16[N]:
     T: int16[N]
     C: int16[N]
@@ -178,6 +192,7 @@ KERNELS = {
     "not pipelined": lambda: scheduled(reversed_twice),
     "in_place": lambda: scheduled(in_place, *"ijk"),
     "partly": lambda: scheduled(partly, *"ik"),
+    "halves": lambda: scheduled(halves, *"ijkm"),
     "five_users": lambda: scheduled(five_users, *"ijkmn"),
     "with_fifo": with_fifo,
     "returned": lambda: scheduled(returned, *"ik", streams=("A", "C")),
