@@ -31,6 +31,7 @@ from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
 from allo_rtl.hls.dual_ports import ports_of, with_two_ports, worth_two_ports
 from allo_rtl.hls.exclusive import joined
+from allo_rtl.hls.lanes import Lanes, fold
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
@@ -66,7 +67,7 @@ from allo_rtl.hls.worth import is_cheaper, is_faster, is_worth
 from allo_rtl.ir.alike import merge_alike
 from allo_rtl.ir.argument_streams import stream_arguments
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
+from allo_rtl.ir.ops import Assert, For, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
 from allo_rtl.ir.types import ArrayType, StreamType, Type
@@ -489,10 +490,12 @@ class _RegionScheduler:
         match control:
             case Straight(region=region):
                 edges = straight_edges(region.nodes())
-                problem = self._problem(region, edges)
-                found = schedule(problem, None)
+                lanes = fold(self._problem(region, edges))
+                found = schedule(lanes.one, None)
                 assert found is not None
-                self.schedules[region] = shorten(problem, found)
+                found = lanes.spread(found) or schedule(lanes.whole, None)
+                assert found is not None
+                self.schedules[region] = lanes.improved(found, shorten)
             case Pipelined():
                 return self._nest(control)
             case Sequential(body=body):
@@ -511,12 +514,12 @@ class _RegionScheduler:
         Flattening saves the pipeline's draining between outer iterations, but a dependence that
         an outer loop carries may then ask for a larger initiation interval.
         """
-        best: tuple[int, int, Problem, PipelineResult] | None = None
+        best: tuple[int, int, Lanes, PipelineResult] | None = None
         least = len(control.counters) if control.varies else control.region.depth
         for depth in range(len(control.counters), least - 1, -1):
             try:
-                problem = self._nest_problem(control, depth)
-                result = pipeline(problem, control.loop)
+                lanes = fold(self._nest_problem(control, depth))
+                result = _pipelined(lanes, control.loop)
             except BuildError:
                 if depth > least:  # a smaller part of the nest may do what was asked
                     continue
@@ -525,16 +528,16 @@ class _RegionScheduler:
                 raise
             cycles = _cycles(control.counters, depth, result.schedule)
             if best is None or cycles < best[0]:
-                best = (cycles, depth, problem, result)
+                best = (cycles, depth, lanes, result)
             if not result.recurrence:
                 break
         assert best is not None
-        _, depth, problem, result = best
+        _, depth, lanes, result = best
         timed = take_turns(
-            problem, result.schedule, lambda s: _cycles(control.counters, depth, s),
+            lanes.whole, result.schedule, lambda s: _cycles(control.counters, depth, s),
             asked=(control.loop.attrs.pipeline_ii or 1) == result.schedule.ii,
         )
-        self.schedules[control.region] = found = shorten(problem, timed)
+        self.schedules[control.region] = found = lanes.improved(timed, shorten)
         if (last := control.region.last) is not None and found.start[last]:
             assert last.source is not None
             raise TooFlat(last.source)
@@ -557,6 +560,13 @@ class _RegionScheduler:
             stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
             operators.sharing.limits,
         )  # fmt: skip
+
+
+def _pipelined(lanes: Lanes, loop: For) -> PipelineResult:
+    """The schedule of one lane for all; should that break a rule, one of all lanes at once."""
+    result = pipeline(lanes.one, loop)
+    found = lanes.spread(result.schedule)
+    return replace(result, schedule=found) if found else pipeline(lanes.whole, loop)
 
 
 def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:

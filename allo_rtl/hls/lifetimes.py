@@ -28,8 +28,8 @@ from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
 MAX_NODES = 20_000
 """Larger regions stay as they were placed, so that compile time grows linearly.
 
-The flow is fast for lanes beside each other (0.8 s for 20,000 operations), but not for one long
-chain (11 s for 25,000).
+The operations of lanes count once (:mod:`allo_rtl.hls.lanes`); what remains may be one long chain,
+for which the flow takes long.
 """
 
 
@@ -42,7 +42,7 @@ def register_bits(problem: Problem, found: OpSchedule) -> int:
     last = _last_uses(problem, found)
     spans = {n: end - found.ready[n] for n, end in last.items()}
     count = (min(s, 1) if found.ii is None else s for s in spans.values())
-    return sum(c * problem.shapes[n].width for n, c in zip(spans, count, strict=True))
+    return sum(c * problem.bits(n) for n, c in zip(spans, count, strict=True))
 
 
 def _last_uses(problem: Problem, found: OpSchedule) -> dict[Node, int]:
@@ -125,7 +125,7 @@ class _Model:
         for node, k in self.at.items():
             self.arcs.add(k, 0, self.problem.latency(node) - last)
         supply = self._lifetimes(last)
-        times = _potentials(self.arcs, supply)
+        times = _potentials(self.arcs, supply, times)
         start = dict.fromkeys(self.problem.nodes, 0)
         return start | {n: times[k] for n, k in self.at.items()}
 
@@ -136,7 +136,7 @@ class _Model:
         for node, k in self.at.items():
             if node not in users and node not in self.problem.outputs:
                 continue
-            bits, end = self.problem.shapes[node].width, len(weight)
+            bits, end = self.problem.bits(node), len(weight)
             weight.append(bits)
             weight[k] -= bits
             self.arcs.add(k, end, self.problem.latency(node))
@@ -222,16 +222,22 @@ def longest_ways(count: int, arcs: _Arcs) -> list[int]:
     raise AssertionError("the differences contradict each other")
 
 
-def _potentials(arcs: _Arcs, weight: Sequence[int]) -> list[int]:
+def _potentials(arcs: _Arcs, weight: Sequence[int], earliest: Sequence[int]) -> list[int]:
     """Times that minimize the weighted sum.
 
-    The dual is a flow; arcs that carry any are tight, which tells the times.
+    The dual is a flow; arcs that carry any are tight, which tells the times.  Costs are slacks at
+    the ``earliest`` times (of all but the last uses), for which the flow is the same, and found in
+    half the time.
     """
     flow = SimpleMinCostFlow()
     most = sum(w for w in weight if w > 0)
     tails, heads, gaps = (np.array(c, np.int64) for c in (arcs.tails, arcs.heads, arcs.gaps))
+    times = np.full(len(weight), -(1 << 40), np.int64)
+    times[: len(earliest)] = earliest
+    np.maximum.at(times, heads, times[tails] + gaps)
+    slacks = times[heads] - times[tails] - gaps
     added = flow.add_arcs_with_capacity_and_unit_cost(
-        tails.astype(np.int32), heads.astype(np.int32), np.full(len(gaps), most), -gaps
+        tails.astype(np.int32), heads.astype(np.int32), np.full(len(gaps), most), slacks
     )
     flow.set_nodes_supplies(np.arange(len(weight), dtype=np.int32), -np.array(weight, np.int64))
     status = flow.solve()

@@ -62,7 +62,8 @@ class Problem:
     memory's port, whose multiplexer lies in the way of addresses and data.  ``stable`` nodes keep
     their value throughout the region, as constants and inputs do; ``outputs`` are kept to its end.
     ``dual`` are the arrays with two ports a bank that read or write each.  ``limits`` is how many
-    units there are for a job, where operations have to take turns.
+    units there are for a job, where operations have to take turns.  ``copies`` is how many
+    operations a node stands for (see :mod:`allo_rtl.hls.lanes`); 1 for those that are not in it.
     """
 
     nodes: Sequence[Node]
@@ -74,6 +75,7 @@ class Problem:
     outputs: frozenset[Node] = frozenset()
     dual: frozenset[Value] = frozenset()
     limits: Mapping[Job, int] = field(default_factory=dict)
+    copies: Mapping[Node, int] = field(default_factory=dict)
     units: Mapping[Node, Unit] = field(init=False)
     jobs: Mapping[Node, Job] = field(init=False)
 
@@ -86,6 +88,10 @@ class Problem:
             if job is not None:
                 jobs[node] = job
         object.__setattr__(self, "jobs", jobs)
+
+    def bits(self, node: Node) -> int:
+        """Bits of the results of all operations that a node stands for."""
+        return self.shapes[node].width * self.copies.get(node, 1)
 
     def is_free(self, node: Node) -> bool:
         """Whether a node is there in every cycle."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from allo_rtl.hls.accesses import Accesses
 from allo_rtl.hls.carry import NOTHING_CARRIED, CarriedWords
@@ -73,6 +74,10 @@ class Region:
 
     def nodes(self) -> list[Node]:
         """Every node, operands first."""
+        return list(self._nodes)
+
+    @cached_property
+    def _nodes(self) -> list[Node]:
         return topological((*self.sinks, *self.results))
 
 
