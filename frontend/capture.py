@@ -29,6 +29,9 @@ class Source:
     file: str
     lines: tuple[str, ...]
     first: int = 1
+    _known: dict[tuple[int | None, ...], SourceLoc] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def line(self, number: int) -> str:
         """The text of line ``number`` of the file, '' when it is not in this piece."""
@@ -38,12 +41,17 @@ class Source:
     def loc(self, node: ast.AST) -> SourceLoc:
         """The place of a node; of a node of several lines, its first line."""
         number = getattr(node, "lineno", self.first)
+        last = getattr(node, "end_lineno", number)
+        place = number, getattr(node, "col_offset", 0), last, getattr(node, "end_col_offset", None)
+        if place not in self._known:  # a process is lowered as often as it runs
+            self._known[place] = self._loc(*place)
+        return self._known[place]
+
+    def _loc(self, number: int, start_byte: int, last: int, end_byte: int | None) -> SourceLoc:
         text = self.line(number)
         raw = text.encode()
-        start = len(raw[: getattr(node, "col_offset", 0)].decode(errors="replace"))
-        one_line = getattr(node, "end_lineno", number) == number
-        end_byte = getattr(node, "end_col_offset", None) if one_line else len(raw)
-        end = len(raw[:end_byte].decode(errors="replace"))
+        start = len(raw[:start_byte].decode(errors="replace"))
+        end = len(raw[: end_byte if last == number else len(raw)].decode(errors="replace"))
         return SourceLoc(self.file, number, start + 1, max(end, start + 1) + 1, text)
 
 

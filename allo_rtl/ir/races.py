@@ -8,8 +8,9 @@ what both use is compared as sets.  Else it is looked at what stands before and 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from hashlib import sha256
 from math import inf
 
@@ -32,14 +33,21 @@ class Use:
     """Elements of an array that a process uses.
 
     Attributes:
-        cells: all it may use here.
         exact: it surely uses each of them.
+        find: gives :attr:`cells`; most uses are told apart by their only elements before.
+        only: the subscripts of the element, where it is certainly one.
     """
 
-    cells: isl.Set
+    find: Callable[[], isl.Set]
     exact: bool
     is_store: bool
     loc: SourceLoc | None
+    only: tuple[int, ...] | None = None
+
+    @cached_property
+    def cells(self) -> isl.Set:
+        """All elements it may use here."""
+        return self.find()
 
 
 @dataclass(frozen=True)
@@ -163,7 +171,7 @@ def _settled(
     for pair, (a, b, race) in pairs.items():
         if (meeting := found.meetings.get(pair)) is not None:
             one, other = (
-                Use(use.cells, meeting.certain, isinstance(op, Store), op.loc)
+                Use(use.find, meeting.certain, isinstance(op, Store), op.loc, use.only)
                 for use, op in zip(race.uses, meeting.ops, strict=True)
             )
             names = meeting.first.callee, meeting.second.callee
@@ -249,7 +257,7 @@ def _in_whole(use: Use, share: SubView) -> Use:
         parts.append(f"{name} = {offset.const}{rest}")
     names = ", ".join(f"c{d}" for d in range(use.cells.dim(isl.dim_type.set)))
     moved = isl.Map(f"{{ [{names}] -> [{', '.join(outer)}] : {' and '.join(parts)} }}")
-    return Use(use.cells.apply(moved), use.exact, use.is_store, use.loc)
+    return Use(lambda: use.cells.apply(moved), use.exact, use.is_store, use.loc)
 
 
 def _uses(
@@ -298,15 +306,28 @@ def _inside_call(
 
 def _use(access: Access, plain: bool) -> Use:
     """The elements that one operation uses in all its iterations."""
+    find, only, index = partial(_cells, access), None, access.index
+    if index is None:
+        return Use(find, False, access.is_store, access.op.loc)
+    counters = {p.iv: f"i{k}" for k, p in enumerate(access.loops)}
+    bounds = [e for p in access.loops for e in (*p.lower, *p.upper)]
+    exact = plain and all(polyhedra.known(e, counters) for e in (*bounds, *index))
+    if all(e.is_constant for e in index) and all(p.trip_count for p in access.loops):
+        only = tuple(e.const for e in index)
+        inside = all(0 <= c < n for c, n in zip(only, access.array.array.shape, strict=True))
+        only = only if inside else None
+    return Use(find, exact, access.is_store, access.op.loc, only)
+
+
+def _cells(access: Access) -> isl.Set:
+    """The elements themselves."""
     shape = access.array.array.shape
     cells = [f"c{d}" for d in range(len(shape))]
     limits = [f"0 <= {c} < {n}" for c, n in zip(cells, shape, strict=True) if n > 0]
     index = access.index
     if index is None:
-        return Use(polyhedra.points(cells, limits), False, access.is_store, access.op.loc)
+        return polyhedra.points(cells, limits)
     counters = {p.iv: f"i{k}" for k, p in enumerate(access.loops)}
-    bounds = [e for p in access.loops for e in (*p.lower, *p.upper)]
-    exact = plain and all(polyhedra.known(e, counters) for e in (*bounds, *index))
     inside = [text for p in access.loops for text in polyhedra.iterates(p, counters)]
     places = [
         f"{c} = {polyhedra.text(e, counters)}"
@@ -315,8 +336,7 @@ def _use(access: Access, plain: bool) -> Use:
     ]
     names = list(counters.values())
     points = polyhedra.points([*cells, *names], [*limits, *inside, *places])
-    points = points.project_out(isl.dim_type.set, len(cells), len(names))
-    return Use(points, exact, access.is_store, access.op.loc)
+    return points.project_out(isl.dim_type.set, len(cells), len(names))
 
 
 type _Box = tuple[tuple[int, int], ...] | None
@@ -324,6 +344,9 @@ type _Box = tuple[tuple[int, int], ...] | None
 
 def _box(uses: Sequence[Use]) -> _Box:
     """The least and greatest subscripts of all uses; None when there is no limit."""
+    only = [use.only for use in uses if use.only is not None]
+    if len(only) == len(uses):
+        return tuple((min(places), max(places)) for places in zip(*only, strict=True))
     whole = uses[0].cells
     for use in uses[1:]:
         whole = whole.union(use.cells)

@@ -180,22 +180,24 @@ def fold_applied(func: Func) -> Func:
     return replace(func, body=map_block(body, drop))
 
 
-def changed_funcs(module: Module, before: Module) -> list[Func]:
-    """The functions of a module that are not in another one, in order.
+def changed_funcs(module: Module, before: Module) -> list[tuple[Func, Func | None]]:
+    """The functions of a module that are not in another one, in order, each with that of its name
+    there.
 
     Most rewrites leave most functions where they were, which is quick to see.
     """
     if len(module.funcs) == len(before.funcs):
         pairs = [(f, g) for f, g in zip(module.funcs, before.funcs, strict=True) if f is not g]
         if all(f.name == g.name for f, g in pairs):
-            return [f for f, _ in pairs]
+            return [*pairs]
     old = {f.name: f for f in before.funcs}
-    return [f for f in module.funcs if old.get(f.name) is not f]
+    return [(f, old.get(f.name)) for f in module.funcs if old.get(f.name) is not f]
 
 
 def replace_func(module: Module, new: Func) -> Module:
     """The module with the function of that name replaced."""
-    return replace(module, funcs=tuple(new if f.name == new.name else f for f in module.funcs))
+    at = [f.name for f in module.funcs].index(new.name)
+    return replace(module, funcs=(*module.funcs[:at], new, *module.funcs[at + 1 :]))
 
 
 def retype(func: Func, types: Mapping[Value, Any]) -> Func:

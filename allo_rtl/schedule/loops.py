@@ -267,10 +267,9 @@ def get_bands(func: Func) -> LoopBands:
 
 def find_func(module: Module, name: str) -> Func:
     """The function of that name; ScheduleError when there is none."""
-    for func in module.funcs:
-        if func.name == name:
-            return func
     names = [f.name for f in module.funcs]
+    if name in names:
+        return module.funcs[names.index(name)]
     raise ScheduleError(
         f"there is no function {name!r}",
         allowed=", ".join(names),

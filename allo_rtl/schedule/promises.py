@@ -28,8 +28,7 @@ def check_promises(module: Module, old: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    for func in changed_funcs(module, old):
-        was = next((f for f in old.funcs if f.name == func.name), None)
+    for func, was in changed_funcs(module, old):
         _check_chains(module, func, was, said)
         _check_independent(module, func, was, said)
         if was is not None:

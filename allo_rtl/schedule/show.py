@@ -92,10 +92,7 @@ def show_change(before: Module, after: Module) -> tuple[str, str]:
 
 
 def _only_in(module: Module, other: Module) -> str:
-    changed = changed_funcs(module, other)
-    names = {f.name for f in changed}
-    others = {f.name: f for f in other.funcs if f.name in names}
-    return "\n\n".join(_different(f, others.get(f.name)) for f in changed)
+    return "\n\n".join(_different(*pair) for pair in changed_funcs(module, other))
 
 
 def _different(func: Func, other: Func | None) -> str:

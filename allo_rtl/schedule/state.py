@@ -225,8 +225,7 @@ class ScheduleState:
     ) -> None:
         """Take the module a primitive made, unless its marks no longer fit its loops, or tasks,
         overlapped loops or parallel iterations can no longer run at once."""
-        for func in changed_funcs(module, self.module):
-            old = next((f for f in self.module.funcs if f.name == func.name), None)
+        for func, old in changed_funcs(module, self.module):
             marks.check_marks(func, old)
         said = call_text(name, args, kwargs or {})
         check_tasks(module, self.module, said)
