@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from types import FunctionType
@@ -68,6 +68,7 @@ class Program:
     captures: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     flags: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     _names: dict[Any, str] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
     _captured: dict[FunctionType, Kernel] = field(default_factory=dict)
     _arrays: dict[int, tuple[npt.NDArray[Any], str]] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
@@ -108,6 +109,7 @@ class Program:
             name = "_".join([kernel.name, *map(str, params)])
         if key not in self._names:
             self._names[key] = name = self._name(kernel.name, id_, loc, name)
+            self._taken.add(name)
             before = len(self.errors)
             self._lower(bound, name, outer, loc)
             if given or kernel.pe:
@@ -121,15 +123,14 @@ class Program:
         return self.funcs[name]
 
     def _name(self, kernel: str, id_: str, loc: SourceLoc | None, name: str) -> str:
-        taken = {*self._names.values(), *self.globals}
         wanted = f"{kernel}_{id_}" if id_ else name or kernel
-        if id_ and wanted in taken:
+        if id_ and self._is_taken(wanted):
             raise LanguageError(
                 f"the name '{wanted}' of the instance '{id_}' is in use",
                 loc=loc,
                 hint="give each instance an id of its own",
             )
-        name = _fresh(wanted, taken)
+        name = self._fresh(wanted)
         self.instances.setdefault(kernel, []).append(name)
         return name
 
@@ -163,11 +164,19 @@ class Program:
             self._arrays[id(array)] = (array, self.constant(name, *found).name)
         return self.globals[self._arrays[id(array)][1]]
 
+    def _is_taken(self, name: str) -> bool:
+        return name in self._taken or name in self.globals
+
+    def _fresh(self, name: str) -> str:
+        """``name``, or ``name_<n>`` with the first n that is free."""
+        numbered = (f"{name}_{n}" for n in count(1))
+        return next(n for n in chain([name], numbered) if not self._is_taken(n))
+
     def constant(
         self, name: str, type_: ArrayType, data: tuple[int, ...], *, stateful: bool = False
     ) -> Global:
         """A new constant (or stateful) array, called ``name``, or ``name_<n>`` if that is taken."""
-        fresh = _fresh(name, {*self.globals, *self._names.values()})
+        fresh = self._fresh(name)
         made = Global(name=fresh, type=type_, data=data, stateful=stateful)
         self.globals[made.name] = made
         return made
@@ -207,12 +216,6 @@ def recursive(name: str, loc: SourceLoc | None) -> LanguageError:
     """The error for a kernel that calls itself."""
     hint = "write the recursion as a loop"
     return LanguageError(f"the kernel '{name}' calls itself", loc=loc, hint=hint)
-
-
-def _fresh(name: str, taken: Set[str]) -> str:
-    """``name``, or ``name_<n>`` with the first n that is free."""
-    numbered = (f"{name}_{n}" for n in count(1))
-    return next(n for n in chain([name], numbered) if n not in taken)
 
 
 @dataclass(frozen=True, slots=True)

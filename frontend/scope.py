@@ -152,6 +152,11 @@ class Visible(Mapping[str, Any]):
         found = self.scopes.find(name)
         return found.value if isinstance(found, Known) else self.around[name]
 
+    def __contains__(self, name: object) -> bool:
+        # Most names that are looked for are types and functions, which stand in neither.
+        known = isinstance(name, str) and isinstance(self.scopes.find(name), Known)
+        return known or name in self.around
+
     def __iter__(self) -> Iterator[str]:
         names = {**self.around, **self.scopes.known()}
         return (name for name in names if name not in self.scopes.broken)

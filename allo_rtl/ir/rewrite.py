@@ -23,8 +23,9 @@ def walk(block: Block) -> Iterator[Op]:
     """Every operation of a block and of the blocks inside it, outer first."""
     for op in block:
         yield op
-        for region in op.regions():
-            yield from walk(region)
+        if op.REGIONS:  # which few have
+            for region in op.regions():
+                yield from walk(region)
 
 
 def loops(block: Block) -> Iterator[For]:
@@ -61,12 +62,11 @@ def map_block(block: Block, visit: Callable[[Op], Op | Block | None]) -> Block:
     out: list[Op] = []
     changed = False
     for op in block:
-        new_regions = {
-            name: map_block(old, visit)
-            for name, old in zip(op.REGIONS, op.regions(), strict=True)
-        }
-        same = all(new_regions[n] is getattr(op, n) for n in new_regions)
-        current = op if same else with_fields(op, new_regions)
+        current = op
+        if op.REGIONS:
+            new_regions = {name: map_block(getattr(op, name), visit) for name in op.REGIONS}
+            same = all(new_regions[n] is getattr(op, n) for n in new_regions)
+            current = op if same else with_fields(op, new_regions)
         answer = visit(current)
         result = current if answer is None else answer
         out.extend(result if isinstance(result, tuple) else (result,))

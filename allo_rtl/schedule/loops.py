@@ -8,7 +8,7 @@ holds these three names and no IR, and stays right while other loops are rewritt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -267,9 +267,10 @@ def get_bands(func: Func) -> LoopBands:
 
 def find_func(module: Module, name: str) -> Func:
     """The function of that name; ScheduleError when there is none."""
+    for func in module.funcs:
+        if func.name == name:
+            return func
     names = [f.name for f in module.funcs]
-    if name in names:
-        return module.funcs[names.index(name)]
     raise ScheduleError(
         f"there is no function {name!r}",
         allowed=", ".join(names),
@@ -277,7 +278,7 @@ def find_func(module: Module, name: str) -> Func:
     )
 
 
-def find_loop(module: Module, axis: Axis, replaced: Sequence[Replaced] = ()) -> Place:
+def find_loop(module: Module, axis: Axis, replaced: Iterable[Replaced] = ()) -> Place:
     """Where a loop is now.
 
     Raises:
@@ -289,7 +290,7 @@ def find_loop(module: Module, axis: Axis, replaced: Sequence[Replaced] = ()) -> 
     if len(places) == 1:
         return places[0]
     if not places:
-        raise _no_loop(func, band, name, replaced)
+        raise _no_loop(func, band, name, tuple(replaced))
     bands = [p.band for p in places]
     raise ScheduleError(
         f"{len(places)} bands of {func.name} have a loop {name!r}: {', '.join(bands)}",

@@ -200,7 +200,7 @@ class ScheduleState:
         return other
 
     def _find(self, axis: Axis) -> Place:
-        return find_loop(self.module, axis, [s.replaced for s in self._steps if s.replaced])
+        return find_loop(self.module, axis, (s.replaced for s in self._steps if s.replaced))
 
     def _find_all(self, primitive: str, axes: tuple[Axis, ...]) -> list[Place]:
         places = [self._find(axis) for axis in axes]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
+from weakref import WeakSet
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, GetGlobal, Module, Op, Value
-from allo_rtl.ir.rewrite import loops, map_block, replace_func, walk
+from allo_rtl.ir.rewrite import changed_funcs, loops, map_block, replace_func, walk
 from allo_rtl.ir.tasks import Plan, plan
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.loop_transforms import is_count
@@ -152,10 +153,11 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    if not any(map(_has_tasks, module.funcs)):
+    news = [f for f, _ in changed_funcs(module, before)]
+    if not any(map(_has_tasks, news if before in _WITHOUT_TASKS else module.funcs)):
+        _WITHOUT_TASKS.add(module)
         return
-    old = {f.name: f for f in before.funcs}
-    changed = {f.name for f in module.funcs if old.get(f.name) is not f}
+    changed = {f.name for f in news}
     for func in module.funcs:  # callees come before callers
         if any(isinstance(op, Call) and op.callee in changed for op in walk(func.body)):
             changed.add(func.name)
@@ -165,6 +167,10 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
             _plan(module, func, None, said)
         for loop in (p for part in func.body for p in _task_loops(part)):
             _plan(module, func, loop, said)
+
+
+_WITHOUT_TASKS = WeakSet[Module]()
+"""Modules without tasks: of what a primitive makes of one only the news are looked at."""
 
 
 @lru_cache(maxsize=1 << 14)
