@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
 from allo_rtl.ir.ops import (
@@ -330,6 +331,12 @@ def _key(
     return _Description(func, arrays, fixed or {}).text()
 
 
+@cache
+def _told(kind: type[Op]) -> tuple[str, ...]:
+    """The fields of operations of a kind that tell them apart."""
+    return tuple(f.name for f in fields(kind) if f.name not in (*kind.RESULTS, "iv", "process"))
+
+
 class _Description:
     """A function with its values numbered in the order in which they are defined."""
 
@@ -362,9 +369,8 @@ class _Description:
         if isinstance(op, GetGlobal) and not self._arrays[op.name].stateful:
             return type(op), op.loc, defined, self._arrays[op.name].data
         rest = tuple(
-            self._index(op) if f.name == "index" else self._part(getattr(op, f.name))
-            for f in fields(op)
-            if f.name not in (*op.RESULTS, "iv", "process")
+            self._index(op) if name == "index" else self._part(getattr(op, name))
+            for name in _told(type(op))
         )
         return type(op), defined, rest
 

@@ -147,12 +147,13 @@ class ArrayPort:
     def banks(self) -> tuple[BankPort, ...]:
         """Port groups in bank order."""
         layout = Layout(self.type)
-        shared = self.shared or (frozenset[str](),) * layout.banks
-        used = self.used or (self.direction,) * layout.banks
+        banks, depth = layout.banks, layout.depth  # worked out once: there may be a thousand
+        shared = self.shared or (frozenset[str](),) * banks
+        used = self.used or (self.direction,) * banks
         return tuple(
             BankPort(
-                self.name if layout.banks == 1 else f"{self.name}_{b}",
-                self.type.element.bits, layout.depth,
+                self.name if banks == 1 else f"{self.name}_{b}",
+                self.type.element.bits, depth,
                 use in (Direction.READ, Direction.READ_WRITE),
                 use in (Direction.WRITE, Direction.READ_WRITE),
                 shared[b], self.type.async_read,
