@@ -4,8 +4,8 @@ Run as ``python -m benchmarks.compile_time [--sizes N ...] [--arrays N ...]``; a
 sizes that are measured without any is written to docs/benchmarks.md.  Times are those of the
 processor, Yosys included, so that other work on the machine does not count.  The yardstick is
 Amaranth's elaboration and Verilog writing of the same design: everything from the netlist on, which
-takes a time of its own however it is made.  Python looks for no garbage in either, as in no build of
-ours, so that both are equal in that.
+takes a time of its own however it is made.  Python looks for no garbage in either, so that both are
+equal in that; our builds never have it look.
 """
 
 from __future__ import annotations

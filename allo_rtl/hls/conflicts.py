@@ -22,7 +22,7 @@ def apart(a: Node, b: Node) -> bool:
         return all(apart(x, y) for x in a.merged or (a,) for y in b.merged or (b,))
     if not (isinstance(a.access, Load | Store) and isinstance(b.access, Load | Store)):
         return False
-    if a.access.array is not b.access.array:
+    if a.access.array is not b.access.array or not a.access.array.array.partition:
         return False
     layout = Layout(a.access.array.array)
     pairs = zip(a.access.index, b.access.index, strict=True)

@@ -185,6 +185,15 @@ def _register_edges(group: Sequence[Node]) -> list[Edge]:
     return edges
 
 
+def _always_differ(a: Access, b: Access) -> bool:
+    """Whether two accesses touch different words in all iterations: a subscript is another number.
+
+    That is seen at once, and so it is for nearly all pairs of copies of an unrolled loop.
+    """
+    pairs = zip(a.index or (), b.index or (), strict=False)
+    return any(x.is_constant and y.is_constant and x.const != y.const for x, y in pairs)
+
+
 def _pair_edges(
     before: _Access, after: _Access, known: Mapping[Op, Access], loops: Sequence[For],
     exact: _Guarded,
@@ -194,7 +203,9 @@ def _pair_edges(
     assert ops[0] is not None
     assert ops[1] is not None
     first, second = known[ops[0]], known[ops[1]]
-    edges = []
+    if _always_differ(first, second):
+        return []
+    edges: list[Edge] = []
     if ops[0] is not ops[1] and same_iteration(first, second, loops):
         edges.append(Edge(a, b, _delay(a)))
     for src, dst, x, y in ((a, b, first, second), (b, a, second, first)):
