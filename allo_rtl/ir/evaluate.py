@@ -29,6 +29,7 @@ from allo_rtl.ir.arithmetic import (
     signed,
     wrap,
 )
+from allo_rtl.ir.bindings import Bindings
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -228,35 +229,16 @@ type MakeFrame = Callable[[Context, Func, Sequence[Content]], Frame]
 """What makes a :class:`Frame`."""
 
 
-class Frame:
+class Frame(Bindings[int, _Array]):
     """One run of one function: what each value stands for."""
 
     def __init__(self, context: Context, func: Func, args: Sequence[Content]) -> None:
+        super().__init__()
         self.context = context
         self.func = func
-        self.scalars: dict[Value, int] = {}
-        self.arrays: dict[Value, _Array] = {}
-        self.streams: dict[Value, Fifo] = {}
         self.rounds_left: dict[While, int | None] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
-
-    def bind(self, value: Value, content: Content) -> None:
-        match content:
-            case _Array():
-                self.arrays[value] = content
-            case Fifo():
-                self.streams[value] = content
-            case _:
-                self.scalars[value] = content
-
-    def get(self, value: Value) -> Content:
-        match value.type:
-            case ArrayType():
-                return self.arrays[value]
-            case StreamType():
-                return self.streams[value]
-        return self.scalars[value]
 
     @property
     def settled(self) -> bool:

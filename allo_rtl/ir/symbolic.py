@@ -12,6 +12,7 @@ from itertools import product
 
 from allo_rtl.errors import AlloError
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
+from allo_rtl.ir.bindings import Bindings
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -37,7 +38,6 @@ from allo_rtl.ir.ops import (
     Select,
     Store,
     SubView,
-    Value,
     While,
 )
 from allo_rtl.ir.processes import Fifo
@@ -118,35 +118,16 @@ def _note(found: dict[str, Term], name: str, value: Content, named: Type) -> Non
         found[_element(name, place)] = value.cells[value.at[n]]
 
 
-class _Frame:
+class _Frame(Bindings[Term, Array]):
     """One run of one function."""
 
     def __init__(self, run: Run, func: Func, args: Sequence[Content]) -> None:
+        super().__init__()
         self.shared = run
         self.terms = run.terms
         self.func = func
-        self.scalars: dict[Value, Term] = {}
-        self.arrays: dict[Value, Array] = {}
-        self.streams: dict[Value, Fifo] = {}
         for param, arg in zip(func.args, args, strict=True):
             self.bind(param, arg)
-
-    def bind(self, value: Value, content: Content) -> None:
-        match content:
-            case Array():
-                self.arrays[value] = content
-            case Fifo():
-                self.streams[value] = content
-            case _:
-                self.scalars[value] = content
-
-    def get(self, value: Value) -> Content:
-        match value.type:
-            case ArrayType():
-                return self.arrays[value]
-            case StreamType():
-                return self.streams[value]
-        return self.scalars[value]
 
     def run(self) -> list[Content]:
         body = self.func.body
