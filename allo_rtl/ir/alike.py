@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 
 from allo_rtl.ir.affine import AffineExpr, FloorDiv, Mod
 from allo_rtl.ir.ops import (
@@ -331,10 +330,15 @@ def _key(
     return _Description(func, arrays, fixed or {}).text()
 
 
-@cache
+_TOLD: dict[type[Op], tuple[str, ...]] = {}
+"""The fields of operations of a kind that tell them apart."""
+
+
 def _told(kind: type[Op]) -> tuple[str, ...]:
-    """The fields of operations of a kind that tell them apart."""
-    return tuple(f.name for f in fields(kind) if f.name not in (*kind.RESULTS, "iv", "process"))
+    if kind not in _TOLD:
+        apart = (f.name for f in fields(kind))
+        _TOLD[kind] = tuple(n for n in apart if n not in (*kind.RESULTS, "iv", "process"))
+    return _TOLD[kind]
 
 
 class _Description:
