@@ -238,6 +238,19 @@ def test_a_promise_says_what_has_to_be_true():
     ]
 
 
+def test_no_promise_is_told_that_cannot_be_kept():
+    """Counters choose the cells: iterations do meet, whatever the data."""
+
+    def both(A: int32[17], B: int32[16]):
+        for i in range(16):
+            if B[i] > 0:
+                A[i + 1] = A[i] + B[i]
+            else:
+                A[i + 1] = A[i] - 4
+
+    assert not any(a.promise for a in allo.advise(pipelined(both, "i")))
+
+
 @pytest.mark.parametrize("name", [n for n in CORPUS if n != "plain"])
 def test_certificates_add_up(name):
     """The steps around a recurrence take the interval; a port has an access for each cycle."""

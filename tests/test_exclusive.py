@@ -456,6 +456,42 @@ def test_stores_of_both_branches_take_a_port_once():
     ) in rtl.report().notes
 
 
+def test_stores_of_one_word_in_both_branches_take_its_port_once():
+    """Neither has to come before the other, as only one of them is made."""
+
+    def one(A: int32[16], B: int32[16], C: int32[16]):
+        for i in range(16):
+            if A[i] < B[i]:
+                C[i] = A[i] - B[i]
+            else:
+                C[i] = B[i] + 7
+
+    def any_word(A: int32[16], B: int32[16], C: int32[16]):
+        for i in range(16):
+            if A[i] < B[i]:
+                C[A[i] & 7] = A[i] - B[i]
+            else:
+                C[B[i] & 15] = B[i] + 7
+
+    for kernel in (one, any_word):
+        assert agree(piped(kernel)).report().loops[0].ii == 1
+
+
+def test_a_store_between_two_that_exclude_each_other_keeps_its_place():
+    """The middle one excludes the last, not the first: as one, they would be before and after."""
+
+    def three(A: int32[16], B: int32[16], C: int32[16]):
+        for i in range(16):
+            if A[i] > 9:
+                C[B[i] & 3] = 1
+            if A[i] > 4:
+                C[A[i] & 3] = 2
+            if A[i] <= 4:
+                C[B[i] & 1] = 3
+
+    agree(piped(three))
+
+
 def test_what_stands_between_two_stores_sees_the_first_and_not_the_second():
     def between(A: int32[64], B: int32[64], C: int32[64]):
         for i in range(64):

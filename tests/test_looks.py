@@ -176,6 +176,34 @@ def test_hardware_waits_for_loops_that_end(kind, monkeypatch):
     assert b[:2].tolist() == [7, 500]
 
 
+def square(x: int32) -> int32:
+    return x * x
+
+
+@df.region()
+def squares(A: int32[N], B: int32[N]):
+    s: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def give(a: int32[N]):
+        for i in range(N):
+            s.put(a[i])
+
+    @df.kernel(mapping=[1], args=[B])
+    def take(b: int32[N]):
+        n: int32 = 0
+        while n < N:
+            b[n] = square(s.get())
+            n += 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_loops_may_call_kernels_with_scalars(target):
+    a, b = np.arange(N, dtype=np.int32), np.zeros(N, np.int32)
+    df.build(squares, target=target)(a, b)
+    assert (b == a * a).all()
+
+
 def test_only_looks_in_loops_are_found():
     module = df.customize(sees_some).module
     found = {op for func in module.funcs for op in endless_in(func)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from allo_rtl.advice.trial import Call, Edit, Trial, innermost
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.report import LoopReport
+from allo_rtl.ir.dependence import accesses
 from allo_rtl.ir.ops import For, Store
 from allo_rtl.schedule.loops import enclosing_perfect_nest, find_loop
 
@@ -61,11 +62,14 @@ def nest_around(base: Trial, step: int, axis: str) -> Sequence[For]:
 def promises(base: Trial, loop: LoopReport) -> Iterator[Edit]:
     """That iterations are independent in an array which data choose the cells of."""
     name = innermost(loop)
-    accesses = [n.access for n in base.nodes(loop.func, name, loop.loc)]
-    stored = dict.fromkeys(a.array for a in accesses if isinstance(a, Store))
-    for array in stored:
-        if not array.name:
-            continue
+    piece = base.pipelined(loop.func, name, loop.loc)
+    if piece is None:
+        return
+    scattered = {a.array for a in accesses((piece.counters[0].loop,)) if not a.affine}
+    made = [n.access for n in piece.region.nodes()]
+    for array in dict.fromkeys(a.array for a in made if isinstance(a, Store)):
+        if not array.name or array not in scattered:
+            continue  # where counters choose the cells, it is known which iterations meet
         axis = base.axis(loop)
         call = Call("assume_independent", (base.array(loop, array.name), axis))
         promise = f"no two iterations of {name} touch the same cell of {array.name}"

@@ -219,11 +219,16 @@ class Trial:
 
     def nodes(self, func: str, name: str, loc: SourceLoc | None) -> Sequence[Node]:
         """The operations of a pipelined loop."""
+        piece = self.pipelined(func, name, loc)
+        return piece.region.nodes() if piece else ()
+
+    def pipelined(self, func: str, name: str, loc: SourceLoc | None) -> Pipelined | None:
+        """A pipelined loop as it was scheduled; None where it is not clear which is meant."""
         controls = flatten(self.design.function(func).control.body)
         found = [c for c in controls if isinstance(c, Pipelined) and c.loop.name == name]
         if len(found) > 1:
             found = [c for c in found if c.loop.loc == loc]
-        return found[0].region.nodes() if len(found) == 1 else ()
+        return found[0] if len(found) == 1 else None
 
     def name(self, func: str, name: str) -> str:
         """What primitives call a loop or an array of a function."""

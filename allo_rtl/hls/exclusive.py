@@ -139,10 +139,44 @@ def _groups(
     """The groups that candidates make, given when each is needed."""
     if len(found) < 2:
         return []
-    levels = _levels(before_in_iteration(piece, nodes), found)
+    before = before_in_iteration(piece, nodes)
+    levels = _levels(_without_order_of_stores(before, found, grouper.exclusion), found)
     for node in sorted(found, key=lambda n: n.serial):
         grouper.add(_Candidate(node, found[node], jobs[node], levels[node]))
-    return grouper.groups()
+    return _undivided(before, grouper.groups())
+
+
+def _without_order_of_stores(
+    before: Mapping[Node, Sequence[Node]], found: Mapping[Node, Need], exclusion: Exclusion
+) -> dict[Node, list[Node]]:
+    """What comes before each node but for stores of which only it or they are made."""
+    writes = {n for n in found if n.kind is Kind.WRITE}
+    return {
+        node: [
+            e for e in earlier
+            if not (node in writes and e in writes and exclusion.apart(found[e], found[node]))
+        ]
+        for node, earlier in before.items()
+    }  # fmt: skip
+
+
+def _undivided(before: Mapping[Node, Sequence[Node]], groups: list[Group]) -> list[Group]:
+    """The groups of which no operation has to come behind one and before another."""
+    while True:
+        whole = {node: group.nodes[0] for group in groups for node in group.nodes}
+        order: TopologicalSorter[Node] = TopologicalSorter()
+        for node, earlier in before.items():
+            mine = whole.get(node, node)
+            order.add(mine, *(e for n in earlier if (e := whole.get(n, n)) is not mine))
+        for group in groups:
+            order.add(group.nodes[0], *(whole.get(bit, bit) for bit in group.conditions))
+        try:
+            order.prepare()
+        except CycleError as error:
+            divided = next(g for g in groups if g.nodes[0] in error.args[1])
+            groups = [g for g in groups if g is not divided]
+            continue
+        return groups
 
 
 def _job(node: Node, sizes: Mapping[Node, Shape], limited: Collection[str]) -> Job | None:
@@ -186,7 +220,7 @@ class _Grouper:
         self._operators = operators
         self._sizes = sizes
         self._limited = limited
-        self._exclusion = Exclusion()
+        self.exclusion = Exclusion()
         self._found: dict[object, list[list[_Candidate]]] = {}
 
     def add(self, candidate: _Candidate) -> None:
@@ -202,7 +236,7 @@ class _Grouper:
 
     def _fits(self, candidate: _Candidate, group: Sequence[_Candidate]) -> bool:
         return all(
-            self._exclusion.apart(candidate.need, other.need) for other in group
+            self.exclusion.apart(candidate.need, other.need) for other in group
         ) and self._is_worth([candidate, *group])
 
     def _is_worth(self, group: Sequence[_Candidate]) -> bool:
@@ -242,7 +276,7 @@ class _Grouper:
         """As few literals of a cube as tell that no other is needed."""
         for literal in sorted(cube, key=lambda x: -x[0].serial):
             fewer = cube - {literal}
-            if all(self._exclusion.apart(frozenset({fewer}), c.need) for c in others):
+            if all(self.exclusion.apart(frozenset({fewer}), c.need) for c in others):
                 cube = fewer
         return cube
 

@@ -94,7 +94,7 @@ class _Loop:
         self._stored = {op.array for op in inside if isinstance(op, Store)}
         for op in inside:
             if isinstance(op, Call):
-                self._stored.update((*op.args, *op.outs))
+                self._stored.update(_arrays_of(op))
         self._made = {v for op in inside for v in op.results()}
         self._settled = set[Value]()
         """Variables that are stored to and are the same from some iteration on."""
@@ -163,8 +163,7 @@ class _Iteration:
             case For() | While():
                 self._forget(op)
             case Call():
-                for value in (*op.args, *op.outs):
-                    self.variables[value] = None
+                self.variables.update(dict.fromkeys(_arrays_of(op), None))
             case TryPut(done=done) | TryGet(done=done, peek=False):
                 self._values.update(dict.fromkeys(op.results(), SAME))
                 self._values[done] = 0  # else something was put or taken
@@ -211,8 +210,13 @@ class _Iteration:
             if isinstance(inner, Store):
                 self.variables[inner.array] = None
             elif isinstance(inner, Call):
-                self.variables.update(dict.fromkeys((*inner.args, *inner.outs), None))
+                self.variables.update(dict.fromkeys(_arrays_of(inner), None))
             self._values.update(dict.fromkeys(inner.results(), None))
+
+
+def _arrays_of(call: Call) -> list[Value]:
+    """The arrays and variables that a call may store to."""
+    return [v for v in (*call.args, *call.outs) if isinstance(v.type, ArrayType)]
 
 
 def _either(condition: Known, then: Known, other: Known) -> Known:
