@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 import allo_rtl as allo
 import allo_rtl.dataflow as df
 from allo_rtl.errors import BuildError, CallError
-from allo_rtl.ir.types import Stream, int32
+from allo_rtl.ir.types import Stateful, Stream, int32
 from allo_rtl.rtl.names import Names
 from allo_rtl.rtl.run_queue import queue_runs
 from allo_rtl.sim.stalls import Stalls
@@ -215,6 +215,38 @@ def test_tasks_with_a_fifo_between_them_take_a_word_in_every_cycle():
     for a, b in runs:
         np.testing.assert_array_equal(b, (a + 1) * 3)
     assert rtl.ends == [rtl.ends[0] + k * N for k in range(6)]
+
+
+@df.region()
+def remembering(A: int32[4], B: int32[4]):
+    """Each kernel keeps something for its own next run."""
+    link: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def give(a: int32[4]):
+        n: int32 @ Stateful = 10
+        for i in range(4):
+            link.put(a[i] + n)
+        n += 1
+
+    @df.kernel(mapping=[1], args=[B])
+    def take(b: int32[4]):
+        last: int32[4] @ Stateful = 0
+        for i in range(4):
+            last[3 - i] = last[i] + link.get()
+            b[i] = last[3 - i]
+
+
+def test_a_kernel_keeps_its_own_state_from_run_to_run():
+    schedule = streamed(remembering, "A", "B")
+    rtl, alone = schedule.build(target="rtl", overlap_runs=3), schedule.build()
+    runs = [(a[:4].copy(), b[:4].copy()) for a, b in runs_of(8)]
+    rtl.run_many(runs)
+    for a, b in runs:
+        expected = np.zeros(4, np.int32)
+        alone(a, expected)
+        np.testing.assert_array_equal(b, expected)
+    assert rtl.ends[-1] - rtl.ends[-2] == rtl.predicted_interval
 
 
 def test_what_may_not_overlap_is_refused():

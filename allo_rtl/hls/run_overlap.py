@@ -11,7 +11,7 @@ among them, see :mod:`allo_rtl.hls.task_region`.)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import Parallel
@@ -19,7 +19,8 @@ from allo_rtl.hls.depths_trace import Fork, NotStaticError, Pipe, Steps, Trace, 
 from allo_rtl.hls.depths_tracer import trace_of
 from allo_rtl.hls.design import Design
 from allo_rtl.hls.processes import made_streams
-from allo_rtl.ir.ops import Module, Value
+from allo_rtl.hls.storage import ArrayStorage
+from allo_rtl.ir.ops import Call, Module, Value
 from allo_rtl.ir.types import ArrayType
 
 type _Counts = Counter[tuple[Value, bool]]
@@ -78,12 +79,11 @@ def _reason(design: Design) -> str | None:
     """Why runs may not overlap; None when they may."""
     control = design.top.control
     match control.body:
-        case (Parallel(at_once=True),):
+        case (Parallel(calls=calls, at_once=True),):
             pass
         case _:
             return "there is more to it than processes that start together"
-    if control.storage and not control.func.tasks:
-        array = next(iter(control.storage))
+    if not control.func.tasks and (array := _between(calls, control.storage)) is not None:
         return f"its processes share the array {array.name or 'of theirs'}"
     try:
         counts = _counts(trace_of(design, outside=True, ports=False), {})
@@ -94,6 +94,13 @@ def _reason(design: Design) -> str | None:
         if got != put:
             return f"{put} values are put to {stream.name or 'a stream'} and {got} are taken"
     return None
+
+
+def _between(calls: Sequence[Call], storage: Mapping[Value, ArrayStorage]) -> Value | None:
+    """An array that is more than what one process keeps from run to run."""
+    users = Counter(a for call in calls for a in {*call.args, *call.outs})
+    found = (a for a, kept in storage.items() if not kept.stateful or users[a] > 1)
+    return next(found, None)
 
 
 def _counts(trace: Trace, given: Mapping[Value, Value]) -> _Counts:
