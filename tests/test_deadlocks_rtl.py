@@ -9,7 +9,7 @@ from ir_writer import design_of
 from stream_networks import Network
 
 import allo_rtl.dataflow as df
-from allo_rtl.errors import BuildError, Deadlock, SimulationError
+from allo_rtl.errors import Deadlock, SimulationError
 from allo_rtl.ir.evaluate import evaluate
 from allo_rtl.ir.types import Stream, int32
 from allo_rtl.rtl.kernel import KernelComponent
@@ -19,15 +19,13 @@ from allo_rtl.sim.probes import patience, with_depths
 from allo_rtl.sim.stalls import Stalls
 
 N = designs.N
-REFUSED = ("systolic_row_without_a_drain",)
-"""What hardware does not take: a bank that is read and written."""
 LOOKING = ("polls_for_ever", "tries_for_ever")
 """Processes that look at streams again and again, until somebody loses patience."""
 DIFFERENT = {
     # A put that is never done is not in the hardware; so nobody is known to be its writer.
     "gather_of_an_empty_one": "take_0 waits for a value from s_2, which is empty",
 }
-WAITING = [c for c in designs.CASES if c[0].__name__ not in (*REFUSED, *LOOKING)]
+WAITING = [c for c in designs.CASES if c[0].__name__ not in LOOKING]
 
 
 def raw_args(module):
@@ -51,13 +49,6 @@ def test_hardware_that_waits_is_explained_as_in_the_simulator(region, message):
     found = deadlock_of(design_of(df.customize(region).module))
     assert found.message == f"deadlock: {expected}"
     assert all(loc.file == designs.__file__ for _, loc in found.notes)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_hardware_is_refused(name):
-    region = next(c[0] for c in designs.CASES if c[0].__name__ == name)
-    with pytest.raises(BuildError):
-        design_of(df.customize(region).module)
 
 
 def test_in_verilator_it_is_explained_at_once():

@@ -5,7 +5,7 @@ import pytest
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
-from allo_rtl.errors import AlloError, BuildError, LanguageError
+from allo_rtl.errors import AlloError, LanguageError
 from allo_rtl.ir.types import Stream, int32
 
 N = 4
@@ -93,33 +93,6 @@ def test_who_takes_may_look_before():
     b = np.zeros(N, np.int32)
     peeks_first(b)
     assert b[0] == 3
-
-
-def test_a_bank_that_one_writes_and_another_reads_is_shown_with_both_lines():
-    @df.region()
-    def handed(A: int32[N], B: int32[N]):
-        go: Stream[int32, 2]
-
-        @df.kernel(mapping=[1], args=[A])
-        def write(a: int32[N]):
-            for i in range(N):
-                a[i] = i
-            go.put(1)
-
-        @df.kernel(mapping=[1], args=[A, B])
-        def read(a: int32[N], b: int32[N]):
-            x: int32 = go.get()
-            for i in range(N):
-                b[i] = a[i] + x
-
-    with pytest.raises(BuildError) as caught:
-        df.build(handed, target="rtl")
-    assert [(text, loc.text.strip()) for text, loc in caught.value.notes] == [
-        ("write_0 writes it here", "a[i] = i"), ("read_0 reads it here", "b[i] = a[i] + x")
-    ]  # fmt: skip
-
-
-# What Python calls
 
 
 @df.region()

@@ -57,6 +57,7 @@ from allo_rtl.hls.region import Region
 from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import Piece, SharedUnit, assign, limited, units_by_name, worth_sharing
 from allo_rtl.hls.slow_nests import slow_nests
+from allo_rtl.hls.storage import check_extents
 from allo_rtl.hls.streams import End
 from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.together import check_together
@@ -70,7 +71,7 @@ from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, For, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
-from allo_rtl.ir.types import ArrayType, StreamType, Type
+from allo_rtl.ir.types import StreamType, Type
 from allo_rtl.target import Device
 
 
@@ -281,7 +282,7 @@ def build_design(
     module = spread_async(module, device)
     module, together = split_tasks(legalize(merge_alike(module)), runs=runs > 1)
     module, notes = rewind(merge_alike(module))
-    _check_extents(module)
+    check_extents(module)
     check_regions(module)
     operators = Operators(device, clock_mhz, stretch=stretch)
     constants = {g.name: g for g in module.globals}
@@ -311,20 +312,6 @@ def build_design(
 def _types(module: Module) -> tuple[Type, ...]:
     top = module.top_func
     return (*(a.type for a in top.args), *top.results)
-
-
-def _check_extents(module: Module) -> None:
-    """Refuse arrays whose size is known only when the kernel is called."""
-    for func in module.funcs:
-        values = (*func.args, *(v for op in walk(func.body) for v in op.results()))
-        for value in values:
-            if isinstance(value.type, ArrayType) and value.type.is_dynamic:
-                raise BuildError(
-                    f"{value.name or 'an array'} is {value.type}: a memory in hardware has a "
-                    "size that is known when it is built",
-                    loc=func.loc, allowed="arrays with constant extents",
-                    hint="give it an extent, or use the CPU build",
-                )  # fmt: skip
 
 
 def _flattened(

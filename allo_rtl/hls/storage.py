@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
+from allo_rtl.errors import BuildError
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Alloc, Call, Func, GetGlobal, Global, Value
+from allo_rtl.ir.ops import Alloc, Call, Func, GetGlobal, Global, Module, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, Memory
 from allo_rtl.target import Device
@@ -143,3 +144,21 @@ def _ram(memory: Memory | None, device: Device) -> StorageKind:
     if resource == "URAM" and device.family == "ultrascale+":
         return StorageKind.ULTRA_RAM
     return StorageKind.RAM
+
+
+def check_extents(module: Module) -> None:
+    """Refuse arrays whose size is known only when the kernel is called.
+
+    Raises:
+        BuildError: with where it is and what to do.
+    """
+    for func in module.funcs:
+        values = (*func.args, *(v for op in walk(func.body) for v in op.results()))
+        for value in values:
+            if isinstance(value.type, ArrayType) and value.type.is_dynamic:
+                raise BuildError(
+                    f"{value.name or 'an array'} is {value.type}: a memory in hardware has a "
+                    "size that is known when it is built",
+                    loc=func.loc, allowed="arrays with constant extents",
+                    hint="give it an extent, or use the CPU build",
+                )  # fmt: skip
