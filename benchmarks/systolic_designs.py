@@ -5,9 +5,19 @@ from __future__ import annotations
 
 import allo_rtl as allo
 import allo_rtl.dataflow as df
+from allo_rtl.frontend.dataflow_dsl import Region
 from allo_rtl.ir.types import IntegerType, Memory, Partition, Stream, int8, int32
 from allo_rtl.library.systolic import schedule_systolic, systolic
 from allo_rtl.schedule.schedule import Schedule
+
+
+def _by_rows_and_columns(gemm: Region) -> Schedule:
+    """A memory for each row of A and each column of B, and for each element of C."""
+    s = df.customize(gemm, opt_default=True)
+    s.partition("gemm:A", dim=1)
+    s.partition("gemm:B", dim=2)
+    s.partition("gemm:C", dim=0)
+    return s
 
 
 def square(n: int, word: IntegerType) -> Schedule:
@@ -45,11 +55,7 @@ def square(n: int, word: IntegerType) -> Schedule:
                 if k == n - 1:
                     c[i, j] = total
 
-    s = df.customize(gemm, opt_default=True)
-    s.partition("gemm:A", dim=1)
-    s.partition("gemm:B", dim=2)
-    s.partition("gemm:C", dim=0)
-    return s
+    return _by_rows_and_columns(gemm)
 
 
 def square_of_block_ram(n: int, word: IntegerType) -> Schedule:
@@ -90,11 +96,7 @@ def square_of_block_ram(n: int, word: IntegerType) -> Schedule:
                 if k == n - 1:
                     c[i, j] = total
 
-    s = df.customize(gemm, opt_default=True)
-    s.partition("gemm:A", dim=1)
-    s.partition("gemm:B", dim=2)
-    s.partition("gemm:C", dim=0)
-    return s
+    return _by_rows_and_columns(gemm)
 
 
 def tiled(size: int, tile: int) -> Schedule:

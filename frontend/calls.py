@@ -15,7 +15,7 @@ from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.builder import constant as operand_of
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.context import Context, recursive
-from allo_rtl.frontend.infer import constant, similar
+from allo_rtl.frontend.infer import constant, root_of, similar
 from allo_rtl.frontend.known import raw_number
 from allo_rtl.frontend.scope import LocalKernel, Streams, Variable
 from allo_rtl.ir.ops import Func, Value
@@ -203,8 +203,7 @@ def default_values(kernel: Kernel) -> dict[str, ast.expr]:
 
 def may_be_kernel(cx: Context, node: ast.expr) -> bool:
     """Whether the function of a call is a kernel, and not something of the language."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
+    node = root_of(node)
     if isinstance(node, ast.Name) and (found := cx.find(node.id)) is not None:
         return isinstance(found, LocalKernel)
     thing = cx.outside(node)

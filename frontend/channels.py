@@ -10,7 +10,7 @@ from math import prod
 
 from allo_rtl.errors import KernelTypeError, LanguageError
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import constant_int
+from allo_rtl.frontend.infer import constant_int, root_name, root_of
 from allo_rtl.frontend.scope import Streams
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import ScalarType, Stream, StreamType
@@ -51,9 +51,8 @@ def method(cx: Context, node: ast.expr) -> str | None:
 
 def declared(cx: Context, node: ast.expr) -> Streams | None:
     """The streams that an expression is one or some of."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    found = cx.find(node.id) if isinstance(node, ast.Name) else None
+    name = root_name(node)
+    found = cx.find(name) if name is not None else None
     return found if isinstance(found, Streams) else None
 
 
@@ -120,10 +119,9 @@ def channels(cx: Context, node: ast.expr) -> list[Channel]:
 
 
 def _root(node: ast.expr) -> ast.Name:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    assert isinstance(node, ast.Name)
-    return node
+    root = root_of(node)
+    assert isinstance(root, ast.Name)
+    return root
 
 
 def _subscripts(node: ast.expr) -> list[ast.expr]:

@@ -40,6 +40,19 @@ MISSING = object()
 TYPE_FORMS = "int8, uint12, index, Int(7), float32, Fixed(16, 8), int32[8, 4], UInt(3)[N]"
 
 
+def root_of(node: ast.expr) -> ast.expr:
+    """What an expression is of without its subscripts: ``s`` of ``s[0][i, 1]``."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node
+
+
+def root_name(node: ast.expr) -> str | None:
+    """The name that an expression is, or is a part of by subscripts; None for anything else."""
+    root = root_of(node)
+    return root.id if isinstance(root, ast.Name) else None
+
+
 def resolve(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object
     """The Python object that a name or ``module.name`` stands for outside the kernel.
 

@@ -14,7 +14,7 @@ from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend import named_ops, tensors
 from allo_rtl.frontend.constexpr import raw_of
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import constant, elements_of
+from allo_rtl.frontend.infer import constant, elements_of, root_name, root_of
 from allo_rtl.frontend.scope import Known, Variable
 from allo_rtl.frontend.views import View
 from allo_rtl.frontend.writes import call_writes
@@ -53,18 +53,12 @@ def _outer_array(cx: Context, node: ast.expr) -> npt.NDArray[Any] | None:
     if own or not isinstance(root, ast.Name):
         return None
     if isinstance(node, ast.Subscript):
-        if not isinstance(cx.outside(_array_of(node)), np.ndarray):
+        if not isinstance(cx.outside(root_of(node)), np.ndarray):
             return None
         found = constant(cx.kernel, node)
     else:
         found = cx.outside(node)
     return found if isinstance(found, np.ndarray) and found.ndim else None
-
-
-def _array_of(node: ast.expr) -> ast.expr:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node
 
 
 def list_data(cx: Context, node: ast.List, type_: ArrayType) -> tuple[int, ...]:
@@ -140,7 +134,7 @@ def is_written(cx: Context, name: str) -> bool:
         match part:
             case ast.Name(id=found, ctx=ast.Store()) if found == name:
                 stores += 1
-            case ast.Subscript(ctx=ast.Store()) if _is_part(part, name):
+            case ast.Subscript(ctx=ast.Store()) if root_name(part) == name:
                 return True
             case ast.Return(value=ast.expr() as value):
                 if any(isinstance(n, ast.Name) and n.id == name for n in _plain(value)):
@@ -148,12 +142,6 @@ def is_written(cx: Context, name: str) -> bool:
             case ast.Call() if _call_writes(cx, part, name):
                 return True
     return stores > 1
-
-
-def _is_part(node: ast.expr, name: str) -> bool:
-    """Whether an expression is the array of that name, or part of it by reference."""
-    root = _array_of(node)
-    return isinstance(root, ast.Name) and root.id == name
 
 
 def _plain(value: ast.expr) -> list[ast.expr]:

@@ -18,7 +18,7 @@ from allo_rtl.frontend import expressions as ex
 from allo_rtl.frontend.annotations import Declared, declared
 from allo_rtl.frontend.capture import Kernel, Place
 from allo_rtl.frontend.context import Context
-from allo_rtl.frontend.infer import MISSING, as_int, constant, inside_string, resolve
+from allo_rtl.frontend.infer import MISSING, as_int, constant, inside_string, resolve, root_of
 from allo_rtl.frontend.markers import means
 from allo_rtl.frontend.scope import Known, Streams, Variable
 from allo_rtl.frontend.views import Axis, View, subview
@@ -68,10 +68,7 @@ def _is_constant(cx: Context, node: ast.AnnAssign) -> bool:
 
 def is_stream(cx: Context, node: ast.expr) -> bool:
     """Whether an annotation is of a stream."""
-    root = _annotation(cx, node)
-    while isinstance(root, ast.Subscript):
-        root = root.value
-    found = resolve(cx.kernel, root)
+    found = resolve(cx.kernel, root_of(_annotation(cx, node)))
     return found is Stream or isinstance(found, Stream)
 
 

@@ -18,6 +18,7 @@ from allo_rtl.frontend.declarations import (
     declare_scalar,
     wrong_count,
 )
+from allo_rtl.frontend.infer import root_name
 from allo_rtl.frontend.jumps import jump, jumps, never_ends, while_set
 from allo_rtl.frontend.loops import for_loop, no_else
 from allo_rtl.frontend.meta import with_block
@@ -112,10 +113,8 @@ def _partly_assigned(node: ast.stmt) -> frozenset[str]:
     found: set[str] = set()
     for part in ast.walk(node):
         if isinstance(part, ast.Subscript) and isinstance(part.ctx, ast.Store):
-            root: ast.expr = part
-            while isinstance(root, ast.Subscript):
-                root = root.value
-            found |= {root.id} if isinstance(root, ast.Name) else set()
+            name = root_name(part)
+            found |= {name} if name is not None else set()
     return frozenset(found)
 
 

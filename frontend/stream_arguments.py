@@ -18,7 +18,7 @@ from allo_rtl.frontend import channels, dataflow_dsl
 from allo_rtl.frontend.builder import Operand
 from allo_rtl.frontend.capture import Kernel
 from allo_rtl.frontend.context import Context, Program
-from allo_rtl.frontend.infer import resolve
+from allo_rtl.frontend.infer import resolve, root_name, root_of
 from allo_rtl.frontend.stream_ends import flag
 from allo_rtl.ir.ops import Func, Op, Return, Store, Value
 from allo_rtl.ir.types import StreamType, Type, bool_
@@ -52,21 +52,16 @@ def _closes(
         if not isinstance(node, ast.Call):
             continue
         func = node.func
-        if isinstance(func, ast.Attribute) and func.attr == "close" and _root(func.value) == name:
-            return node
-        places = [place for place, given in _given(node) if _root(given) == name]
+        match func:
+            case ast.Attribute(value=base, attr="close") if root_name(base) == name:
+                return node
+        places = [place for place, given in _given(node) if root_name(given) == name]
         callee = _callee(program, text, func) if places else None
         for place in places:
             param = _parameter(callee.node, place) if callee else None
             if callee and param and _closes(program, callee, param, seen):
                 return node
     return None
-
-
-def _root(node: ast.expr) -> str | None:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
 
 
 def _given(node: ast.Call) -> Iterator[tuple[int | str, ast.expr]]:
@@ -85,8 +80,7 @@ def _parameter(node: ast.FunctionDef, place: int | str) -> str | None:
 
 def _callee(program: Program, text: _Text, func: ast.expr) -> _Text | None:
     """The function that is called: one defined in the same kernel, or another kernel."""
-    while isinstance(func, ast.Subscript):
-        func = func.value
+    func = root_of(func)
     if isinstance(func, ast.Name):
         for node in ast.walk(text.kernel.node):
             if isinstance(node, ast.FunctionDef) and node.name == func.id:

@@ -109,9 +109,7 @@ def next_block(
             b.store(value, made, at, loc)
         with b.block() as orelse:
             b.store(_zero(cx, type_, node), made, at, loc)
-        either = If(condition=test, then=tuple(then), orelse=tuple(orelse), loc=loc)
-        b.emit(either)
-        b.unsafe.add(either)
+        emit(cx, If(condition=test, then=tuple(then), orelse=tuple(orelse), loc=loc))
 
     over(cx, source, "get" if take else "peek", body, node)
     return made

@@ -16,7 +16,7 @@ from allo_rtl.frontend import bits
 from allo_rtl.frontend.builder import Operand, number
 from allo_rtl.frontend.channels import Channel
 from allo_rtl.frontend.context import Context
-from allo_rtl.ir.ops import Alloc, Assert, BinaryKind, Predicate, Value
+from allo_rtl.ir.ops import Alloc, Assert, BinaryKind, If, Predicate, Value
 from allo_rtl.ir.stream_ops import Poll, PollKind, StreamOp, TryGet
 from allo_rtl.ir.types import ArrayType, Index, ScalarType, Stream, StreamType, Struct, UInt, bool_
 
@@ -48,7 +48,7 @@ def _struct(channel: Channel) -> Struct:
     return type_
 
 
-def emit(cx: Context, op: StreamOp) -> None:
+def emit(cx: Context, op: StreamOp | If) -> None:
     """Append what is done with a stream, which is never run on the chance that it is needed."""
     cx.builder.emit(op)
     cx.builder.unsafe.add(op)

@@ -113,9 +113,7 @@ def _take_if(cx: Context, source: Channel, there: Operand, node: ast.AST) -> Non
     loc = cx.loc(node)
     with cx.builder.block() as ops:
         emit(cx, Get(result=Value(source.word), stream=source.value, loc=loc))
-    taken = If(condition=cx.builder.value(there, loc), then=tuple(ops), loc=loc)
-    cx.builder.emit(taken)
-    cx.builder.unsafe.add(taken)
+    emit(cx, If(condition=cx.builder.value(there, loc), then=tuple(ops), loc=loc))
 
 
 def statement(cx: Context, node: ast.Call) -> bool:

@@ -13,7 +13,7 @@ from allo_rtl.errors import LanguageError
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.context import Context
 from allo_rtl.frontend.dataflow_dsl import plain
-from allo_rtl.frontend.infer import resolve
+from allo_rtl.frontend.infer import resolve, root_name
 from allo_rtl.frontend.scope import LocalKernel
 
 
@@ -43,8 +43,8 @@ def _writes(
     kernel: Kernel | None, node: ast.Call, name: str, seen: set[tuple[ast.AST, str]]
 ) -> bool:
     """Whether ``kernel``, called by ``node``, may store to what is called ``name`` there."""
-    given = [n for n, a in enumerate(node.args) if _names(a, name)]
-    given_as = [k.arg for k in node.keywords if _names(k.value, name)]
+    given = [n for n, a in enumerate(node.args) if root_name(a) == name]
+    given_as = [k.arg for k in node.keywords if root_name(k.value) == name]
     if not given and not given_as:
         return False
     if kernel is None:
@@ -65,7 +65,7 @@ def _stores(kernel: Kernel, param: str, seen: set[tuple[ast.AST, str]]) -> bool:
         match part:
             case ast.Name(id=name, ctx=ast.Store()) if name == param:
                 return True
-            case ast.Subscript(ctx=ast.Store()) if _names(_root(part), param):
+            case ast.Subscript(ctx=ast.Store()) if root_name(part) == param:
                 return True
             case ast.Call(func=func):
                 is_inner = isinstance(bare := _bare(func), ast.Name) and bare.id in inner
@@ -78,15 +78,3 @@ def _stores(kernel: Kernel, param: str, seen: set[tuple[ast.AST, str]]) -> bool:
 def _parts(body: list[ast.stmt]) -> Iterator[ast.AST]:
     for node in body:
         yield from ast.walk(node)
-
-
-def _root(node: ast.expr) -> ast.expr:
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    return node
-
-
-def _names(node: ast.expr, name: str) -> bool:
-    """Whether an expression is an array by that name, or a part of it."""
-    root = _root(node)
-    return isinstance(root, ast.Name) and root.id == name

@@ -11,26 +11,21 @@ from allo_rtl.ir.types import int4, int8, int32
 M, N, K = 2, 4, 6
 
 
-def sums_stay(A: int8[M, K], B: int8[K, N], C: int32[M, N]):
-    for i, j in allo.grid(M, N // 2, name="PE"):
-        left: int32 = 0
-        right: int32 = 0
-        for k in range(K):
-            left += A[i, k] * B[k, 2 * j]
-            right += A[i, k] * B[k, 2 * j + 1]
-        C[i, 2 * j] = left
-        C[i, 2 * j + 1] = right
+def summing(word):
+    def sums_stay(A: int8[M, K], B: word[K, N], C: int32[M, N]):
+        for i, j in allo.grid(M, N // 2, name="PE"):
+            left: int32 = 0
+            right: int32 = 0
+            for k in range(K):
+                left += A[i, k] * B[k, 2 * j]
+                right += A[i, k] * B[k, 2 * j + 1]
+            C[i, 2 * j] = left
+            C[i, 2 * j + 1] = right
+
+    return sums_stay
 
 
-def narrow_sums_stay(A: int8[M, K], B: int4[K, N], C: int32[M, N]):
-    for i, j in allo.grid(M, N // 2, name="PE"):
-        left: int32 = 0
-        right: int32 = 0
-        for k in range(K):
-            left += A[i, k] * B[k, 2 * j]
-            right += A[i, k] * B[k, 2 * j + 1]
-        C[i, 2 * j] = left
-        C[i, 2 * j + 1] = right
+sums_stay, narrow_sums_stay = summing(int8), summing(int4)
 
 
 def weights_stay(A: int8[K, M], B: int8[M, N], C: int32[K, N]):

@@ -24,8 +24,10 @@ def deeper_fifos(base: Trial) -> Iterator[Advice]:
         deeper = freeing_depths(base.design)
     except NotStaticError:
         return
+    if not deeper:
+        return
     after = run_cycles(replace(base.design, depths={**base.design.depths, **deeper}))
-    if not deeper or after is None:
+    if after is None:
         return
     schedule, text = None, _declarations(deeper)
     if (edit := _in_schedule(base, deeper)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -359,13 +360,9 @@ def _advice(base: Trial, loop: LoopReport, edit: Edit, trial: Trial) -> Advice:
     )  # fmt: skip
 
 
-def units_of(design: Design) -> Mapping[str, int]:
+def units_of(design: Design) -> Counter[str]:
     """How many units of each name that can be limited a design has."""
-    found: dict[str, int] = {}
-    for function in design.functions:
-        for name, count in function.units.items():
-            found[name] = found.get(name, 0) + count
-    return found
+    return sum((f.units for f in design.functions), Counter())
 
 
 def _changed(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:

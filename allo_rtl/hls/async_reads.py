@@ -12,7 +12,7 @@ from dataclasses import replace
 from allo_rtl.errors import BuildError, SourceLoc
 from allo_rtl.hls.control import FunctionControl, Parallel, flatten
 from allo_rtl.hls.node import Bank
-from allo_rtl.hls.processes import array_pairs, find_uses, given, parts_of, process_name
+from allo_rtl.hls.processes import Uses, array_pairs, given, parts_of, process_name
 from allo_rtl.hls.streams import End
 from allo_rtl.ir.equal_arrays import array_links, connected
 from allo_rtl.ir.layout import Layout
@@ -88,16 +88,15 @@ def _arrays(func: Func) -> Iterator[tuple[Value, SourceLoc | None]]:
                 yield value, op.loc
 
 
-def check_turns(functions: Sequence[FunctionControl]) -> None:
+def check_turns(functions: Sequence[FunctionControl], found: Mapping[str, Uses]) -> None:
     """Refuse turns at ports of memories whose words are there only in the cycle of their address.
 
     Processes that read one would lose words while they wait.  One that reads and writes it holds
     until it may do all of a cycle; where it has to wait for others to write, its own write may be
     done before that cycle ends, and the word it reads then is the new one.
 
-    Callees come before callers.
+    Callees come before callers; ``found`` is what each function uses.
     """
-    found = find_uses(functions)
     funcs = {c.func.name: c.func for c in functions}
     for control in functions:
         parts = parts_of(control.func)

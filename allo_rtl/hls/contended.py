@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from allo_rtl.ir.ops import Block, Call, Func, Load, Module, Store, SubView, Value
-from allo_rtl.ir.parts import root
+from allo_rtl.ir.ops import Block, Call, Func, Load, Module, Store, Value
+from allo_rtl.ir.parts import root, views
 from allo_rtl.ir.races import meetings
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
@@ -24,13 +24,13 @@ def contended(module: Module) -> Mapping[str, frozenset[int]]:
     """
     found: dict[str, set[int]] = {f.name: set() for f in module.funcs}
     for func in reversed(module.funcs):
-        views = {op.result: op for op in walk(func.body) if isinstance(op, SubView)}
+        parts = views(func.body)
         given = {func.args[k] for k in found[func.name]}
         own = _meeting(module, func) if func.dataflow else {}
         for call in (op for op in walk(func.body) if isinstance(op, Call)):
             arrays = given | own.get(call, set())
             found[call.callee] |= {
-                k for k, arg in enumerate(call.args) if root(arg, views) in arrays
+                k for k, arg in enumerate(call.args) if root(arg, parts) in arrays
             }
     return {name: frozenset(numbers) for name, numbers in found.items()}
 

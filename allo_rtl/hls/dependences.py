@@ -24,7 +24,13 @@ from allo_rtl.hls.node import EVENTS, Bank, Kind, Node
 from allo_rtl.hls.op_schedule import Edge
 from allo_rtl.hls.operators import Unit
 from allo_rtl.hls.streams import stream_edges
-from allo_rtl.ir.dependence import Access, accesses, carried_distance, same_iteration
+from allo_rtl.ir.dependence import (
+    Access,
+    accesses,
+    always_differ,
+    carried_distance,
+    same_iteration,
+)
 from allo_rtl.ir.guards import Guards
 from allo_rtl.ir.ops import For, If, Load, Op, Store
 
@@ -185,15 +191,6 @@ def _register_edges(group: Sequence[Node]) -> list[Edge]:
     return edges
 
 
-def _always_differ(a: Access, b: Access) -> bool:
-    """Whether two accesses touch different words in all iterations: a subscript is another number.
-
-    That is seen at once, and so it is for nearly all pairs of copies of an unrolled loop.
-    """
-    pairs = zip(a.index or (), b.index or (), strict=False)
-    return any(x.is_constant and y.is_constant and x.const != y.const for x, y in pairs)
-
-
 def _pair_edges(
     before: _Access, after: _Access, known: Mapping[Op, Access], loops: Sequence[For],
     exact: _Guarded,
@@ -203,7 +200,7 @@ def _pair_edges(
     assert ops[0] is not None
     assert ops[1] is not None
     first, second = known[ops[0]], known[ops[1]]
-    if _always_differ(first, second):
+    if always_differ(first, second):
         return []
     edges: list[Edge] = []
     if ops[0] is not ops[1] and same_iteration(first, second, loops):

@@ -53,12 +53,13 @@ def why_unknown(design: Design) -> str:
 
     Where nothing but the data decides, that is all it says.
     """
-    if run_cycles(design) is not None:
+    if design.top.latency is not None:
         return ""
     if not has_processes(design):
         return "depends on data"
     try:
-        _whole_run(design)
+        if _whole_run(design).cycles is not None:
+            return ""
     except UnknownPortsError as error:
         return f"not known: {error.reason}, and processes take turns at its port"
     except NotStaticError as error:

@@ -300,8 +300,9 @@ def build_design(
         functions.append(function)
     functions.sort(key=lambda f: f.name == module.top)
     controls = [f.control for f in functions]
-    check_sharing(controls)
-    check_turns(controls)
+    uses = find_uses(controls)
+    check_sharing(controls, uses)
+    check_turns(controls, uses)
     return Design(
         tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
         runs=runs, source=source, stretch=stretch, limits=limits, overlap=overlap,

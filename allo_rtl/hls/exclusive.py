@@ -111,7 +111,10 @@ def exclusive(
         return []
     when = needs(nodes, piece.region.results)
     found = {n: when[n] for n in worth if when[n] and when[n] != ALWAYS}
-    return _groups(piece, nodes, found, jobs, _Grouper(operators, sizes, limited))
+    if len(found) < 2:
+        return []
+    before = before_in_iteration(piece, nodes)
+    return _groups(before, found, jobs, _Grouper(operators, sizes, limited))
 
 
 def exclusive_stores(piece: Straight | Pipelined, operators: Operators) -> list[Group]:
@@ -126,35 +129,34 @@ def exclusive_stores(piece: Straight | Pipelined, operators: Operators) -> list[
     cubes = {n: literals(n.operands[-1], True) for n in banks}
     users = Counter(banks.values())
     found = {n: frozenset({cube}) for n, cube in cubes.items() if cube and users[banks[n]] > 1}
-    return _groups(piece, nodes, found, banks, _Grouper(operators, {}, ()))
+    if len(found) < 2:
+        return []
+    before, grouper = before_in_iteration(piece, nodes), _Grouper(operators, {}, ())
+    free = _without_order(before, found, grouper.exclusion)
+    return _undivided(before, _groups(free, found, banks, grouper))
 
 
 def _groups(
-    piece: Straight | Pipelined,
-    nodes: Sequence[Node],
+    before: Mapping[Node, Sequence[Node]],
     found: dict[Node, Need],
     jobs: Mapping[Node, Job | Bank],
     grouper: _Grouper,
 ) -> list[Group]:
-    """The groups that candidates make, given when each is needed."""
-    if len(found) < 2:
-        return []
-    before = before_in_iteration(piece, nodes)
-    levels = _levels(_without_order_of_stores(before, found, grouper.exclusion), found)
+    """The groups that candidates make, given when each is needed, and what comes before it."""
+    levels = _levels(before, found)
     for node in sorted(found, key=lambda n: n.serial):
         grouper.add(_Candidate(node, found[node], jobs[node], levels[node]))
-    return _undivided(before, grouper.groups())
+    return grouper.groups()
 
 
-def _without_order_of_stores(
+def _without_order(
     before: Mapping[Node, Sequence[Node]], found: Mapping[Node, Need], exclusion: Exclusion
 ) -> dict[Node, list[Node]]:
-    """What comes before each node but for stores of which only it or they are made."""
-    writes = {n for n in found if n.kind is Kind.WRITE}
+    """What comes before each node, but of two stores of which one at most is made neither."""
     return {
         node: [
             e for e in earlier
-            if not (node in writes and e in writes and exclusion.apart(found[e], found[node]))
+            if not (node in found and e in found and exclusion.apart(found[e], found[node]))
         ]
         for node, earlier in before.items()
     }  # fmt: skip

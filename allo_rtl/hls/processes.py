@@ -374,12 +374,11 @@ def _misplaced(func: Func) -> Iterator[tuple[str, Op]]:
         called = called or isinstance(op, Call)
 
 
-def check_sharing(functions: Sequence[FunctionControl]) -> None:
-    """Refuse regions in which processes share the end of a stream.
+def check_sharing(functions: Sequence[FunctionControl], found: Mapping[str, Uses]) -> None:
+    """Refuse regions in which processes share the end of a stream; ``found`` is what each uses.
 
     Memory banks they may share: what two use, streams put in order (:mod:`allo_rtl.ir.races`).
     """
-    found = find_uses(functions)
     funcs = {c.func.name: c.func for c in functions}
     for control in functions:
         _check_ends(control.func, found[control.func.name])

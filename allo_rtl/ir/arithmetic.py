@@ -14,7 +14,7 @@ from math import inf, ldexp, nan
 
 from allo_rtl.ir import elementary, floats
 from allo_rtl.ir.floats import FloatFormat, Kind
-from allo_rtl.ir.ops import BinaryKind, FloatKind, MathKind, Predicate
+from allo_rtl.ir.ops import Binary, BinaryKind, Cast, Compare, FloatKind, MathKind, Predicate
 from allo_rtl.ir.types import FixedType, Float, Index, Int, IntegerType, Struct, Type
 
 type Whole = IntegerType | Index
@@ -288,3 +288,14 @@ def _float_of(fmt: FloatFormat, value: int) -> float:
 def line_of(text: str, values: Sequence[tuple[Type, int]]) -> str:
     """The line that a :class:`~allo_rtl.ir.ops.Print` writes."""
     return text.format(*(number_of(t, v) for t, v in values))
+
+
+def computed(op: Binary | Compare | Cast, numbers: Sequence[int]) -> int:
+    """What an operation gives for its operands, in their order."""
+    match op:
+        case Binary(kind=kind, result=result):
+            return eval_binary(kind, result.scalar, numbers[0], numbers[1])
+        case Compare(predicate=predicate, lhs=lhs):
+            return eval_compare(predicate, numbers[0], numbers[1], lhs.scalar)
+        case Cast(result=result, operand=operand):
+            return eval_cast(result.scalar, numbers[0], operand.scalar)

@@ -32,6 +32,7 @@ from allo_rtl.ir.ops import (
     SubView,
     Value,
 )
+from allo_rtl.ir.parts import views
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import Get, Poll, Put, StreamOp, TryGet, TryPut
 from allo_rtl.ir.types import ArrayType, StreamType
@@ -88,11 +89,21 @@ def accesses(
     the text; what they define is resolved in subscripts.
     """
     inside = {value for op in walk(block) for value in op.results()}
-    found = _Collector(module, inside, {**_views_of(module), **_views(block)})
+    found = _Collector(module, inside, {**_views_of(module), **views(block)})
     for op in numbers:
         found.applied[op.result] = op.expr.substitute(found.applied.get)
     found.visit(block, (), ())
     return tuple(found.out)
+
+
+def always_differ(a: Access | Load | Store, b: Access | Load | Store) -> bool:
+    """Whether two accesses of one array touch different words in all iterations, as a subscript of
+    theirs is another number.
+
+    That is seen at once, and so it is for nearly all pairs of copies of an unrolled loop.
+    """
+    pairs = zip(a.index or (), b.index or (), strict=False)  # of a call they are not known
+    return any(x.is_constant and y.is_constant and x.const != y.const for x, y in pairs)
 
 
 class _Collector:
@@ -157,10 +168,6 @@ class _Collector:
         return expr.substitute(self.applied.get)
 
 
-def _views(block: Block) -> dict[Value, SubView]:
-    return {op.result: op for op in walk(block) if isinstance(op, SubView)}
-
-
 @lru_cache(maxsize=64)
 def _views_of(module: Module | None) -> Mapping[Value, SubView]:
     """Every view of a module, by its value."""
@@ -172,7 +179,7 @@ def _views_of(module: Module | None) -> Mapping[Value, SubView]:
 @lru_cache(maxsize=1 << 12)
 def _views_in(op: Op) -> Mapping[Value, SubView]:
     """Those of one operation, which most rewrites of its function leave as it is."""
-    return _views((op,))
+    return views((op,))
 
 
 @lru_cache(maxsize=64)
@@ -197,9 +204,10 @@ def states(module: Module) -> frozenset[Value]:
 
 def base(module: Module, array: Value) -> tuple[Value, bool]:
     """The array that a value is, or is part of, and whether it is a part only."""
-    views, is_part = _views_of(module), array in _views_of(module)
-    while array in views:
-        array = views[array].source
+    known = _views_of(module)
+    is_part = array in known
+    while array in known:
+        array = known[array].source
     return _states(module).get(array, array), is_part
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import computed
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -182,12 +182,10 @@ class _Iteration:
         match op, parts:
             case Constant(value=number), _:
                 return number
-            case Binary(kind=kind, result=result), [int(a), int(b)]:
-                return eval_binary(kind, result.scalar, a, b)
-            case Compare(predicate=predicate, lhs=lhs), [int(a), int(b)]:
-                return eval_compare(predicate, a, b, lhs.scalar)
-            case Cast(result=result, operand=operand), [int(a)]:
-                return eval_cast(result.scalar, a, operand.scalar)
+            case Binary() | Compare(), [int(a), int(b)]:
+                return computed(op, (a, b))
+            case Cast(), [int(a)]:
+                return computed(op, (a,))
         return SAME
 
     def _branch(self, op: If) -> None:

@@ -13,8 +13,14 @@ from dataclasses import replace
 from functools import lru_cache
 
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import Call, SubView, Value
+from allo_rtl.ir.ops import Block, Call, SubView, Value
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.types import ArrayType, DimPartition, Partition
+
+
+def views(block: Block) -> dict[Value, SubView]:
+    """The views that are made in a block, by what they are called."""
+    return {op.result: op for op in walk(block) if isinstance(op, SubView)}
 
 
 def part_type(op: SubView) -> ArrayType | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from allo_rtl.errors import SourceLoc
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import computed, eval_cast
 from allo_rtl.ir.domain import expand, numbers
 from allo_rtl.ir.ops import (
     Alloc,
@@ -276,14 +276,7 @@ class _Frame:
         known = [n for n in (s(v) for v in op.operands()) if n is not None]
         if len(known) < len(list(op.operands())):
             return None
-        match op:
-            case Binary(kind=kind):
-                return eval_binary(kind, result.type, known[0], known[1])
-            case Compare(predicate=predicate, lhs=lhs):
-                return eval_compare(predicate, known[0], known[1], lhs.type)
-            case Cast(operand=operand):
-                return eval_cast(result.type, known[0], operand.type)
-        return None
+        return computed(op, known) if isinstance(op, Binary | Compare | Cast) else None
 
     # Arrays
 

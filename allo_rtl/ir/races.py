@@ -20,10 +20,10 @@ from allo_rtl.errors import SourceLoc
 from allo_rtl.ir import polyhedra
 from allo_rtl.ir.dependence import Access, accesses
 from allo_rtl.ir.ops import Call, For, Func, Module, Store, SubView, Value
+from allo_rtl.ir.parts import views
 from allo_rtl.ir.race_clocks import Found, Pair, play
 from allo_rtl.ir.race_text import Link, Texts
 from allo_rtl.ir.race_trace import Budget, UndecidedError, part_of, trace
-from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import ends
 from allo_rtl.ir.types import ArrayType
 
@@ -267,7 +267,7 @@ def _uses(
     if (name, position) not in known:
         func = module.func(name)
         array = func.args[position]
-        parts = {op.result: op for op in walk(func.body) if isinstance(op, SubView)}
+        parts = views(func.body)
         found: list[Use] = []
         for access in accesses(func.body, module):
             if access.array is array:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.arithmetic import eval_binary, eval_cast, eval_compare
+from allo_rtl.ir.arithmetic import computed
 from allo_rtl.ir.ops import (
     Alloc,
     Apply,
@@ -94,12 +94,8 @@ def _number(op: Op, known: Mapping[Value, int]) -> int | None:
     match op:
         case Apply(expr=expr):
             return expr.evaluate(known.__getitem__)
-        case Cast(result=result, operand=operand):
-            return eval_cast(result.type, known[operand])
-        case Compare(predicate=predicate, lhs=a, rhs=b):
-            return eval_compare(predicate, known[a], known[b])
-        case Binary(kind=kind, result=result, lhs=a, rhs=b):
-            return eval_binary(kind, result.type, known[a], known[b])
+        case Binary() | Compare() | Cast():
+            return computed(op, [known[v] for v in op.operands()])
     return None
 
 

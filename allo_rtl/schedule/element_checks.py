@@ -9,7 +9,7 @@ from itertools import combinations, permutations, product
 
 from allo_rtl.errors import IllegalScheduleError, ScheduleError
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.dependence import Access, accesses, meeting
+from allo_rtl.ir.dependence import Access, accesses, always_differ, meeting
 from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Store, SubView, Value
 from allo_rtl.ir.rewrite import loops, walk
 from allo_rtl.ir.types import ArrayType
@@ -72,7 +72,7 @@ def handed_on(element: For, array: Value, said: str) -> list[Handed]:
         )  # fmt: skip
     stored = [op for word in words.values() for op in word if isinstance(op, Store)]
     handed = [_word(word, bool(stored)) for word in words.values()]
-    apart = all(_apart(a[0], b[0]) for a, b in combinations(words.values(), 2))
+    apart = all(always_differ(a[0], b[0]) for a, b in combinations(words.values(), 2))
     if None in handed or (stored and not apart):
         first = next((w[0] for w, h in zip(words.values(), handed, strict=True) if h is None),
                      stored[0])  # fmt: skip
@@ -95,12 +95,6 @@ def _word(ops: Sequence[Load | Store], stored: bool) -> Handed | None:
     if not stored:
         return Handed(reads)
     return Handed(reads, last) if isinstance(last, Store) else None
-
-
-def _apart(a: Load | Store | Access, b: Load | Store | Access) -> bool:
-    """Whether constant subscripts, which are quick to compare, tell two accesses apart."""
-    both = zip(a.index or (), b.index or (), strict=True)
-    return any(x.is_constant and y.is_constant and x != y for x, y in both)
 
 
 def check_alike(
@@ -168,7 +162,7 @@ def check_rows(
         if not any(place[element] in spans[one[0]] for element in other):
             continue
         for a, b in product(found[one[0]], found[other[0]]):
-            if not _apart(a, b) and (hit := meeting(a, b)) is not None:
+            if not always_differ(a, b) and (hit := meeting(a, b)) is not None:
                 cell = ", ".join("?" if c is None else str(c) for c in hit.cell)
                 raise IllegalScheduleError(
                     f"{said}: elements of two rows sum in {name}[{cell}], and neither row would "
