@@ -5,6 +5,7 @@ import pytest
 from ir_writer import Writer, agree, design_of, module_of
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.certificate import Reason
 from allo_rtl.hls.report_builder import build_report
 from allo_rtl.ir.ops import Value
 from allo_rtl.ir.types import bool_, index, int32, uint8, uint16
@@ -56,8 +57,30 @@ def test_the_latency_depends_on_data_and_the_report_says_so():
     report = build_report(design_of(gcd()))
     assert report.latency is None
     assert [(x.name, x.trip, x.ii, x.latency, x.limit) for x in report.loops] == [
-        ("while", None, None, None, "not pipelined: each iteration waits for the one before")
-    ]
+        ("while", None, None, None,
+         "not pipelined: each iteration waits for the one before; it takes 1 cycle"),
+    ]  # fmt: skip
+
+
+def test_the_cycles_of_an_iteration_are_explained():
+    """The longest way through an iteration, step by step, adds up to what one takes."""
+    [loop] = build_report(design_of(gcd(), clock_mhz=200)).loops
+    proof = loop.certificate
+    assert (proof.reason, proof.bound) == (Reason.ITERATION, loop.depth)
+    assert sum(step.cycles for step in proof.steps) == loop.depth > 1
+    often = [agree(gcd(), [n, 1], clock_mhz=200) for n in (2, 100)]
+    assert often[1] - often[0] == 98 * loop.depth
+
+
+def test_of_several_parts_of_an_iteration_the_longest_is_named():
+    report = build_report(design_of(nested()))
+    outer, inner = report.loops
+    assert outer.limit.endswith(f"how long it takes depends on the while loop at {inner.loc.short}")
+    loops = build_report(design_of(collatz_table())).loops
+    loop, inside = (next(x for x in loops if x.name == name) for name in ("while", "k"))
+    assert loop.limit.endswith(
+        f"it takes {loop.depth} cycles: {inside.latency} in loop k at {inside.loc.short}"
+    )
 
 
 def collatz_table():
@@ -151,9 +174,10 @@ def test_a_loop_with_a_while_inside_is_not_pipelined_and_the_report_says_why():
     report = build_report(design_of(module))
     assert [(x.name, x.ii, x.limit) for x in report.loops] == [
         ("i", None, "not pipelined: the while loop at k.py:12 inside it cannot be unrolled"),
-        ("while", None, "not pipelined: each iteration waits for the one before"),
+        ("while", None,
+         "not pipelined: each iteration waits for the one before; it takes 1 cycle"),
         ("k", 1, "one iteration a cycle"),
-    ]
+    ]  # fmt: skip
 
 
 def test_a_required_interval_of_a_loop_with_a_while_inside_is_an_error():

@@ -33,6 +33,7 @@ class Reason(Enum):
     PORT = "port"
     UNIT = "unit"
     SEARCH = "search"
+    ITERATION = "iteration"
     OPEN = "not proved"
 
 
@@ -68,7 +69,8 @@ class Certificate:
     Attributes:
         reason: the kind of proof.
         bound: no schedule has a smaller interval than so many cycles; equal to the loop's
-            interval unless ``reason`` is ASKED or OPEN.
+            interval unless ``reason`` is ASKED or OPEN.  Where iterations follow each other, in
+            `while` loops, it is a bound of the cycles of one.
         text: one line.
         steps: the recurrence, in order around the cycle, or the accesses of the busiest port, or
             the operations of the busiest units.
@@ -109,7 +111,7 @@ def of_port(port: Saturated) -> Certificate:
 
 def of_recurrence(problem: Problem, recurrence: Recurrence) -> Certificate:
     """The certificate of a loop that waits for itself."""
-    steps = tuple(s for e in _from_the_sink(recurrence) for s in _steps(problem, e))
+    steps = tuple(s for e in _from_the_sink(recurrence) for s in steps_along(problem, e))
     text = _recurrence_text(problem, recurrence)
     return Certificate(Reason.RECURRENCE, recurrence.interval, text, steps)
 
@@ -202,7 +204,7 @@ def _from_the_sink(recurrence: Recurrence) -> list[Edge]:
     return [*edges[last + 1 :], *edges[: last + 1]]
 
 
-def _steps(problem: Problem, edge: Edge) -> Iterator[Step]:
+def steps_along(problem: Problem, edge: Edge) -> Iterator[Step]:
     """An edge's operations: that of its source, and for a chain those it runs through."""
     if not _is_chain(problem, edge):
         place = _place([edge.src, edge.dst])

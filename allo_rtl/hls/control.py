@@ -159,6 +159,11 @@ class Repeat:
     condition: Value
     body: tuple[Control, ...]
 
+    @property
+    def straight(self) -> tuple[Region, ...]:
+        """The pieces that are done once an iteration at most, outside of loops inside."""
+        return tuple(_outside_loops((*self.before, *self.body)))
+
 
 @dataclass(frozen=True, eq=False)
 class Invoke:
@@ -242,6 +247,15 @@ def flatten(controls: Sequence[Control]) -> Iterator[Control]:
             case Together(branches=branches):
                 for branch in branches:
                     yield from flatten(branch)
+
+
+def _outside_loops(controls: Sequence[Control]) -> Iterator[Region]:
+    for control in controls:
+        match control:
+            case Straight(region=region):
+                yield region
+            case Branch(then=then, orelse=orelse):
+                yield from _outside_loops((*then, *orelse))
 
 
 def regions(controls: Sequence[Control]) -> Iterator[Straight | Pipelined]:

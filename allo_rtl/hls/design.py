@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.accessed import port_inputs, stable_reads
 from allo_rtl.hls.async_reads import check_turns, spread_async
 from allo_rtl.hls.at_once import at_once
 from allo_rtl.hls.certificate import Certificate
@@ -35,7 +36,8 @@ from allo_rtl.hls.lanes import Lanes, fold
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.modulo import PipelineResult, pipeline
-from allo_rtl.hls.node import Bank, Kind, Node
+from allo_rtl.hls.node import Bank, Node
+from allo_rtl.hls.one_pass import of_one_pass
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Division, Operators, Sharing, Stretch
 from allo_rtl.hls.packing import Pair, packed
@@ -91,7 +93,8 @@ class FunctionDesign:
     Attributes:
         control: its control tree and storage.
         schedules: the operation schedule of every region.
-        certificates: for each pipelined region, why its initiation interval is not smaller.
+        certificates: for each pipelined region, why its initiation interval is not smaller; for
+            those that are a part of each iteration of a `while` loop, why it is not shorter.
         sequential: counters of loops that could not be pipelined as asked, or are not flattened
             with those inside, with the reason.
         sharing: which units operations share.
@@ -427,7 +430,7 @@ def _scheduled(
     """A function with every region scheduled, and with two-port memories where they help."""
     pieces = [piece.region for piece in all_pieces]
     pipelined = [piece.region for piece in all_pieces if isinstance(piece, Pipelined)]
-    single = _RegionScheduler(operators, _port_inputs(pieces))
+    single = _RegionScheduler(operators, port_inputs(pieces))
     intervals: dict[Region, int | None] = dict.fromkeys(pipelined)
     refused = None
     try:
@@ -437,7 +440,7 @@ def _scheduled(
         refused = error
     dual = worth_two_ports(control.func, control.storage, operators.device, pieces, intervals)
     if dual:
-        double = _RegionScheduler(operators, _port_inputs(pieces, dual), dual)
+        double = _RegionScheduler(operators, port_inputs(pieces, dual), dual)
         changed = replace(
             control, body=double.sequence(control.body),
             storage=with_two_ports(control.storage, dual),
@@ -491,10 +494,17 @@ class _RegionScheduler:
             case Branch(then=then, orelse=orelse):
                 return replace(control, then=self.sequence(then), orelse=self.sequence(orelse))
             case Repeat(before=before, body=body):
-                return replace(control, before=self.sequence(before), body=self.sequence(body))
+                done = replace(control, before=self.sequence(before), body=self.sequence(body))
+                self.certificates |= {r: self._one_pass(r) for r in done.straight}
+                return done
             case Together(branches=branches):
                 return Together(tuple(self.sequence(b) for b in branches))
         return control
+
+    def _one_pass(self, region: Region) -> Certificate:
+        """Why a piece of a loop whose iterations follow each other is as long as it is."""
+        problem = self._problem(region, straight_edges(region.nodes()))
+        return of_one_pass(problem, self.schedules[region])
 
     def _nest(self, control: Pipelined) -> Control:
         """The nest flattened as far as its dependences leave it fastest.
@@ -574,25 +584,3 @@ def _unflatten(control: Pipelined, depth: int) -> Control:
         assert counter.bounds is not None
         nest = Sequential(counter.loop, counter.interval, counter.bounds, (nest,))
     return nest
-
-
-def _port_inputs(
-    all_regions: Sequence[Region], dual: Collection[Value] = frozenset()
-) -> Counter[Bank]:
-    """How many reads or writes of the function share each bank's port, at most."""
-    reads, writes = Counter[Bank](), Counter[Bank]()
-    for region in all_regions:
-        for node in region.nodes():
-            if node.bank is not None:
-                found = reads if node.kind in (Kind.READ, Kind.REG_READ) else writes
-                found[node.bank] += 1
-    return Counter({
-        b: reads[b] + writes[b] if b.array in dual else max(reads[b], writes[b])
-        for b in reads | writes
-    })  # fmt: skip
-
-
-def stable_reads(nodes: Sequence[Node]) -> frozenset[Node]:
-    """Reads of registers that the region does not write: there in every cycle."""
-    written = {n.bank for n in nodes if n.kind is Kind.REG_WRITE}
-    return frozenset(n for n in nodes if n.kind is Kind.REG_READ and n.bank not in written)

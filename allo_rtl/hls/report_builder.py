@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from allo_rtl.errors import SourceLoc
 from allo_rtl.hls.certificate import operation
 from allo_rtl.hls.control import (
     Branch,
     Clear,
     Control,
+    Invoke,
     Pipelined,
     Repeat,
     Sequential,
+    Straight,
     Together,
     flatten,
     regions,
@@ -40,6 +43,8 @@ from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Alloc, Call, Func, Load, Store, Value
 from allo_rtl.ir.rewrite import loops
 from allo_rtl.ir.types import ArrayType, StreamType
+
+_FOLLOWS = "not pipelined: each iteration waits for the one before"
 
 _SYMBOLS = {Kind.READ: "read", Kind.WRITE: "write", Kind.REG_READ: "use", Kind.REG_WRITE: "set"}
 
@@ -236,7 +241,7 @@ def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> 
     elif inner:
         limit = "not pipelined: its body has loops of its own"
     else:
-        limit = "not pipelined: each iteration waits for the one before; pipeline it"
+        limit = f"{_FOLLOWS}; pipeline it"
     return LoopReport(
         name=control.loop.name,
         func=function.name,
@@ -251,17 +256,53 @@ def _sequential(function: FunctionDesign, control: Sequential, nesting: int) -> 
 
 
 def _repeat(function: FunctionDesign, control: Repeat, nesting: int) -> LoopReport:
+    parts = (*control.before, *control.body)
+    depth = function.timing.body(parts, {})
+    certificate = None
+    if len(parts) == 1 and isinstance(parts[0], Straight):
+        certificate = function.certificates[parts[0].region]
     return LoopReport(
         name="while",
         func=function.name,
         nesting=nesting,
         trip=None,
         ii=None,
-        depth=function.timing.body((*control.before, *control.body), {}),
+        depth=depth,
         latency=None,
-        limit="not pipelined: each iteration waits for the one before",
+        limit=f"{_FOLLOWS}; {certificate.text if certificate else _parts(function, parts)}",
         loc=control.loop.loc,
+        certificate=certificate,
     )
+
+
+def _parts(function: FunctionDesign, parts: Sequence[Control]) -> str:
+    """What an iteration of several parts takes, and most of it."""
+    took = {part: function.timing.control(part, {}) for part in parts}
+    if open_ended := [part for part, cycles in took.items() if cycles is None]:
+        return f"how long it takes depends on {_part(function, open_ended[0])}"
+    total = function.timing.body(parts, {})
+    longest = max(took, key=lambda part: took[part] or 0)
+    return f"it takes {total} cycles: {took[longest]} in {_part(function, longest)}"
+
+
+def _part(function: FunctionDesign, part: Control) -> str:
+    match part:
+        case Straight(region=region):
+            details = function.certificates[region].text.partition(": ")[2]
+            return f"straight code ({details})" if details else "straight code"
+        case Invoke(call=call):
+            return f"the call of {call.callee}{_at(call.loc)}"
+        case Pipelined() | Sequential() | Repeat():
+            name = "the while loop" if isinstance(part, Repeat) else f"loop {part.loop.name}"
+            return f"{name}{_at(part.loop.loc)}"
+        case Branch(then=then, orelse=orelse):
+            inner = [x for x in (*then, *orelse) if not isinstance(x, Straight)]
+            return _part(function, inner[0]) if inner else "a condition"
+    return "what is done at once or cleared"
+
+
+def _at(loc: SourceLoc | None) -> str:
+    return f" at {loc.short}" if loc else ""
 
 
 def _chart(nodes: Sequence[Node], schedule: OpSchedule) -> tuple[ChartRow, ...]:
