@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -17,7 +16,7 @@ from allo_rtl.errors import KernelTypeError, LanguageError, SourceLoc
 from allo_rtl.frontend.builder import Builder
 from allo_rtl.frontend.capture import Kernel, capture
 from allo_rtl.frontend.generics import instance, instance_text
-from allo_rtl.frontend.infer import MISSING, array_constant, resolve, similar
+from allo_rtl.frontend.infer import MISSING, array_constant, names_in, resolve, similar
 from allo_rtl.frontend.markers import is_region
 from allo_rtl.frontend.scope import (
     Binding,
@@ -278,7 +277,7 @@ class Context:
         assert isinstance(names, Visible)
         known = {**self.kernel.known, **self.scopes.known()}
         values = {name: k.value for name, k in known.items()}
-        return Kernel(node, self.kernel.source, ChainMap(values, dict(names.around)), known=known)
+        return Kernel(node, self.kernel.source, {**names.around, **values}, known=known)
 
     def loc(self, node: ast.AST) -> SourceLoc:
         """The place of a node in the user's file."""
@@ -363,8 +362,8 @@ class Context:
 
     def need_constant(self, node: ast.expr) -> None:
         """Refuse an expression that uses a variable of the kernel where a constant is needed."""
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(self.find(part.id), Variable | Scalar):
+        for part in names_in(node):
+            if isinstance(self.find(part.id), Variable | Scalar):
                 raise LanguageError(
                     f"'{part.id}' is a variable of the kernel, and a constant is needed here",
                     loc=self.loc(part),

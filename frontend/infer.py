@@ -10,6 +10,7 @@ import ast
 import builtins
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -51,6 +52,12 @@ def root_name(node: ast.expr) -> str | None:
     """The name that an expression is, or is a part of by subscripts; None for anything else."""
     root = root_of(node)
     return root.id if isinstance(root, ast.Name) else None
+
+
+@lru_cache(maxsize=1 << 12)
+def names_in(node: ast.expr) -> tuple[ast.Name, ...]:
+    """The names in an expression, which many processes may have in common."""
+    return tuple(part for part in ast.walk(node) if isinstance(part, ast.Name))
 
 
 def resolve(kernel: Kernel, node: ast.expr) -> Any:  # noqa: ANN401 - any Python object

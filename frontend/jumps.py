@@ -48,12 +48,17 @@ def jumps(node: ast.stmt) -> bool:
 
 def own_returns(body: Sequence[ast.stmt]) -> Iterator[ast.Return]:
     """The returns of a kernel, without those of kernels inside it."""
-    for node in body:
-        if isinstance(node, ast.Return):
-            yield node
-        elif not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            parts = [s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]
-            yield from own_returns(parts)
+    return (found for node in body for found in _own_returns(node))
+
+
+@lru_cache(maxsize=1 << 12)
+def _own_returns(node: ast.stmt) -> tuple[ast.Return, ...]:
+    """Of one statement, which many processes may have in common."""
+    if isinstance(node, ast.Return):
+        return (node,)
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return ()
+    return tuple(own_returns([s for s in ast.iter_child_nodes(node) if isinstance(s, ast.stmt)]))
 
 
 def tail_returns(body: Sequence[ast.stmt]) -> set[ast.Return]:

@@ -12,7 +12,7 @@ that :mod:`allo_rtl.ir.rewrite` needs to walk, clone and substitute.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -75,7 +75,8 @@ class Op:
             yield from _flat(getattr(self, name))
         for name in self.AFFINE:
             for expr in getattr(self, name):
-                yield from sorted(expr.values, key=lambda v: v.uid)
+                values = expr.values
+                yield from values if len(values) < 2 else sorted(values, key=lambda v: v.uid)
 
     def regions(self) -> Iterator[Block]:
         """Its nested blocks, in order."""
@@ -573,11 +574,12 @@ class Module:
 
     def func(self, name: str) -> Func:
         """The function called ``name``; KeyError when there is none."""
-        return self._by_name[name]
+        return self.funcs[self.places[name]]
 
     @cached_property
-    def _by_name(self) -> dict[str, Func]:
-        return {f.name: f for f in reversed(self.funcs)}
+    def places(self) -> Mapping[str, int]:
+        """Which of ``funcs`` has a name: the first, in a module that was not verified yet."""
+        return {f.name: n for n, f in reversed([*enumerate(self.funcs)])}
 
     def global_(self, name: str) -> Global:
         """The module's array called ``name``; KeyError when there is none."""

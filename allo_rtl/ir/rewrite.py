@@ -7,8 +7,10 @@ locations are copied by construction (``dataclasses.replace``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 from allo_rtl.ir.affine import AffineExpr
@@ -88,24 +90,22 @@ def _as_expr(new: Value | AffineExpr | None) -> AffineExpr | None:
 def substitute_op(op: Op, mapping: Substitution) -> Op:
     """The operation with its own operands replaced (regions untouched)."""
     changes: dict[str, object] = {}
-
-    def swap(value: Value) -> Value:
-        return _as_value(mapping[value]) if value in mapping else value
-
     for name in op.OPERANDS:
         old = getattr(op, name)
-        new = tuple(map(swap, old)) if isinstance(old, tuple) else swap(old)
-        if new != old:
-            changes[name] = new
+        if isinstance(old, tuple):
+            if not mapping.keys().isdisjoint(old):
+                changes[name] = tuple(_as_value(mapping.get(v, v)) for v in old)
+        elif old in mapping:
+            changes[name] = _as_value(mapping[old])
     for name in op.AFFINE:
         exprs = getattr(op, name)
-        if not any(v in mapping for e in exprs for v in e.values):
+        if all(mapping.keys().isdisjoint(e.values) for e in exprs):
             continue
         rebuilt = tuple(e.substitute(lambda v: _as_expr(mapping.get(v))) for e in exprs)
         changes["expr" if isinstance(op, Apply) else name] = (
             rebuilt[0] if isinstance(op, Apply) else rebuilt
         )
-    return with_fields(op, changes)
+    return with_fields(op, changes) if changes else op
 
 
 def substitute(block: Block, mapping: Substitution) -> Block:
@@ -180,24 +180,31 @@ def fold_applied(func: Func) -> Func:
     return replace(func, body=map_block(body, drop))
 
 
-def changed_funcs(module: Module, before: Module) -> list[tuple[Func, Func | None]]:
-    """The functions of a module that are not in another one, in order, each with that of its name
-    there.
+type Changes = Sequence[tuple[Func, Func | None]]
+"""Functions of a module, each with that of its name in an earlier one."""
+
+
+def changed_funcs(module: Module, before: Module) -> Changes:
+    """The functions of a module that are not in another one, in order.
 
     Most rewrites leave most functions where they were, which is quick to see.
     """
     if len(module.funcs) == len(before.funcs):
-        pairs = [(f, g) for f, g in zip(module.funcs, before.funcs, strict=True) if f is not g]
+        both = module.funcs, before.funcs
+        pairs = [*compress(zip(*both, strict=True), map(is_not, *both))]
         if all(f.name == g.name for f, g in pairs):
-            return [*pairs]
+            return pairs
     old = {f.name: f for f in before.funcs}
     return [(f, old.get(f.name)) for f in module.funcs if old.get(f.name) is not f]
 
 
 def replace_func(module: Module, new: Func) -> Module:
     """The module with the function of that name replaced."""
-    at = [f.name for f in module.funcs].index(new.name)
-    return replace(module, funcs=(*module.funcs[:at], new, *module.funcs[at + 1 :]))
+    at = module.places[new.name]
+    made = replace(module, funcs=(*module.funcs[:at], new, *module.funcs[at + 1 :]))
+    # A schedule of a thousand processes makes a module for each step: the names stay.
+    vars(made)["places"] = module.places
+    return made
 
 
 def retype(func: Func, types: Mapping[Value, Any]) -> Func:

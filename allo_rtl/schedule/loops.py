@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -267,9 +268,8 @@ def get_bands(func: Func) -> LoopBands:
 
 def find_func(module: Module, name: str) -> Func:
     """The function of that name; ScheduleError when there is none."""
-    for func in module.funcs:
-        if func.name == name:
-            return func
+    with suppress(KeyError):
+        return module.func(name)
     names = [f.name for f in module.funcs]
     raise ScheduleError(
         f"there is no function {name!r}",
@@ -321,8 +321,13 @@ def _parse(module: Module, axis: Axis) -> tuple[Func, str, str]:
 def _places(func: Func, name: str | None = None) -> Iterator[Place]:
     """The loops of a function, of one name or all."""
     for part in func.body:
-        for nest in nests_in(part).get(name, ()):
-            yield Place(func, nest)
+        if part.REGIONS:
+            yield from (Place(func, nest) for nest in nests_in(part).get(name, ()))
+
+
+def nests_of(block: Iterable[Op]) -> list[tuple[For, ...]]:
+    """The loops in a block and in its parts, each with those around it, outermost first."""
+    return [nest for op in block if op.REGIONS for nest in nests_in(op).get(None, ())]
 
 
 @lru_cache(maxsize=1 << 12)
@@ -336,7 +341,7 @@ def nests_in(part: Op) -> Mapping[str | None, Sequence[tuple[For, ...]]]:
         if isinstance(op, For):
             found.setdefault(None, []).append(nest)
             found.setdefault(op.name, []).append(nest)
-        for region in op.regions():
+        for region in op.regions() if op.REGIONS else ():
             for inner in region:
                 visit(inner, nest)
 

@@ -4,23 +4,24 @@ have promised."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from functools import lru_cache
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.dependence import before
 from allo_rtl.ir.ops import Block, Call, For, Func, Load, Module, Op, Print, Store, Value
-from allo_rtl.ir.rewrite import changed_funcs, walk
+from allo_rtl.ir.rewrite import Changes, walk
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.independent import check_still_possible
 from allo_rtl.schedule.legality import find_violation, illegal
-from allo_rtl.schedule.loops import Place, nests_in
+from allo_rtl.schedule.loops import Place, nests_of
 from allo_rtl.schedule.overlap import ALONE, BETWEEN, check_apart, check_no_turn
 
 type _Chain = tuple[For, ...]
 """Loops of one block that run at the same time: all but the first are marked ``overlap``."""
 
 
-def check_promises(module: Module, old: Module, said: str) -> None:
+def check_promises(module: Module, old: Module, changes: Changes, said: str) -> None:
     """Refuse a module in which a loop that changed is no longer what it was marked as.
 
     What has not changed since ``old`` has been checked already.
@@ -28,7 +29,7 @@ def check_promises(module: Module, old: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    for func, was in changed_funcs(module, old):
+    for func, was in changes:
         _check_chains(module, func, was, said)
         _check_independent(module, func, was, said)
         if was is not None:
@@ -84,14 +85,13 @@ def _touched(loop: For) -> frozenset[tuple[Value, bool]] | None:
 
 
 def _chains(block: Block) -> list[_Chain]:
-    """The overlapped loops of a block and of those in it, those that run at once together.
-
-    It looks at every operation of a block, so it calls nothing for those without such loops.
-    """
+    """The overlapped loops of a block and of those in it, those that run at once together."""
+    if not [nest for nest in nests_of(block) if nest[-1].attrs.overlap]:
+        return []
     found: list[_Chain] = []
     chain: list[For] = []
     for op in block:
-        found += _chains_inside(op)
+        found += [chain for region in op.regions() for chain in _chains(region)]
         if isinstance(op, For):
             if not op.attrs.overlap:
                 chain = [op]
@@ -105,12 +105,6 @@ def _chains(block: Block) -> list[_Chain]:
     return found
 
 
-@lru_cache(maxsize=1 << 12)
-def _chains_inside(op: Op) -> tuple[_Chain, ...]:
-    """Most primitives leave most operations as they are."""
-    return tuple(chain for region in op.regions() for chain in _chains(region))
-
-
 # --- assume_independent --------------------------------------------------------------------
 
 
@@ -120,16 +114,9 @@ def _check_independent(module: Module, func: Func, was: Func | None, said: str) 
     What depends on data nobody can check before it is there.
     """
     same = {*was.body} & {*func.body} if was else set()
-    for part in func.body:
-        if part not in same:
-            for nest in _assumed(part):
-                check_still_possible(module, Place(func, nest), said)
-
-
-@lru_cache(maxsize=1 << 12)
-def _assumed(part: Op) -> tuple[tuple[For, ...], ...]:
-    """The loops in one operation of which something is assumed, each with those around it."""
-    return tuple(nest for nest in nests_in(part).get(None, ()) if nest[-1].independent)
+    for nest in nests_of([part for part in func.body if part not in same]):
+        if nest[-1].independent:
+            check_still_possible(module, Place(func, nest), said)
 
 
 # --- parallel ------------------------------------------------------------------------------
@@ -144,15 +131,11 @@ def _check_parallel(
     rule of the primitive that made them.
     """
     same = {*was.body} & {*func.body}
-    nests = [nest for part in func.body if part not in same for nest in _parallel(part)]
+    nests = _parallel(func.body, same)
     if not nests:
         return
     funcs = {f.name for f in earlier_module.funcs}
-    old = {
-        (nest[0].attrs.band, nest[-1].name): nest[-1]
-        for part in was.body if part not in same
-        for nest in _parallel(part)
-    }  # fmt: skip
+    old = {(n[0].attrs.band, n[-1].name): n[-1] for n in _parallel(was.body, same)}
     for nest in nests:
         loop, earlier = nest[-1], old.get((nest[0].attrs.band, nest[-1].name))
         if earlier is None or earlier is loop or _does(loop, funcs) <= _does(earlier, funcs):
@@ -163,10 +146,10 @@ def _check_parallel(
             raise illegal(said, at_once, found)
 
 
-@lru_cache(maxsize=1 << 12)
-def _parallel(part: Op) -> tuple[tuple[For, ...], ...]:
-    """The parallel loops in one operation, each with those around it, outermost first."""
-    return tuple(nest for nest in nests_in(part).get(None, ()) if nest[-1].attrs.parallel)
+def _parallel(block: Block, but: Set[Op]) -> list[tuple[For, ...]]:
+    """The parallel loops of a block but for some parts, each with those around it."""
+    nests = nests_of([part for part in block if part not in but])
+    return [nest for nest in nests if nest[-1].attrs.parallel]
 
 
 def _does(loop: For, funcs: set[str]) -> Counter[object]:

@@ -225,11 +225,11 @@ class ScheduleState:
     ) -> None:
         """Take the module a primitive made, unless its marks no longer fit its loops, or tasks,
         overlapped loops or parallel iterations can no longer run at once."""
-        for func, old in changed_funcs(module, self.module):
+        news, said = changed_funcs(module, self.module), call_text(name, args, kwargs or {})
+        for func, old in news:
             marks.check_marks(func, old)
-        said = call_text(name, args, kwargs or {})
-        check_tasks(module, self.module, said)
-        promises.check_promises(module, self.module, said)
+        check_tasks(module, self.module, news, said)
+        promises.check_promises(module, self.module, news, said)
         self._steps.append(Step(name, args, kwargs or {}, self.module, replaced, notes))
         self.module = module
 

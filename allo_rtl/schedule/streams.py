@@ -9,11 +9,11 @@ from weakref import WeakSet
 
 from allo_rtl.errors import ScheduleError
 from allo_rtl.ir.ops import Alloc, Block, Call, For, Func, GetGlobal, Module, Op, Value
-from allo_rtl.ir.rewrite import changed_funcs, loops, map_block, replace_func, walk
+from allo_rtl.ir.rewrite import Changes, loops, map_block, replace_func, walk
 from allo_rtl.ir.tasks import Plan, plan
 from allo_rtl.schedule.buffers import aliases
 from allo_rtl.schedule.loop_transforms import is_count
-from allo_rtl.schedule.loops import Place, find_func, replace_loop
+from allo_rtl.schedule.loops import Place, find_func, nests_of, replace_loop
 
 # --- dataflow ------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ def _plan(module: Module, func: Func, loop: For | None, said: str) -> Plan:
     return plan(module, func, loop, said=said, see=aliases(module, func).access)
 
 
-def check_tasks(module: Module, before: Module, said: str) -> None:
+def check_tasks(module: Module, before: Module, changes: Changes, said: str) -> None:
     """Refuse a module whose tasks cannot run at once.
 
     What has not changed since ``before`` has been checked already.
@@ -153,7 +153,7 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
     Raises:
         ScheduleError, IllegalScheduleError: with the reason.
     """
-    news = [f for f, _ in changed_funcs(module, before)]
+    news = [f for f, _ in changes]
     if not any(map(_has_tasks, news if before in _WITHOUT_TASKS else module.funcs)):
         _WITHOUT_TASKS.add(module)
         return
@@ -165,7 +165,7 @@ def check_tasks(module: Module, before: Module, said: str) -> None:
             continue
         if func.tasks:
             _plan(module, func, None, said)
-        for loop in (p for part in func.body for p in _task_loops(part)):
+        for loop in _task_loops(func):
             _plan(module, func, loop, said)
 
 
@@ -176,10 +176,9 @@ _WITHOUT_TASKS = WeakSet[Module]()
 @lru_cache(maxsize=1 << 14)
 def _has_tasks(func: Func) -> bool:
     """Whether a function has tasks; most primitives leave most functions as they are."""
-    return func.tasks or any(map(_task_loops, func.body))
+    return func.tasks or bool(_task_loops(func))
 
 
-@lru_cache(maxsize=1 << 12)
-def _task_loops(part: Op) -> tuple[For, ...]:
-    """The loops of tasks in one operation; most primitives leave most operations as they are."""
-    return tuple(p for p in loops((part,)) if p.attrs.dataflow)
+def _task_loops(func: Func) -> list[For]:
+    """The loops of tasks in a function."""
+    return [nest[-1] for nest in nests_of(func.body) if nest[-1].attrs.dataflow]
