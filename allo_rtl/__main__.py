@@ -21,6 +21,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
 
 import allo_rtl as allo
 from allo_rtl.advice import advise
@@ -149,9 +150,14 @@ def report(
             svg.parent.mkdir(parents=True, exist_ok=True)
             svg.write_text(render_svg_report(told))
             typer.echo(svg, err=json)
-        found = advise(schedule, device, clock_mhz, units=limits(units)) if advice else ()
-        for one in found:
-            typer.echo(one, err=json)
+        if advice:
+            with Console(stderr=True).status("advice") as status:
+                found = advise(
+                    schedule, device, clock_mhz, limits(units),
+                    progress=lambda line: status.update(Text(line)),
+                )  # fmt: skip
+            for one in found:
+                typer.echo(one, err=json)
 
 
 @app.command()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allo_rtl.advice import nests
+from allo_rtl.advice.edits import Call, Edit, Family
 from allo_rtl.advice.lanes import copies, rows
 from allo_rtl.advice.ports import buffers, partitions, windows
 from allo_rtl.advice.recurrences import clocks, orders, partial_sums, promises
-from allo_rtl.advice.trial import Call, Edit, Family, Trial, innermost
+from allo_rtl.advice.repeats import families_of_repeat
+from allo_rtl.advice.trial import Trial, innermost
 from allo_rtl.hls.certificate import Reason
 from allo_rtl.hls.report import LoopReport
 
@@ -16,6 +18,7 @@ from allo_rtl.hls.report import LoopReport
 def families(base: Trial, loop: LoopReport) -> Iterator[Family]:
     """Changes that may make a loop faster: those that cost little, then those that cost area."""
     if not base.is_known(loop):
+        yield from families_of_repeat(base, loop)
         return
     if loop.ii is None:
         yield from _not_pipelined(base, loop)
@@ -27,11 +30,11 @@ def families(base: Trial, loop: LoopReport) -> Iterator[Family]:
         yield Family(_units(base, loop))
         return
     if reason is not Reason.ONE:
-        yield Family(_waiting(base, loop, reason))
+        yield Family(_waiting(base, loop, reason), alone=True)
     yield Family(nests.inlined(base, loop))
     yield Family(nests.at_once(base, loop), area=True)
-    yield Family(copies(base, loop), area=True)
-    yield Family(rows(base, loop), area=True)
+    yield Family(copies(base, loop), area=True, alone=True)
+    yield Family(rows(base, loop), area=True, alone=True)
 
 
 def _not_pipelined(base: Trial, loop: LoopReport) -> Iterator[Family]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from allo_rtl.advice.trial import Advice, Call, Edit, Trial
+from allo_rtl.advice.choice import Advice
+from allo_rtl.advice.edits import Call, Edit
+from allo_rtl.advice.trial import Trial
 from allo_rtl.hls.depths import freeing_depths, run_cycles
 from allo_rtl.hls.depths_search import streams_of
 from allo_rtl.hls.depths_trace import NotStaticError

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from allo_rtl.advice.bounds import goal, is_enough, may_help, spent
+from allo_rtl.advice.edits import Call, Edit
 from allo_rtl.advice.ports import separated
 from allo_rtl.advice.recurrences import nest_around
-from allo_rtl.advice.trial import Call, Edit, Trial, innermost
+from allo_rtl.advice.trial import Trial, innermost
 from allo_rtl.hls.report import LoopReport
 from allo_rtl.schedule.loops import find_loop
 
@@ -65,18 +67,21 @@ def _while_it_pays(
     base: Trial, loop: LoopReport, factors: list[int], edit: Callable[[int], Edit]
 ) -> Iterator[Edit]:
     """Changes for more and more copies, each with the partitions it needs, until one is no gain."""
-    last = base.microseconds
+    last, before, most = base.microseconds, spent(base, loop), goal(base, area=True)
     size = len(base.nodes(loop.func, innermost(loop), loop.loc))
     for count in factors:
         if size * count > _MOST_OPERATIONS:
             return
-        changed = separated(base, loop, edit(count), loop.ii or 1)
+        if before and not is_enough(base, loop, before * (1 - 1 / count), most):
+            continue
+        changed = separated(base, loop, edit(count), loop.ii or 1, area=True)
+        if not may_help(base, loop, changed, most):
+            return
         yield changed
         trial = base.tried(changed)
-        time = trial.microseconds if trial else None
-        if time is None or last is None or time > last * _LEAST_GAIN:
+        if trial is None or trial.microseconds > last * _LEAST_GAIN:
             return
-        last = time
+        last = trial.microseconds
 
 
 def _factors(trip: int | None, *, whole: bool = True) -> list[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from allo_rtl.advice.edits import Call, Edit, applied
 from allo_rtl.advice.ports import separated
-from allo_rtl.advice.trial import Call, Edit, Trial, applied, innermost
+from allo_rtl.advice.trial import Trial, innermost
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.report import LoopReport
 from allo_rtl.ir.ops import Alloc, Block, Constant, For, Func, While
@@ -109,7 +110,7 @@ def _behind(func: Func, loop: For) -> For | None:
 def whole(base: Trial, loop: LoopReport) -> Iterator[Edit]:
     """The loop pipelined, with those inside unrolled and memories that keep their copies apart."""
     inner = inside(base, loop)
-    sizes = [_operations(base, x) for x in inner]
+    sizes = [operations(base, x) for x in inner]
     if None in sizes or sum(n or 0 for n in sizes) > _MOST_OPERATIONS:
         return
     steps = sorted(n for x in inner if (n := base.pipelining(x)) is not None)
@@ -117,7 +118,7 @@ def whole(base: Trial, loop: LoopReport) -> Iterator[Edit]:
     yield separated(base, loop, Edit((call,), loop.name, loop.loc, tuple(steps)), 1)
 
 
-def _operations(base: Trial, loop: LoopReport) -> int | None:
+def operations(base: Trial, loop: LoopReport) -> int | None:
     """Operations of all iterations of a loop; None where their number varies."""
     count = len(base.nodes(loop.func, innermost(loop), loop.loc))
     return None if loop.trip is None else loop.trip * max(1, count)

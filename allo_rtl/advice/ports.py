@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from allo_rtl.advice.trial import Call, Edit, Trial, innermost
+from allo_rtl.advice.bounds import goal, may_help
+from allo_rtl.advice.edits import Call, Edit
+from allo_rtl.advice.trial import Trial, innermost
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.banking import Cut, Subscripts, separating_cuts
 from allo_rtl.hls.modulo import port_bound
@@ -68,18 +70,44 @@ def buffers(base: Trial, loop: LoopReport) -> Iterator[Edit]:
 
 
 def partitions(base: Trial, loop: LoopReport) -> Iterator[Edit]:
-    """Partitions of the array whose port is busiest, and of those that then are."""
+    """Partitions of the array whose port is busiest, and of those that then are.
+
+    First as many as an iteration each cycle takes, then as few as are of use.
+    """
     name = innermost(loop)
     for first in cuts_of_busiest(base, loop):
-        yield separated(base, loop, Edit(first, name, loop.loc), (loop.ii or 1) - 1)
+        edit = Edit(first, name, loc=loop.loc)
+        most = separated(base, loop, edit, 1)
+        yield most
+        fewer = separated(base, loop, edit, (loop.ii or 1) - 1)
+        if fewer != most:
+            yield fewer
 
 
-def separated(base: Trial, loop: LoopReport, edit: Edit, goal: int) -> Edit:
-    """A change, with partitions of the arrays that then keep the interval above ``goal``."""
+def separated(
+    base: Trial, loop: LoopReport, edit: Edit, interval: int, *, area: bool = False
+) -> Edit:
+    """A change, with partitions of the arrays that then keep the interval above ``interval``.
+
+    They are found without scheduling; what memories with two ports need is known after.
+    """
+    sketch = None
+    for _ in range(_MOST_ARRAYS):
+        sketch = base.sketched(edit)
+        piece = sketch.pipelined(loop.func, edit.loop, edit.loc) if sketch else None
+        if sketch is None or piece is None or sketch.interval(loop.func, piece) <= interval:
+            break
+        more = next(cuts_of(base, loop, piece.region.nodes(), sketch.dual(loop.func)), None)
+        if more is None:
+            break
+        edit = replace(edit, calls=(*edit.calls, *more))
+    known = sketch is not None and not sketch.dual(loop.func)
+    if known or not may_help(base, loop, edit, goal(base, area=area)):
+        return edit
     trial = base.tried(edit)
     for _ in range(_MOST_ARRAYS):
         after = trial.loop(loop.func, edit.loop, edit.loc) if trial else None
-        if trial is None or after is None or after.ii is None or after.ii <= goal:
+        if trial is None or after is None or after.ii is None or after.ii <= interval:
             break
         more = next(cuts_of_busiest(trial, after), None)
         if more is None:
@@ -92,7 +120,14 @@ def separated(base: Trial, loop: LoopReport, edit: Edit, goal: int) -> Edit:
 def cuts_of_busiest(trial: Trial, loop: LoopReport) -> Iterator[tuple[Call, ...]]:
     """Calls that partition the array with the busiest port, so that accesses do not meet."""
     nodes = trial.nodes(loop.func, innermost(loop), loop.loc)
-    port = port_bound(nodes, trial.dual(loop.func))
+    return cuts_of(trial, loop, nodes, trial.dual(loop.func))
+
+
+def cuts_of(
+    trial: Trial, loop: LoopReport, nodes: Sequence[Node], dual: frozenset[Value]
+) -> Iterator[tuple[Call, ...]]:
+    """Calls that keep the accesses of the busiest port among operations apart."""
+    port = port_bound(nodes, dual)
     if port is None or port.interval < 2 or port.users[0].bank is None:
         return
     array = port.users[0].bank.array

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from allo_rtl.advice.trial import Call, Edit, Trial, innermost
+from allo_rtl.advice.edits import Call, Edit
+from allo_rtl.advice.trial import Trial, innermost
 from allo_rtl.errors import AlloError
 from allo_rtl.hls.report import LoopReport
 from allo_rtl.ir.dependence import accesses

@@ -1,13 +1,14 @@
-"""A schedule as it is built, changes of it, and whether they help."""
+"""A schedule as it is built, and as it is with a change."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from allo_rtl.advice.room import has_room
+from allo_rtl.advice.edits import Edit, applied
+from allo_rtl.advice.sketch import Sketch
+from allo_rtl.advice.supposed import supposed_cycles
 from allo_rtl.errors import AlloError, SourceLoc
 from allo_rtl.hls.control import Pipelined, flatten, regions
 from allo_rtl.hls.depths import choose_depths, run_cycles
@@ -15,122 +16,17 @@ from allo_rtl.hls.design import Design, build_design
 from allo_rtl.hls.node import Node
 from allo_rtl.hls.report import LoopReport
 from allo_rtl.hls.report_builder import loop_reports
-from allo_rtl.ir.ops import Value
-from allo_rtl.ir.rewrite import loops
+from allo_rtl.ir.ops import For, Func, Value, While
+from allo_rtl.ir.rewrite import walk
 from allo_rtl.schedule.loops import find_loop
 from allo_rtl.schedule.schedule import Schedule
-from allo_rtl.schedule.state import call_text
 from allo_rtl.target import Device
 
 _WORK = 10_000
 """Operations that are scheduled for the trials of one kernel, about."""
 
-_CHEAP_AREA = 0.95
-"""Part of a kernel's time that is left at most where a change costs area, for it to be told."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A primitive with its arguments."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"s.{call_text(self.name, self.args, self.kwargs)}"
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A change of a schedule.
-
-    Attributes:
-        calls: primitives to apply: at the end, or in place of the first of the steps ``instead``.
-        loop, loc: name and place of the loop that is pipelined with it.
-        instead: numbers of steps of the history that are left out, in order.
-        clock_mhz: another clock to build for, None for the same.
-        units: other numbers of units to build with.
-        promise: what has to be true for the result to be right, "" where it is checked.
-    """
-
-    calls: tuple[Call, ...]
-    loop: str
-    loc: SourceLoc | None
-    instead: tuple[int, ...] = ()
-    clock_mhz: float | None = None
-    units: Mapping[str, int] = field(default_factory=dict)
-    promise: str = ""
-
-    def text(self, schedule: Schedule) -> str:
-        """What to write in a schedule for the primitives."""
-        text = "; ".join(map(str, self.calls))
-        if not self.instead:
-            return text
-        steps = schedule.history()
-        old = " and ".join(f"s.{steps[n]}" for n in self.instead)
-        return f"in place of {old}: {text}"
-
-
-@dataclass(frozen=True)
-class Family:
-    """Changes of one kind, of which the best is told.
-
-    Attributes:
-        edits: the changes, the cheapest first; of equally good ones that is taken.
-        area: whether they cost multipliers, memories or copies of the logic: these are told only
-            where they save a good part of the kernel's time, and where the device has room.
-    """
-
-    edits: Iterable[Edit]
-    area: bool = False
-
-
-@dataclass(frozen=True)
-class Advice:
-    """A change that was tried, and what it brings.
-
-    Attributes:
-        loop: the loop, ``"function:loop"``.
-        loc: where it is in the source.
-        limit: what keeps it from being faster.
-        edit: the change as text to paste; the schedule is ``s``.
-        interval: cycles between iterations before and after; None where not pipelined.
-        latency: cycles of the whole kernel before and after, None where they depend on data.
-        clock_mhz: before and after.
-        promise: what the user has to know to be true, "" where it is checked.
-        units: how many units of a name there are before and after, where that differs.
-        schedule: the schedule with the change; None where it is in the kernel's source.
-    """
-
-    loop: str
-    loc: SourceLoc | None
-    limit: str
-    edit: str
-    interval: tuple[int | None, int | None]
-    latency: tuple[int | None, int | None]
-    clock_mhz: tuple[float, float]
-    promise: str = ""
-    units: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    schedule: Schedule | None = field(default=None, repr=False, compare=False)
-
-    def __str__(self) -> str:
-        place = f" ({self.loc.short})" if self.loc else ""
-        lines = [f"{self.loop}{place}: {self.limit}", f"  {self.edit}", f"  {self._effect()}"]
-        return "\n".join([*lines, f"  if {self.promise}"] if self.promise else lines)
-
-    def _effect(self) -> str:
-        parts = []
-        if self.interval != (None, None):
-            before, after = (str(ii) if ii else "-" for ii in self.interval)
-            parts.append(f"II {before} -> {after}")
-        if self.latency != (None, None):
-            before, after = (f"{n:,}" if n else "-" for n in self.latency)
-            parts.append(f"{before} -> {after} cycles")
-        if self.clock_mhz[0] != self.clock_mhz[1]:
-            parts.append(f"{self.clock_mhz[0]:g} -> {self.clock_mhz[1]:g} MHz")
-        parts += [f"{name}: {a} -> {b}" for name, (a, b) in self.units.items()]
-        return ", ".join(parts)
+_SKETCHES = 10
+"""Sketches that take about as long as one schedule."""
 
 
 class Effort:
@@ -138,19 +34,21 @@ class Effort:
 
     Attributes:
         known: trials by the changes they are of.
+        tried: the changes that could be made, with their trials.
+        sketches: those that were only sketched.
+        tell: is given a line for each change that is tried.
     """
 
-    def __init__(self, most: int = _WORK) -> None:
+    def __init__(self, tell: Callable[[str], None] = lambda _: None, most: int = _WORK) -> None:
         self._left = most
+        self.tell = tell
         self.known: dict[str, Trial | None] = {}
+        self.tried: list[tuple[Edit, Trial]] = []
+        self.sketches: dict[str, Sketch | None] = {}
 
-    def spend(self, design: Design) -> None:
-        """Count the operations of a design."""
-        self._left -= sum(
-            len(piece.region.nodes())
-            for function in design.functions
-            for piece in regions(function.control.body)
-        )
+    def spend(self, operations: int) -> None:
+        """Count operations that were scheduled."""
+        self._left -= operations
 
     @property
     def is_spent(self) -> bool:
@@ -181,8 +79,9 @@ class Trial:
         Raises BuildError when it cannot be built.
         """
         design = choose_depths(build_design(schedule.module, device, clock_mhz, limits=units))
-        effort.spend(design)
-        return Trial(schedule, design, loop_reports(design), run_cycles(design), effort)
+        trial = Trial(schedule, design, loop_reports(design), run_cycles(design), effort)
+        effort.spend(trial.operations)
+        return trial
 
     def loop(self, func: str, name: str, loc: SourceLoc | None) -> LoopReport | None:
         """The loop whose innermost counter has a name, of several the one at a place."""
@@ -199,14 +98,45 @@ class Trial:
         return self.effort.known[key]
 
     def _tried(self, edit: Edit) -> Trial | None:
-        clock = edit.clock_mhz or self.design.clock_mhz
+        clock, text = edit.clock_mhz or self.design.clock_mhz, edit.text(self.schedule)
         try:
             changed = applied(self.schedule, edit)
             units = {**self.design.limits, **edit.units}
-            return Trial.of(changed, self.design.device, clock, units, self.effort)
+            trial = Trial.of(changed, self.design.device, clock, units, self.effort)
         except (AlloError, TypeError):
-            self.effort.spend(self.design)  # what is refused late costs about as much
+            self.effort.spend(self.operations)  # what is refused late costs about as much
+            self.effort.tell(f"refused: {text}")
             return None
+        self.effort.tried.append((edit, trial))
+        self.effort.tell(f"{trial.cycles:,} cycles: {text}")
+        return trial
+
+    def sketched(self, edit: Edit) -> Sketch | None:
+        """The loops with a change, not scheduled; None as with :meth:`tried`."""
+        key = repr(edit)
+        if key not in self.effort.sketches:
+            self.effort.sketches[key] = None if self.effort.is_spent else self._sketched(edit)
+        return self.effort.sketches[key]
+
+    def _sketched(self, edit: Edit) -> Sketch | None:
+        clock = edit.clock_mhz or self.design.clock_mhz
+        try:
+            found = Sketch.of(applied(self.schedule, edit).module, self.design.device, clock)
+        except (AlloError, TypeError):
+            return None
+        self.effort.spend(found.operations // _SKETCHES)
+        return found
+
+    @cached_property
+    def operations(self) -> int:
+        """How many operations were scheduled."""
+        pieces = (p for f in self.design.functions for p in regions(f.control.body))
+        return sum(len(p.region.nodes()) for p in pieces)
+
+    @cached_property
+    def cycles(self) -> int:
+        """Cycles of a run; where that depends on data as :mod:`allo_rtl.advice.supposed` has it."""
+        return supposed_cycles(self.design) if self.latency is None else self.latency
 
     def dual(self, func: str) -> frozenset[Value]:
         """The arrays of a function whose memories have two ports."""
@@ -214,9 +144,9 @@ class Trial:
         return frozenset(array for array, kept in storage.items() if kept.dual)
 
     @property
-    def microseconds(self) -> float | None:
-        """How long a run takes; None where that depends on data."""
-        return None if self.latency is None else self.latency / self.design.clock_mhz
+    def microseconds(self) -> float:
+        """How long a run takes, supposed where that depends on data."""
+        return self.cycles / self.design.clock_mhz
 
     def nodes(self, func: str, name: str, loc: SourceLoc | None) -> Sequence[Node]:
         """The operations of a pipelined loop."""
@@ -242,7 +172,7 @@ class Trial:
         """
         funcs = self.schedule.module.funcs
         found = [f.name for f in funcs if f.name == loop.func] or [
-            f.name for f in funcs if any(x.loc == loop.loc for x in loops(f.body))
+            f.name for f in funcs if any(x.loc == loop.loc for x in _loops(f))
         ]
         return found[0] if found else None
 
@@ -288,84 +218,10 @@ class Trial:
         return None
 
 
+def _loops(func: Func) -> Iterator[For | While]:
+    return (op for op in walk(func.body) if isinstance(op, For | While))
+
+
 def innermost(loop: LoopReport) -> str:
     """The name of a loop, of a flattened nest that of the innermost."""
     return loop.name.rpartition(", ")[2]
-
-
-def applied(schedule: Schedule, edit: Edit) -> Schedule:
-    """A copy of the schedule with a change.
-
-    Raises AlloError where a primitive refuses it, or one that follows the change does.
-    """
-    steps = schedule.history()
-    first = edit.instead[0] if edit.instead else len(steps)
-    changed = schedule.copy()
-    while len(changed.history()) > first:
-        changed.undo()
-    for call in edit.calls:
-        getattr(changed, call.name)(*call.args, **call.kwargs)
-    for number, step in enumerate(steps[first:], first):
-        if number not in edit.instead:
-            getattr(changed, step.name)(*step.args, **step.kwargs)
-    return changed
-
-
-def best_of(base: Trial, loop: LoopReport, found: Iterator[Family]) -> Advice | None:
-    """The best change of the first family of which one helps."""
-    for family in found:
-        best: tuple[tuple[float, float], Edit, Trial] | None = None
-        for edit in family.edits:
-            trial = base.tried(edit)
-            after = trial.loop(loop.func, edit.loop, edit.loc) if trial else None
-            if trial is None or after is None or not helps(base, loop, trial, after, family.area):
-                continue
-            if family.area and not has_room(base.design, trial.design):
-                continue
-            # Shorter intervals first: of what is as short, the cheapest.
-            rank = (0.0, trial.microseconds or 0.0) if family.area else (float(after.ii or 0), 0.0)
-            if best is None or rank < best[0]:
-                best = rank, edit, trial
-            if after.ii == 1 and not family.area:
-                break
-        if best is not None:
-            return _advice(base, loop, best[1], best[2])
-    return None
-
-
-def helps(base: Trial, loop: LoopReport, trial: Trial, after: LoopReport, area: bool) -> bool:
-    """Whether the kernel takes less time; where that is not known, the loop."""
-    before_us, after_us = base.microseconds, trial.microseconds
-    if before_us is not None and after_us is not None:
-        return after_us < before_us * (_CHEAP_AREA if area else 1.0)
-    if trial.design.clock_mhz != base.design.clock_mhz or after.ii is None:
-        return False
-    if loop.latency is not None and after.latency is not None:
-        return after.latency < loop.latency * (_CHEAP_AREA if area else 1.0)
-    return not area and (loop.ii is None or after.ii < loop.ii)
-
-
-def _advice(base: Trial, loop: LoopReport, edit: Edit, trial: Trial) -> Advice:
-    text = edit.text(base.schedule)
-    if edit.clock_mhz is not None:
-        text = f's.build(target="rtl", clock_mhz={edit.clock_mhz:g})'
-    if edit.units:
-        text = f's.build(target="rtl", units={dict(trial.design.limits)})'
-    after = trial.loop(loop.func, edit.loop, edit.loc)
-    return Advice(
-        f"{loop.func}:{innermost(loop)}", loop.loc, loop.limit, text,
-        (loop.ii, after.ii if after else None), (base.latency, trial.latency),
-        (base.design.clock_mhz, trial.design.clock_mhz), edit.promise,
-        _changed(units_of(base.design), units_of(trial.design)), trial.schedule,
-    )  # fmt: skip
-
-
-def units_of(design: Design) -> Counter[str]:
-    """How many units of each name that can be limited a design has."""
-    return sum((f.units for f in design.functions), Counter())
-
-
-def _changed(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-    names = [*before, *(n for n in after if n not in before)]
-    pairs = {n: (before.get(n, 0), after.get(n, 0)) for n in names}
-    return {n: pair for n, pair in sorted(pairs.items()) if pair[0] != pair[1]}

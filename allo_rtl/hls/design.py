@@ -11,7 +11,7 @@ from math import prod
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.accessed import port_inputs, stable_reads
-from allo_rtl.hls.async_reads import check_turns, spread_async
+from allo_rtl.hls.async_reads import check_turns
 from allo_rtl.hls.at_once import at_once
 from allo_rtl.hls.certificate import Certificate
 from allo_rtl.hls.control import (
@@ -35,6 +35,7 @@ from allo_rtl.hls.exclusive import joined
 from allo_rtl.hls.lanes import Lanes, fold
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
+from allo_rtl.hls.lowered import lower
 from allo_rtl.hls.modulo import PipelineResult, pipeline
 from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.one_pass import of_one_pass
@@ -42,13 +43,12 @@ from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Division, Operators, Sharing, Stretch
 from allo_rtl.hls.packing import Pair, packed
 from allo_rtl.hls.placement import schedule
-from allo_rtl.hls.prepare import PreparedFunc, prepare
+from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.processes import (
     BankEnd,
     FifoShape,
     Uses,
     array_uses,
-    check_regions,
     check_sharing,
     fifo_shape,
     find_shared,
@@ -56,20 +56,14 @@ from allo_rtl.hls.processes import (
 )
 from allo_rtl.hls.quotients import quotients_with_rests
 from allo_rtl.hls.region import Region
-from allo_rtl.hls.rewind import rewind
 from allo_rtl.hls.sharing import Piece, SharedUnit, assign, limited, units_by_name, worth_sharing
 from allo_rtl.hls.slow_nests import slow_nests
-from allo_rtl.hls.storage import check_extents
 from allo_rtl.hls.streams import End
-from allo_rtl.hls.tasks import split_tasks
 from allo_rtl.hls.together import check_together
 from allo_rtl.hls.turns import take_turns
 from allo_rtl.hls.unit_limits import check_kept
 from allo_rtl.hls.widths import shapes
 from allo_rtl.hls.worth import is_cheaper, is_faster, is_worth
-from allo_rtl.ir.alike import merge_alike
-from allo_rtl.ir.argument_streams import stream_arguments
-from allo_rtl.ir.legalize import legalize
 from allo_rtl.ir.ops import Assert, For, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
@@ -282,20 +276,16 @@ def build_design(
     Raises BuildError when a loop cannot be built as asked, or something cannot be hardware.
     """
     user_types, source, stretch = _types(module), module, stretch or Stretch()
-    module = spread_async(module, device)
-    module, together = split_tasks(legalize(merge_alike(module)), runs=runs > 1)
-    module, notes = rewind(merge_alike(module))
-    check_extents(module)
-    check_regions(module)
+    lowered = lower(module, device, runs)
+    module, constants = lowered.module, lowered.constants
     operators = Operators(device, clock_mhz, stretch=stretch)
-    constants = {g.name: g for g in module.globals}
     limits = limits or {}
     latencies: dict[str, int | None] = {}
     functions = []
     waits = any(isinstance(op, MakeStream) for f in module.funcs for op in walk(f.body))
     joins = overlap and not any(f.dataflow for f in module.funcs)
     finish = _overlapped if joins else _as_it_is
-    for prepared in prepare(stream_arguments(module)):
+    for prepared in lowered.functions:
         function = finish(_flattened(
             prepared, constants, operators, latencies, waits, limits, pack_products, finish
         ))  # fmt: skip
@@ -307,7 +297,7 @@ def build_design(
     check_sharing(controls, uses)
     check_turns(controls, uses)
     return Design(
-        tuple(functions), module, device, clock_mhz, user_types, notes=(*together, *notes),
+        tuple(functions), module, device, clock_mhz, user_types, notes=lowered.notes,
         runs=runs, source=source, stretch=stretch, limits=limits, overlap=overlap,
         pack_products=pack_products,
     )  # fmt: skip

@@ -51,6 +51,21 @@ def recurrence_bound(problem: Problem, least: int = 1) -> tuple[int, Recurrence 
     return least, _plainest(edges, least) if worst else None
 
 
+def waiting_bound(problem: Problem, least: int = 1) -> int:
+    """The smallest interval from ``least`` up that recurrences allow by the cycles of their units.
+
+    Logic within a cycle is left out, so that this is quick, and not more than
+    :func:`recurrence_bound`.
+    """
+    nodes = recurring(problem)
+    inside = set(nodes)
+    edges = [*data_edges(problem, nodes), *problem.edges]
+    edges = [e for e in edges if e.src in inside and e.dst in inside]
+    while found := positive_cycle(edges, least):
+        least = found.interval
+    return least
+
+
 def _plainest(edges: Sequence[Edge], interval: int) -> Recurrence:
     """Of the recurrences that ask for an interval, one over as few iterations as there is."""
     distances = sorted({e.distance for e in edges})
