@@ -45,9 +45,9 @@ def advise(
     """For each loop that could be faster in hardware, the cheapest change found that makes it so.
 
     Every change is tried on a copy of the schedule before it is told, which takes a build without
-    Verilog for each whose bound is better; the schedule stays as it is.  First come changes that cost little; where none
-    helps, copies of a loop's body side by side, for which there have to be multipliers: of those
-    that ``units`` allows, or of the device's blocks.
+    Verilog for each whose bound is better; the schedule stays as it is.  First come changes that
+    cost little; where none helps, copies of a loop's body side by side, for which there have to be
+    multipliers: of those that ``units`` allows, or of the device's blocks.
 
     The work is bounded: for large kernels not all changes are tried.
 
