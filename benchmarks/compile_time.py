@@ -4,8 +4,10 @@ Run as ``python -m benchmarks.compile_time [--sizes N ...] [--arrays N ...]``; a
 sizes that are measured without any is written to docs/benchmarks.md.  Times are those of the
 processor, Yosys included, so that other work on the machine does not count.  The yardstick is
 Amaranth's elaboration and Verilog writing of the same design: everything from the netlist on, which
-takes a time of its own however it is made.  Python looks for no garbage in either, so that both are
-equal in that; our builds never have it look.
+takes a time of its own however it is made.  Of an array there are two: the one netlist that we
+emit, where each kind of element is one module, and the hierarchy that an Amaranth design has, where
+every element and FIFO is a submodule that Amaranth elaborates and writes by itself.  Python looks
+for no garbage in any, so that all are equal in that; our builds never have it look.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +32,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 import allo_rtl as allo
+from allo_rtl.hls.design import Design
 from allo_rtl.ir.types import int8
-from allo_rtl.rtl.kernel import modules_of
+from allo_rtl.rtl.kernel import KernelComponent, modules_of
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.utils import no_collection
@@ -74,7 +77,8 @@ def timed[T](work: Callable[[], T]) -> tuple[T, float]:
 class Measured:
     """Processor times in s of the steps for one size, and of Amaranth by itself.
 
-    Its size is counted in operations of a body, or in elements of an array.
+    Its size is counted in operations of a body, or in elements of an array; of an array ``each``
+    is Amaranth's time for the hierarchy in which every element is built by itself.
     """
 
     operations: int
@@ -82,6 +86,7 @@ class Measured:
     synthesis: float
     emission: float
     amaranth: float
+    each: float = 0.0
 
     @property
     def total(self) -> float:
@@ -98,15 +103,21 @@ def measure(operations: int) -> Measured:
     """Compile the kernel of a size, and convert the same design once more for the yardstick."""
     with tempfile.TemporaryDirectory() as folder:
         module = _imported(Path(folder) / f"body_{operations}.py", source(operations))
-        return _measured(operations, lambda: allo.customize(module.body))
+        return _measured(operations, lambda: allo.customize(module.body))[0]
 
 
 def measure_array(n: int) -> Measured:
     """The same for a systolic array of n x n, of which each kind of element is a module."""
-    return _measured(n * n, lambda: square_of_block_ram(n, int8))
+    found, design = _measured(n * n, lambda: square_of_block_ram(n, int8))
+    top, ports = _elaborated(KernelComponent(design))
+
+    def converted() -> None:
+        verilog._convert_rtlil_text(rtlil.convert(top, name="top", ports=ports))
+
+    return replace(found, each=timed(converted)[1])
 
 
-def _measured(count: int, customize: Callable[[], Schedule]) -> Measured:
+def _measured(count: int, customize: Callable[[], Schedule]) -> tuple[Measured, Design]:
     schedule, frontend = timed(customize)
     rtl, synthesis = timed(
         lambda: schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
@@ -120,7 +131,7 @@ def _measured(count: int, customize: Callable[[], Schedule]) -> Measured:
         verilog._convert_rtlil_text("\n".join(parts))
 
     _, amaranth = timed(converted)
-    return Measured(count, frontend, synthesis, emission, amaranth)
+    return Measured(count, frontend, synthesis, emission, amaranth), rtl.design
 
 
 def _elaborated(component: wiring.Component) -> tuple[Fragment, list[object]]:
@@ -142,16 +153,18 @@ def _imported(path: Path, text: str) -> ModuleType:
 
 COLUMNS = ("operations", "frontend s", "synthesis s", "emission s", "together s", "ms/operation",
            "Amaranth alone s", "against Amaranth")  # fmt: skip
-ELEMENTS = ("elements", *COLUMNS[1:5], "ms/element", *COLUMNS[6:])
+ELEMENTS = ("elements", *COLUMNS[1:5], "ms/element", *COLUMNS[6:], "Amaranth, each element s",
+            "against that")  # fmt: skip
 
 
 def row(found: Measured) -> tuple[str, ...]:
     """One line of the table."""
     times = (found.frontend, found.synthesis, found.emission, found.total)
+    each = (f"{found.each:.1f}", f"{found.total / found.each:.2f}") if found.each else ()
     return (
         f"{found.operations:,}", *(f"{t:.1f}" for t in times),
         f"{1000 * found.total / found.operations:.2f}", f"{found.amaranth:.1f}",
-        f"{found.ratio:.2f}",
+        f"{found.ratio:.2f}", *each,
     )  # fmt: skip
 
 
