@@ -5,7 +5,7 @@ which the shortest schedule is a longest way, and the one of that length with fe
 dual of a flow of minimal cost: a register is an arc from a value's birth to its last use, of the
 value's width (Cong and Zhang, DAC 2006; Leiserson and Saxe, "Retiming synchronous circuitry",
 Algorithmica 1991; for pipelined loops Zhang and Liu, "SDC-based modulo scheduling for pipeline
-synthesis", ICCAD 2013).  The flow is OR-tools', and always the same.
+synthesis", ICCAD 2013); see :mod:`allo_rtl.hls.differences`.
 
 Operations on streams, shared units of a loop that takes turns, and what a sequential region
 hands on keep their cycles.
@@ -14,13 +14,10 @@ hands on keep their cycles.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 
-import numpy as np
-from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
-
 from allo_rtl.hls.constraints import system
+from allo_rtl.hls.differences import Arcs, latest, least_sum, longest_ways
 from allo_rtl.hls.dual_ports import ports_of
 from allo_rtl.hls.node import STREAMS, Kind, Node
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
@@ -28,8 +25,8 @@ from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem, timed
 MAX_NODES = 20_000
 """Larger regions stay as they were placed, so that compile time grows linearly.
 
-The operations of lanes count once (:mod:`allo_rtl.hls.lanes`); what remains may be one long chain,
-for which the flow takes long.
+The operations of lanes count once (:mod:`allo_rtl.hls.lanes`); what remains may have a choice
+everywhere, and be one flow, for which that takes long.
 """
 
 
@@ -72,20 +69,6 @@ def shorten(problem: Problem, found: OpSchedule) -> OpSchedule:
     return better if (better.length, register_bits(problem, better)) < before else found
 
 
-@dataclass
-class _Arcs:
-    """``time[head] >= time[tail] + gap``, as columns."""
-
-    tails: list[int] = field(default_factory=list)
-    heads: list[int] = field(default_factory=list)
-    gaps: list[int] = field(default_factory=list)
-
-    def add(self, tail: int, head: int, gap: int) -> None:
-        self.tails.append(tail)
-        self.heads.append(head)
-        self.gaps.append(gap)
-
-
 class _Model:
     """The differences of a problem, with ports as ``found`` has them.
 
@@ -97,7 +80,7 @@ class _Model:
         self.found = found
         self.nodes = [n for n in problem.nodes if not problem.is_free(n)]
         self.at = {n: k for k, n in enumerate(self.nodes, 1)}
-        self.arcs = _Arcs()
+        self.arcs = Arcs()
         self._add_nodes()
         for edge in system(problem):
             if edge.src in self.at and edge.dst in self.at:
@@ -119,15 +102,21 @@ class _Model:
 
     def solve(self) -> dict[Node, int]:
         """The cycle of every node: shortest, then with fewest registers."""
-        times = longest_ways(len(self.nodes) + 1, self.arcs)
-        ends = {n: times[k] + self.problem.latency(n) for n, k in self.at.items()}
-        last = max(ends.values(), default=0)
+        order = self._order()
+        earliest = longest_ways(order, self.arcs)
+        ends = (earliest[k] + self.problem.latency(n) for n, k in self.at.items())
+        last = max(ends, default=0)
         for node, k in self.at.items():
             self.arcs.add(k, 0, self.problem.latency(node) - last)
-        supply = self._lifetimes(last)
-        times = _potentials(self.arcs, supply, times)
+        slowest = latest(order, self.arcs)
+        times = least_sum(self.arcs, self._lifetimes(last), earliest, slowest)
         start = dict.fromkeys(self.problem.nodes, 0)
         return start | {n: times[k] for n, k in self.at.items()}
+
+    def _order(self) -> list[int]:
+        """Times as they were placed: what needs something is behind it."""
+        count = len(self.nodes) + 1
+        return [0, *(self.found.start[n] * count + k for n, k in self.at.items())]
 
     def _lifetimes(self, last: int) -> list[int]:
         """Add the last uses; gives each time's weight in the sum to be minimized."""
@@ -206,46 +195,3 @@ def _turns(users: Sequence[Node], found: OpSchedule) -> list[Edge]:
         behind = 1 if not ii else 1 + (start[b] - start[a] - 1) // ii * ii
         edges.append(Edge(a, b, behind))
     return edges
-
-
-def longest_ways(count: int, arcs: _Arcs) -> list[int]:
-    """The earliest times of a system that has a solution; every time follows time 0."""
-    tails, heads, gaps = (np.array(c, np.int64) for c in (arcs.tails, arcs.heads, arcs.gaps))
-    times = np.full(count, -(1 << 40), np.int64)
-    times[0] = 0
-    for _ in range(count + 1):
-        later = times.copy()
-        np.maximum.at(later, heads, times[tails] + gaps)
-        if (later == times).all():
-            return [int(t) for t in times]
-        times = later
-    raise AssertionError("the differences contradict each other")
-
-
-def _potentials(arcs: _Arcs, weight: Sequence[int], earliest: Sequence[int]) -> list[int]:
-    """Times that minimize the weighted sum.
-
-    The dual is a flow; arcs that carry any are tight, which tells the times.  Costs are slacks at
-    the ``earliest`` times (of all but the last uses), for which the flow is the same, and found in
-    half the time.
-    """
-    flow = SimpleMinCostFlow()
-    most = sum(w for w in weight if w > 0)
-    tails, heads, gaps = (np.array(c, np.int64) for c in (arcs.tails, arcs.heads, arcs.gaps))
-    times = np.full(len(weight), -(1 << 40), np.int64)
-    times[: len(earliest)] = earliest
-    np.maximum.at(times, heads, times[tails] + gaps)
-    slacks = times[heads] - times[tails] - gaps
-    added = flow.add_arcs_with_capacity_and_unit_cost(
-        tails.astype(np.int32), heads.astype(np.int32), np.full(len(gaps), most), slacks
-    )
-    flow.set_nodes_supplies(np.arange(len(weight), dtype=np.int32), -np.array(weight, np.int64))
-    status = flow.solve()
-    assert status == flow.OPTIMAL, f"a bounded system of differences was found {status}"
-    carries = flow.flows(added) > 0
-    tight = _Arcs(
-        [*arcs.tails, *heads[carries].tolist()], [*arcs.heads, *tails[carries].tolist()],
-        [*arcs.gaps, *(-gaps[carries]).tolist()],
-    )  # fmt: skip
-    return longest_ways(len(weight), tight)
-
