@@ -1,11 +1,12 @@
 """Partitions that keep accesses apart do so in every iteration, and none that is cheaper does."""
 
 from itertools import combinations, product
+from math import prod
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allo_rtl.hls.banking import Cut, separating_cuts
+from allo_rtl.hls.banking import Cut, in_two_banks, separating_cuts
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Value
@@ -48,8 +49,8 @@ def test_accesses_a_constant_apart_never_meet_in_the_banks_found(offsets, stride
     found = separating_cuts(ArrayType(int32, SHAPE), [subscripts])
     assert found, "complete partition of both dimensions keeps all words apart"
     assert all(not meet(partitioned(SHAPE, cuts), subscripts) for cuts in found[:6])
-    costs = [c.cost if not rest else c.cost * rest[0].cost for c, *rest in found]
-    assert costs == sorted(costs)
+    counts = [prod(c.factor for c in cuts) for cuts in found]
+    assert counts == sorted(counts)
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,11 +61,33 @@ def test_no_partition_of_one_dimension_with_fewer_banks_would_do(offsets):
     best = separating_cuts(ArrayType(int32, (12,)), [subscripts])[0][0]
     for kind, factor in product((Partition.Cyclic, Partition.Block), range(2, 12)):
         cheaper = Cut(1, kind, factor)
-        if cheaper.cost < best.cost:
+        if cheaper.factor < best.factor:
             gaps = [abs(a - b) for a, b in combinations(offsets, 2)]
             near = Layout(partitioned((12,), (cheaper,))).bank_shape[0]
             cyclic = kind is Partition.Cyclic
             assert any(g % factor == 0 if cyclic else g < near for g in gaps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 12)), min_size=2, max_size=3),
+    st.sampled_from([Cut(1, kind, f) for kind in Partition for f in (2, 3, 4, 13)]),
+)
+def test_accesses_whose_distance_varies_are_apart_only_if_they_are(terms, cut):
+    """A gap that varies may leave the same rest in each iteration."""
+    i = AffineExpr.of(IVS[0])
+    (a, b), type = [i * c + d for c, d in terms[:2]], partitioned((13,), (cut,))
+    if in_two_banks(type, 0, cut.kind, a - b):
+        assert not meet(type, [(a,), (b,)])
+
+
+def test_both_ends_of_an_array_are_in_two_banks():
+    i = AffineExpr.of(IVS[0])
+    [first, *_] = separating_cuts(ArrayType(int32, (14,)), [[(i,), (i * -1 + 13,)]])
+    assert first == (Cut(1, Partition.Cyclic, 2),)
+    assert all(first.factor > 2 for first, in separating_cuts(
+        ArrayType(int32, (13,)), [[(i,), (i * -1 + 12,)]]
+    ))  # fmt: skip
 
 
 def test_three_dimensions_where_two_are_not_enough():

@@ -57,7 +57,8 @@ def advise(
         progress: is given a line for each loop that is looked at and for each change tried.
 
     Returns:
-        One advice a loop, whose ``edit`` is text to paste; none where nothing found helps.
+        One advice a loop, whose ``edit`` is text to paste; none where nothing found helps.  What
+        helps several loops is told of the first.
 
     Raises:
         BuildError: the schedule itself cannot be built.
@@ -69,4 +70,5 @@ def advise(
     for loop in base.loops:
         progress(f"{loop.func}:{innermost(loop)}: {loop.limit}")
         found.append(best_of(base, loop, families(base, loop)))
-    return tuple(a for a in (*found, *deeper_fifos(base)) if a is not None)
+    told = [a for a in (*found, *deeper_fifos(base)) if a is not None]
+    return tuple({a.edit: a for a in reversed(told)}.values())[::-1]  # each where it is first

@@ -122,6 +122,8 @@ def _helpful(base: Trial, loop: LoopReport, family: Family) -> Iterator[Tried]:
         if family.area and not has_room(base.design, trial.design):
             continue
         found = Tried(edit, trial, after, cost(edit, base.design, trial.design))
+        if not found.cost.is_small and not helps(base, loop, trial, after, area=True):
+            continue
         most = min(most, trial.microseconds * base.design.clock_mhz * _ALIKE)
         if after.ii == 1 and not family.area:
             least = min(least or found.cost, found.cost)
@@ -137,7 +139,9 @@ def _may_be_cheaper(base: Trial, edit: Edit, least: Cost) -> bool:
     return bound is not None and bound < coarse
 
 
-def helps(base: Trial, loop: LoopReport, trial: Trial, after: LoopReport, area: bool) -> bool:
+def helps(
+    base: Trial, loop: LoopReport, trial: Trial, after: LoopReport, area: bool
+) -> bool:
     """Whether the kernel takes less time; where data decide about that, also the loop has to."""
     if trial.microseconds >= base.microseconds * (CHEAP_AREA if area else 1.0):
         return False
@@ -163,11 +167,7 @@ def _rate(trial: Trial, loop: LoopReport) -> float | None:
 
 def _advice(base: Trial, loop: LoopReport, told: Tried) -> Advice:
     edit, trial, after = told.edit, told.trial, told.after
-    text = edit.text(base.schedule)
-    if edit.clock_mhz is not None:
-        text = f's.build(target="rtl", clock_mhz={edit.clock_mhz:g})'
-    if edit.units:
-        text = f's.build(target="rtl", units={dict(trial.design.limits)})'
+    text = edit.text(base.schedule, base.design.limits)
     follow = loop.ii is None and after.ii is None
     return Advice(
         f"{loop.func}:{innermost(loop)}", loop.loc, loop.limit, text,

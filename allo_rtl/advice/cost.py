@@ -41,6 +41,11 @@ class Cost:
     units: int = 0
     registers: int = 0
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is registers at most."""
+        return self <= Cost(0, 0, 0, 0, self.registers)
+
 
 def cost(edit: Edit, before: Design, after: Design) -> Cost:
     """The cost of a change that made ``after`` of ``before``."""

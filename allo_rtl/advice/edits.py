@@ -44,8 +44,12 @@ class Edit:
     units: Mapping[str, int] = field(default_factory=dict)
     promise: str = ""
 
-    def text(self, schedule: Schedule) -> str:
-        """What to write in a schedule for the primitives."""
+    def text(self, schedule: Schedule, limits: Mapping[str, int]) -> str:
+        """What to write in a schedule, or to build it with, where units are limited as given."""
+        if self.clock_mhz is not None:
+            return f's.build(target="rtl", clock_mhz={self.clock_mhz:g})'
+        if self.units:
+            return f's.build(target="rtl", units={ {**limits, **self.units} })'
         text = "; ".join(map(str, self.calls))
         if not self.instead:
             return text

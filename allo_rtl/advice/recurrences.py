@@ -36,18 +36,20 @@ def orders(base: Trial, loop: LoopReport) -> Iterator[Edit]:
 
 
 def partial_sums(base: Trial, loop: LoopReport) -> Iterator[Edit]:
-    """As many sums in turn as an iteration waits cycles for the sum of the one before."""
+    """Sums in turn: as many as an iteration waits cycles for the sum of the one before, or half."""
     axis, step = base.axis(loop), base.pipelining(loop)
     if step is None or loop.ii is None:
         return
     old = base.schedule.history()[step]
     for given, promise in (({}, ""), ({"reassociate": True}, _ROUNDING)):
-        calls = (
-            Call("partial_sums", (axis, loop.ii), given),
-            Call("pipeline", (f"{axis}.inner",), old.kwargs),
-        )
-        name = f"{innermost(loop)}.inner"
-        yield Edit(calls, name, loop.loc, instead=(step,), promise=promise)
+        for count in dict.fromkeys([loop.ii, -(-loop.ii // 2)]):
+            if count > 1:
+                calls = (
+                    Call("partial_sums", (axis, count), given),
+                    Call("pipeline", (f"{axis}.inner",), old.kwargs),
+                )
+                name = f"{innermost(loop)}.inner"
+                yield Edit(calls, name, loop.loc, instead=(step,), promise=promise)
 
 
 def nest_around(base: Trial, step: int, axis: str) -> Sequence[For]:

@@ -98,7 +98,8 @@ class Trial:
         return self.effort.known[key]
 
     def _tried(self, edit: Edit) -> Trial | None:
-        clock, text = edit.clock_mhz or self.design.clock_mhz, edit.text(self.schedule)
+        clock = edit.clock_mhz or self.design.clock_mhz
+        text = edit.text(self.schedule, self.design.limits)
         try:
             changed = applied(self.schedule, edit)
             units = {**self.design.limits, **edit.units}

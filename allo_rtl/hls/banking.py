@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import prod
+from math import gcd, prod
 
 from allo_rtl.ir.affine import AffineExpr
 from allo_rtl.ir.layout import Layout
@@ -26,10 +26,10 @@ class Cut:
     factor: int
 
     @property
-    def cost(self) -> float:
-        """Banks, counted half as much again where addresses have to be divided by the factor."""
+    def cost(self) -> tuple[int, int]:
+        """Banks, then whether addresses have to be divided by a number that is no power of two."""
         divides = self.kind is not Partition.Complete and self.factor & (self.factor - 1)
-        return self.factor * (1.5 if divides else 1.0)
+        return self.factor, int(divides != 0)
 
 
 def separating_cuts(
@@ -45,7 +45,8 @@ def separating_cuts(
             and its writes.
 
     Returns:
-        The cheapest first; none when subscripts differ by amounts that are not constant.
+        The cheapest first: those with the fewest banks.  None when subscripts differ by amounts
+        of which too little is known.
     """
     pairs = [
         gaps
@@ -84,9 +85,10 @@ def _triples(useful: Sequence[tuple[Cut, int]], everything: int) -> Iterator[tup
             yield cuts
 
 
-def _cost(cuts: tuple[Cut, ...]) -> tuple[float, int, int, int]:
-    first = cuts[0]
-    return prod(c.cost for c in cuts), len(cuts), -first.dim, list(Partition).index(first.kind)
+def _cost(cuts: tuple[Cut, ...]) -> tuple[int, int, int, int, int]:
+    first, banks = cuts[0], prod(c.factor for c in cuts)
+    divided = sum(c.cost[1] for c in cuts)
+    return banks, divided, len(cuts), -first.dim, list(Partition).index(first.kind)
 
 
 def _cuts(type: ArrayType) -> Iterator[Cut]:
@@ -101,13 +103,12 @@ def _cuts(type: ArrayType) -> Iterator[Cut]:
             yield Cut(dim + 1, Partition.Complete, extent)
 
 
-def _gaps(a: Subscripts, b: Subscripts) -> tuple[int | None, ...]:
-    """How far two accesses are apart in each dimension; None where that varies."""
-    differences = (x - y for x, y in zip(a, b, strict=True))
-    return tuple(d.const if d.is_constant else None for d in differences)
+def _gaps(a: Subscripts, b: Subscripts) -> tuple[AffineExpr, ...]:
+    """How far two accesses are apart in each dimension."""
+    return tuple(x - y for x, y in zip(a, b, strict=True))
 
 
-def _apart_already(type: ArrayType, gaps: Sequence[int | None]) -> bool:
+def _apart_already(type: ArrayType, gaps: Sequence[AffineExpr]) -> bool:
     return any(
         in_two_banks(type, dim, part.kind, gap)
         for dim, (part, gap) in enumerate(zip(type.partition, gaps, strict=False))
@@ -115,7 +116,7 @@ def _apart_already(type: ArrayType, gaps: Sequence[int | None]) -> bool:
     )
 
 
-def _separated(type: ArrayType, cut: Cut, pairs: Sequence[Sequence[int | None]]) -> int:
+def _separated(type: ArrayType, cut: Cut, pairs: Sequence[Sequence[AffineExpr]]) -> int:
     """The pairs that a partition keeps apart, one bit each."""
     parts = list(type.partition or [None] * type.rank)
     parts[cut.dim - 1] = DimPartition(cut.kind, cut.factor)
@@ -127,18 +128,23 @@ def _separated(type: ArrayType, cut: Cut, pairs: Sequence[Sequence[int | None]])
     )
 
 
-def in_two_banks(type: ArrayType, dim: int, kind: Partition, gap: int | None) -> bool:
+def in_two_banks(type: ArrayType, dim: int, kind: Partition, gap: AffineExpr) -> bool:
     """Whether subscripts of a partitioned dimension that are ``gap`` apart lie in two banks.
 
-    So they do where the gap is no multiple of a cyclic factor, is not 0 (complete), or is a block
-    or more.
+    So they do where the gap is no multiple of a cyclic factor, is never 0 (complete), or is a block
+    or more.  Of a gap that varies it is asked what it leaves when divided by the factor: ``i`` and
+    ``13 - i`` are in two banks of two, for their sum is odd.
     """
-    if gap is None:
-        return False
     layout = Layout(type)
     match kind:
         case Partition.Cyclic:
-            return gap % layout.bank_counts[dim] != 0
+            return _is_no_multiple(gap, layout.bank_counts[dim])
         case Partition.Block:
-            return abs(gap) >= layout.bank_shape[dim]
-    return gap != 0
+            return gap.is_constant and abs(gap.const) >= layout.bank_shape[dim]
+    steps = gcd(*(c for _, c in gap.terms))
+    return _is_no_multiple(gap, steps) if steps else gap.const != 0
+
+
+def _is_no_multiple(gap: AffineExpr, factor: int) -> bool:
+    """Whether an expression is no multiple of a factor, whatever its values are."""
+    return all(c % factor == 0 for _, c in gap.terms) and gap.const % factor != 0

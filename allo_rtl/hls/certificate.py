@@ -101,12 +101,18 @@ class Saturated:
         return -(-len(self.users) // self.ports) * self.busy
 
 
-def of_port(port: Saturated) -> Certificate:
-    """The certificate of a loop that keeps a port, a stream or all units of a kind busy."""
+def of_port(port: Saturated, beside: Certificate | None = None) -> Certificate:
+    """The certificate of a loop that keeps a port, a stream or all units of a kind busy.
+
+    ``beside`` is that of a recurrence that asks for the same interval.
+    """
     steps = tuple(Step(operation(n), n.loc, port.busy) for n in port.users)
-    if port.unit:
-        return Certificate(Reason.UNIT, port.interval, _unit_text(port), steps)
-    return Certificate(Reason.PORT, port.interval, _port_text(port), steps)
+    fact, change = _unit_text(port) if port.unit else _port_text(port)
+    change = change if beside is None else (
+        f"and a recurrence takes as long ({beside.text.removeprefix('recurrence: ')})"
+    )  # fmt: skip
+    text = f"{fact}; {change}" if change else fact
+    return Certificate(Reason.UNIT if port.unit else Reason.PORT, port.interval, text, steps)
 
 
 def of_recurrence(problem: Problem, recurrence: Recurrence) -> Certificate:
@@ -161,20 +167,21 @@ def cycles(count: int) -> str:
     return "cycle" if count == 1 else f"{count} cycles"
 
 
-def _unit_text(port: Saturated) -> str:
+def _unit_text(port: Saturated) -> tuple[str, str]:
     units = _count(port.ports, "unit")
     each = f", {_count(port.busy, 'cycle')} each" if port.busy > 1 else ""
     return (
         f"{port.unit} is done {len(port.users)} times per iteration by {units}{each}, "
-        f"which is as many as were allowed; allow more"
-    )
+        "which is as many as were allowed", "allow more",
+    )  # fmt: skip
 
 
-def _port_text(port: Saturated) -> str:
+def _port_text(port: Saturated) -> tuple[str, str]:
+    """What keeps a port busy, and what can be done about it."""
     node, count = port.users[0], len(port.users)
     if node.stream is not None:
         name = node.stream.stream.name
-        return f"{name} is {_STREAM[node.kind]} {count} times per iteration, once a cycle"
+        return f"{name} is {_STREAM[node.kind]} {count} times per iteration, once a cycle", ""
     assert node.bank is not None
     name = node.bank.array.name
     if port.ports > 1:
@@ -183,8 +190,8 @@ def _port_text(port: Saturated) -> str:
         fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
     assert isinstance(node.bank.array.type, ArrayType)
     if Layout(node.bank.array.type).banks == 1:
-        return f"{fact}; {_partition(port, name)}"
-    return f"{fact} of a bank; more banks help if each access stays in one"
+        return fact, _partition(port, name)
+    return f"{fact} of a bank", "more banks help if each access stays in one"
 
 
 def _partition(port: Saturated, name: str) -> str:

@@ -14,9 +14,9 @@ from allo_rtl.ir.ops import Load, Store
 def apart(a: Node, b: Node) -> bool:
     """Whether two accesses of an array certainly touch different banks in each iteration.
 
-    So they do where the subscripts of a partitioned dimension differ by a constant that is no
-    multiple of a cyclic factor, is not 0 (complete), or is a block or more.  Then they can have
-    the port of one bank in the same cycle, because at most one of them asks for it.
+    So they do where :func:`allo_rtl.hls.banking.in_two_banks` says so of the subscripts of a
+    partitioned dimension.  Then they can have the port of one bank in the same cycle, because at
+    most one of them asks for it.
     """
     if a.merged or b.merged:
         return all(apart(x, y) for x in a.merged or (a,) for y in b.merged or (b,))
@@ -33,9 +33,7 @@ def _in_two(layout: Layout, dim: int, gap: AffineExpr) -> bool:
     """Whether subscripts of one dimension that are ``gap`` apart lie in different banks."""
     parts = layout.type.partition
     part = parts[dim] if parts else None
-    if part is None or not gap.is_constant:
-        return False
-    return in_two_banks(layout.type, dim, part.kind, gap.const)
+    return part is not None and in_two_banks(layout.type, dim, part.kind, gap)
 
 
 def never_apart(nodes: Sequence[Node]) -> list[Node]:

@@ -83,10 +83,12 @@ def lower_bound(problem: Problem) -> Certificate | None:
     """
     found = (port_bound(problem.nodes, problem.dual), unit_bound(problem))
     port = max((p for p in found if p), key=lambda p: p.interval, default=None)
-    least, recurrence = recurrence_bound(problem, port.interval if port else 1)
-    if recurrence:
-        return of_recurrence(problem, recurrence)
-    return of_port(port) if port and least > 1 else None
+    shortest = port.interval if port else 1
+    least, recurrence = recurrence_bound(problem, max(1, shortest - 1))
+    beside = of_recurrence(problem, recurrence) if recurrence else None
+    if least > shortest:
+        return beside
+    return of_port(port, beside) if port and shortest > 1 else None
 
 
 def port_bound(
