@@ -72,11 +72,27 @@ def straight_edges(nodes: Sequence[Node]) -> list[Edge]:
     """Constraints of a region executed once at a time."""
     edges = [*_event_edges(nodes), *stream_edges(nodes, pipelined=False), *_chains(nodes)]
     for group in _by_bank(nodes).values():
-        for pair in combinations(group, 2):
+        for pair in _may_meet(group):
             for src, dst in _in_order(*pair):
                 if not (_both_read(src.told, dst.told) or _differ(src.told, dst.told)):
                     edges.append(Edge(src.node, dst.node, _delay(src.node)))
     return edges
+
+
+def _may_meet(group: Sequence[Node]) -> Iterable[tuple[Node, Node]]:
+    """The pairs of accesses of a bank, but those with constant subscripts that differ.
+
+    Where all are constant a word has few accesses, and a bank as many as it likes.
+    """
+    words: dict[tuple[int, ...], list[int]] = {}
+    for k, node in enumerate(group):
+        access = None if node.merged else node.access
+        index = access.index if isinstance(access, Load | Store) else ()
+        if not index or not all(x.is_constant for x in index):
+            return combinations(group, 2)
+        words.setdefault(tuple(x.const for x in index), []).append(k)
+    pairs = sorted(pair for same in words.values() for pair in combinations(same, 2))
+    return [(group[a], group[b]) for a, b in pairs]
 
 
 def _events(nodes: Iterable[Node]) -> list[Node]:

@@ -78,6 +78,7 @@ class Problem:
     copies: Mapping[Node, int] = field(default_factory=dict)
     units: Mapping[Node, Unit] = field(init=False)
     jobs: Mapping[Node, Job] = field(init=False)
+    entries: Mapping[Node, float] = field(init=False)
 
     def __post_init__(self) -> None:
         units = {n: self.operators.unit(n, self.shapes) for n in self.nodes}
@@ -88,6 +89,10 @@ class Problem:
             if job is not None:
                 jobs[node] = job
         object.__setattr__(self, "jobs", jobs)
+        entries = {
+            n: units[n].first_ns + self._port_ns(n) * self.operators.factor(n) for n in self.nodes
+        }
+        object.__setattr__(self, "entries", entries)
 
     def bits(self, node: Node) -> int:
         """Bits of the results of all operations that a node stands for."""
@@ -136,7 +141,7 @@ class Problem:
 
     def entry_ns(self, node: Node) -> float:
         """Logic from a node's operands to its first register, or to its result."""
-        return self.units[node].first_ns + self._port_ns(node) * self.operators.factor(node)
+        return self.entries[node]
 
     def exit_ns(self, node: Node) -> float:
         """Logic between a node's last register and its result; its latency is not 0."""

@@ -208,6 +208,8 @@ class Operators:
 
     def factor(self, node: Node) -> float:
         """How much longer than the model says a node is taken to last."""
+        if not self.stretch.lines:
+            return self.stretch.everything
         return self.stretch.of(node.loc.short if node.loc else None)
 
     def unit(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
