@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
+
+
+def parser_for(doc: str | None, known: Iterable[str]) -> ArgumentParser:
+    """Takes ``kernels``, any number of those that are known; none for all.
+
+    Args:
+        doc: the docstring of the benchmark, whose first line says what it measures.
+        known: names of kernels.
+    """
+    names = list(known)
+
+    def kernel(text: str) -> str:
+        if text not in names:
+            raise ArgumentTypeError(f"there is no kernel {text!r}; there are {', '.join(names)}")
+        return text
+
+    parser = ArgumentParser(description=(doc or "").split("\n", 1)[0])
+    parser.add_argument("kernels", nargs="*", type=kernel, metavar="KERNEL", help="default: all")
+    return parser
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

@@ -9,11 +9,9 @@ those predicted.  CPU results at MEDIUM are compared with numpy's float64.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,13 +22,12 @@ from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
 from allo_rtl.sim.pysim import run
+from benchmarks.pages import markdown, parser_for, replace_part
 from examples.polybench import sizes
 from examples.polybench.lanes import LANES, Lanes
 from examples.polybench.references import REFERENCES
 
 DEVICE, CLOCK_MHZ = "ultrascale+", 300.0
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- polybench_f32: begin -->", "<!-- polybench_f32: end -->"
 
 
 @dataclass(frozen=True)
@@ -220,32 +217,23 @@ def budget_row(found: Measured) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table of the page; all columns but the first are numbers."""
-    lines = ["| " + " | ".join(line) + " |" for line in (columns, *rows)]
-    lines.insert(1, "|---" + "|---:" * (len(columns) - 1) + "|")
-    return lines
-
-
 def write_page(results: Sequence[Measured], budgets: Sequence[Measured]) -> None:
     """Replace what is between the markers of the page by the tables."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
-    lines = table(COLUMNS, map(row, results))
+    parts = [markdown(COLUMNS, map(row, results))]
     held = [f"- {r.case.name}, {limit}" for r in results for limit in r.limits]
     if held:
-        lines += ["", "Loops with an interval above one:", "", *held]
+        parts += ["Loops with an interval above one:", "\n".join(held)]
     orders = [f"- {r.case.name}, {note}" for r in results for note in r.reordered]
     if orders:
-        lines += ["", "Sums in another order of rounding:", "", *orders]
-    lines += ["", "gemm at the budgets of Stream-HLS:", ""]
-    lines += table(BUDGET_COLUMNS, map(budget_row, budgets))
-    page = "\n".join(["", *lines, ""])
-    PAGE.write_text(f"{head}{BEGIN}\n{page}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+        parts += ["Sums in another order of rounding:", "\n".join(orders)]
+    parts += ["gemm at the budgets of Stream-HLS:"]
+    parts += [markdown(BUDGET_COLUMNS, map(budget_row, budgets))]
+    replace_part("polybench_f32", "\n\n".join(parts))
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the kernels named, or all of them; then the page is written."""
+    names = parser_for(__doc__, (case.name for case in CASES)).parse_args(arguments).kernels
     shown = Table(*COLUMNS)
     results = []
     for case in CASES:
@@ -258,4 +246,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

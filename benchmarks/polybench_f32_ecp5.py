@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.progress import track
 
@@ -18,15 +17,14 @@ from allo_rtl.boards.synthesis import Synthesis, synthesise
 from allo_rtl.rtl_module import RtlModule
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.target import device
-from benchmarks.polybench_f32 import CASES, Case, table
+from benchmarks.pages import markdown, replace_part
+from benchmarks.polybench_f32 import CASES, Case
 from examples.polybench import sizes
 from examples.polybench.lanes import LANES, Lanes
 
 DEVICE, CLOCK_MHZ = "ecp5-85", 50.0
 BLOCKS_EACH = 4
 """Multiplier blocks of a float32 multiplier."""
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- polybench_f32_ecp5: begin -->", "<!-- polybench_f32_ecp5: end -->"
 COLUMNS = ("kernel", "cycles", "ms", "multipliers", "adders", "used")
 
 WANTED: dict[str, Lanes] = {
@@ -83,14 +81,11 @@ def row(found: Predicted) -> tuple[str, ...]:
 
 def write_page(results: Sequence[Predicted], placed: Synthesis) -> None:
     """Replace what is between the markers of the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(BEGIN, 1)
-    lines = [
+    said = (
         f"{DEVICE} at {CLOCK_MHZ:g} MHz; the small instance was placed and routed at "
-        f"{placed.fmax_mhz:.1f} MHz.", "", *table(COLUMNS, map(row, results)),
-    ]  # fmt: skip
-    page = "\n".join(["", *lines, ""])
-    PAGE.write_text(f"{head}{BEGIN}\n{page}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+        f"{placed.fmax_mhz:.1f} MHz."
+    )
+    replace_part("polybench_f32_ecp5", f"{said}\n\n{markdown(COLUMNS, map(row, results))}")
 
 
 def main() -> None:

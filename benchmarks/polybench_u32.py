@@ -8,7 +8,6 @@ instead, see :mod:`benchmarks.polybench_u32_ecp5`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.sim.marshal import Raw, Signature, call_with_numpy
 from allo_rtl.sim.pysim import run
 from benchmarks import polybench_kernels, polybench_reference
-from benchmarks.pages import markdown, replace_part
+from benchmarks.pages import markdown, parser_for, replace_part
 
 DEVICE, PERIOD_NS = "ultrascale+", 7.0
 BY_HAND = "rewritten by hand"
@@ -332,13 +331,16 @@ def write_page(results: Sequence[Measured]) -> None:
     replace_part("polybench_u32", text)
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the kernels named, or all of them; then the page is written."""
-    if "--ecp5" in names:
+    parser = parser_for(__doc__, (case.name for case in CASES))
+    parser.add_argument("--ecp5", action="store_true", help="place and route them instead")
+    options = parser.parse_args(arguments)
+    names = options.kernels
+    if options.ecp5:
         from benchmarks import polybench_u32_ecp5
 
-        chosen = {name for name in names if name != "--ecp5"}
-        polybench_u32_ecp5.run((*CASES, *OTHERS), lambda case: not chosen or case.name in chosen)
+        polybench_u32_ecp5.run((*CASES, *OTHERS), lambda case: not names or case.name in names)
         return
     console = Console()
     table = Table(*COLUMNS)
@@ -354,4 +356,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

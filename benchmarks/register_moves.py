@@ -9,7 +9,6 @@ counted instead.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
@@ -25,7 +24,7 @@ from allo_rtl.hls.node import Node
 from allo_rtl.hls.op_schedule import OpSchedule, Problem
 from allo_rtl.rtl_module import RtlModule
 from benchmarks import polybench_u32
-from benchmarks.pages import DOCS, markdown, replace_part
+from benchmarks.pages import DOCS, markdown, parser_for, replace_part
 from benchmarks.placed import Placed, hash_of
 from benchmarks.polybench_u32 import CASES, Case, build
 
@@ -98,13 +97,16 @@ def row(case: Case, kept: dict[str, list[Any]]) -> tuple[str, ...]:
     return (case.name, f"{kept['cycles'][0]:,}", *numbers, *mhz, str(len(kept["mhz"][0])))
 
 
-def main(names: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the kernels named, or those of the page; the page has all there are."""
-    if "--bits" in names:
+    parser = parser_for(__doc__, (case.name for case in CASES))
+    parser.add_argument("--bits", action="store_true", help="count registers instead")
+    options = parser.parse_args(arguments)
+    if options.bits:
         write_bits()
         return
     placed, console = Placed("register_moves"), Console()
-    for case in (c for c in CASES if c.name in (names or KERNELS)):
+    for case in (c for c in CASES if c.name in (options.kernels or KERNELS)):
         sides = pair(case)
         made = f"{hash_of(''.join(rtl.verilog for rtl in sides))}, {SEEDS} placements"
         if not placed.get(case.name, made):
@@ -125,4 +127,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

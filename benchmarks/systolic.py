@@ -8,7 +8,7 @@ to compile arrays is in ``benchmarks.compile_time``.)
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -186,8 +186,11 @@ def forms() -> list[Form]:
     ]
 
 
-def main(sizes: Sequence[int]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the sizes given; or everything, and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("sizes", nargs="*", type=int, metavar="N", help="default: everything")
+    sizes = parser.parse_args(arguments).sizes
     console = Console()
     squares = []
     for n in sizes or SIZES:
@@ -213,4 +216,4 @@ def main(sizes: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(n) for n in sys.argv[1:]])
+    main()
