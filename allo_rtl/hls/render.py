@@ -120,10 +120,10 @@ def _loops(loops: Sequence[LoopReport]) -> Table:
         prefix = f"{loop.func}: " if several else ""
         table.add_row(
             "  " * loop.nesting + prefix + loop.name,
-            _count(loop.trip, "data"),
+            _count(loop.trip, "varies"),
             _count(loop.ii, "-"),
             _count(loop.depth, "-"),
-            _count(loop.latency, "data"),
+            _count(loop.latency, "varies"),
             loop.loc.short if loop.loc else "",
             loop.limit,
         )
