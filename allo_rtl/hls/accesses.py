@@ -119,6 +119,7 @@ class Accesses:
         self._initial: dict[Bank, Node] = {}
         self._written: dict[Bank, Store | Alloc] = {}
         self._private: set[Value] = set()
+        self._unset: set[Bank] = set()
         self._cells: dict[Value, _Cells] = {}
         self._pending: list[_PendingStore | None] = []
         self._order = 0
@@ -141,7 +142,8 @@ class Accesses:
     def allocate(self, op: Alloc) -> None:
         """Fresh registers hold zero, where anything sees it.
 
-        Those of a pipelined iteration are its own wires.
+        Those of a pipelined iteration are its own wires.  Where they are not zeroed nothing is read
+        before it is stored, so that the first store need not ask whether it is done.
         """
         storage = self._storage[op.result]
         if storage.kind is not StorageKind.REGISTERS:
@@ -156,6 +158,8 @@ class Accesses:
             bank = Bank(op.result, b)
             self._registers[bank] = self.graph.const(0, element)
             self._written[bank] = op
+            if not op.zeroed:
+                self._unset.add(bank)
 
     def _place(self, op: Load | Store) -> _Place:
         layout, env = self._storage[op.array].layout, self._ivs_interval
@@ -372,8 +376,9 @@ class Accesses:
             self._update(op, Bank(op.array, b), data, chosen)
 
     def _update(self, op: Store, bank: Bank, data: Node, predicate: Node | None) -> None:
-        if predicate is not None:
+        if predicate is not None and bank not in self._unset:
             data = self.graph.select(predicate, data, self._content(bank, op))
+        self._unset.discard(bank)
         self._registers[bank] = data
         self._written[bank] = op
 

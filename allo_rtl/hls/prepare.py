@@ -25,6 +25,7 @@ from allo_rtl.hls.unroll import (
     unroll_all,
     unroll_by,
 )
+from allo_rtl.hls.words import each_once
 from allo_rtl.ir.inline import inline_calls, own_results
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import (
@@ -66,7 +67,7 @@ def prepare(module: Module) -> tuple[PreparedFunc, ...]:
     shared = contended(module)
     for func in module.funcs:
         unroller = _Unroller(module)
-        func = balanced(replace(func, body=unroller.block(func.body)))
+        func = each_once(balanced(replace(func, body=unroller.block(func.body))))
         func = whole_words(own_results(func))
         func = retype(func, _private_arrays(func))
         zeroed = zeroed_arrays(func)
