@@ -65,23 +65,23 @@ def key(op: Op) -> tuple[object, ...]:
     return type(op), *(v.type for v in op.results()), *parts
 
 
-def joined(op: If, private: Collection[Value]) -> Joined:
+def joined(op: If, variables: Collection[Value]) -> Joined:
     """An ``if`` with what both branches do outside of it.
 
-    ``private`` are arrays that each iteration has of its own, which are wires.
+    ``variables`` are those that were made for other conditions, which stay.
     """
     if not all(isinstance(x, _PASSED) for x in walk((*op.then, *op.orelse))):
         return Joined((), (op,), ())
     before, then, orelse = _common_start(op.then, op.orelse)
-    variables, after = list[Alloc](), list[Op]()
-    while pairs := _last_in_both(then, orelse, {*private, *(x.result for x in variables)}):
+    made, after = list[Alloc](), list[Op]()
+    while pairs := _last_in_both(then, orelse, {*variables, *(x.result for x in made)}):
         new = [_moved(*pair) for pair in pairs]
         then = _replaced(then, [s for s, _ in pairs], new)
         orelse = _replaced(orelse, [s for _, s in pairs], new)
-        variables += [x.variable for x in new]
+        made += [x.variable for x in new]
         after = [op for x in new for op in x.after] + after
     rest = (replace(op, then=then, orelse=orelse),) if then or orelse else ()
-    return Joined((*before, *variables), rest, tuple(after))
+    return Joined((*before, *made), rest, tuple(after))
 
 
 def _common_start(then: Block, orelse: Block) -> tuple[Block, Block, Block]:
@@ -131,11 +131,11 @@ def _pass(op: Op, inside: set[Value], stored: Cells[bool]) -> None:
 
 
 def _last_in_both(
-    then: Block, orelse: Block, private: Collection[Value]
+    then: Block, orelse: Block, left: Collection[Value]
 ) -> list[tuple[Store, Store]]:
-    """The stores to one cell with which both blocks can end."""
+    """The stores to one cell with which both blocks can end, but to arrays that are left."""
     others = {(s.array, s.index): s for s in _last(orelse)}
-    pairs = ((s, others.get((s.array, s.index))) for s in _last(then) if s.array not in private)
+    pairs = ((s, others.get((s.array, s.index))) for s in _last(then) if s.array not in left)
     return [(mine, other) for mine, other in pairs if other is not None]
 
 

@@ -12,7 +12,7 @@ registers for as many cycles as the distance is longer than the units' latency.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -106,18 +106,26 @@ def _loads(
 
 
 class _Ways:
-    """How long words that are stored are on their way from words that are loaded."""
+    """How long words that are stored are on their way from words that are loaded.
+
+    Words go through the variables that each iteration has of its own.
+    """
 
     def __init__(self, body: Sequence[Op], latency: UnitLatency) -> None:
         self._made = {value: op for op in body for value in op.results()}
         self._place = {op: k for k, op in enumerate(body)}
         self._latency = latency
+        own = (op.result for op in body if isinstance(op, Alloc))
+        self._set: dict[Value, list[Value]] = {v: [] for v in own if not v.array.shape}
+        for op in body:
+            if isinstance(op, Store) and op.array in self._set:
+                self._set[op.array].append(op.value)
 
     def cycles(self, load: Load, store: Store) -> int:
         """Cycles in floating-point units from a load's word to a store's; 0 when there are none."""
         arrival: dict[Value, int] = {load.result: 0}
         for op in sorted(self._before(store.value), key=self._place.__getitem__):
-            late = [arrival[v] for v in op.operands() if v in arrival]
+            late = [arrival[v] for v in self._needs(op) if v in arrival]
             if late and op is not load:
                 own = self._latency(op) if isinstance(op, FloatOp) else 0
                 arrival |= dict.fromkeys(op.results(), max(late) + own)
@@ -130,8 +138,13 @@ class _Ways:
             op = self._made.get(todo.pop())
             if op is not None and op not in seen:
                 seen.add(op)
-                todo.extend(op.operands())
+                todo.extend(self._needs(op))
         return seen
+
+    def _needs(self, op: Op) -> Iterator[Value]:
+        yield from op.operands()
+        if isinstance(op, Load):
+            yield from self._set.get(op.array, ())
 
 
 def _registers(

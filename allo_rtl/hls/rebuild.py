@@ -19,7 +19,7 @@ from allo_rtl.hls.control import (
     regions,
 )
 from allo_rtl.hls.dependences import pipelined_edges, straight_edges
-from allo_rtl.hls.node import Node, with_operands
+from allo_rtl.hls.node import Kind, Node, with_operands
 from allo_rtl.hls.op_schedule import OpSchedule
 from allo_rtl.hls.region import Region
 
@@ -156,11 +156,19 @@ def rebuilt(
         elif node in joint:
             new.update(zip(joint[node][0], make(node, new), strict=True))
         else:
-            new[node] = with_operands(node, tuple(new[o] for o in node.operands))
+            new[node] = _simplest(with_operands(node, tuple(new[o] for o in node.operands)))
     carried = {n: (new[source], far) for n, (source, far) in region.carried.items()}
     outputs = {value: new[node] for value, node in region.outputs.items()}
     sinks = tuple(dict.fromkeys(new[n] for n in region.sinks))
     return replace(region, sinks=sinks, outputs=outputs, carried=carried), new
+
+
+def _simplest(node: Node) -> Node:
+    """The node, or what it chooses whatever its condition: operations that became one."""
+    match node.kind, node.operands:
+        case Kind.SELECT, (_, a, b) if a is b and a.type == node.type:
+            return a
+    return node
 
 
 def before_in_iteration(

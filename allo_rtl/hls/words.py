@@ -141,7 +141,7 @@ class _Reader:
     def __init__(self) -> None:
         self._same: dict[Value, Value] = {}
         self._applied: dict[Value, AffineExpr] = {}
-        self._private: set[Value] = set()
+        self._variables: set[Value] = set()
 
     def block(self, block: Block, known: _Known) -> Block:
         """A block with what is known before it."""
@@ -164,8 +164,6 @@ class _Reader:
             case If():
                 self._branches(op, known, out)
                 return
-            case Alloc(result=array):
-                self._private.add(array)
             case Load(array=array, index=index, result=result):
                 if (word := known.word(array, index)) is not None:
                     self._same[result] = word
@@ -195,7 +193,8 @@ class _Reader:
         parts: Mapping[str, Block] = {
             name: self.block(getattr(op, name), _Known(known)) for name in op.REGIONS
         }
-        found = joined(with_fields(op, parts), self._private)
+        found = joined(with_fields(op, parts), self._variables)
+        self._variables.update(x.result for x in found.before if isinstance(x, Alloc))
         for new in found.before:
             self._add(self._resolved(new), known, out)
         for rest in found.rest:
