@@ -9,20 +9,17 @@ takes.
 
 from dataclasses import replace
 
-import numpy as np
-import pytest
-from agreement import check, random_args, run
+from agreement import random_args, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from source_generators import PREAMBLE, load
 
 import allo_rtl as allo
 from allo_rtl.hls.unroll import unroll_by
-from allo_rtl.hls.words import each_once, once
+from allo_rtl.hls.words import once
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import For, If, Load, Store
+from allo_rtl.ir.ops import For, Load, Store
 from allo_rtl.ir.rewrite import map_block, walk
-from allo_rtl.ir.types import Partition, float32, int32
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.sim.reference import ReferenceModule
 

@@ -91,7 +91,7 @@ class Accesses:
         storage: how each array is stored.
         value: the node of an IR value.
         private: arrays allocated in the region are wires of each iteration (pipelined loops).
-        handed_on: the arrays whose last stored word is kept for the next iteration.
+        handed_on: the stores whose last word is kept for the next iteration.
         first: makes the bit that is 1 in the first iteration of the nest, or of loops of it.
         carried: what comes from iterations before.
     """
@@ -102,7 +102,7 @@ class Accesses:
         storage: Mapping[Value, ArrayStorage],
         value: Callable[[Value], Node],
         private: bool,
-        handed_on: Mapping[Value, LastStore],
+        handed_on: Mapping[Store, LastStore],
         first: Callable[[Collection[Value] | None], Node],
         carried: CarriedWords,
     ) -> None:
@@ -111,6 +111,7 @@ class Accesses:
         self._storage = storage
         self._is_private = private
         self._handed_on = handed_on
+        self._handed_to = {load: last for last in handed_on.values() for load in last.loads}
         self._first = first
         self._carried = carried
         self._awaited: dict[Node, tuple[Store | Bank, int]] = {}
@@ -191,7 +192,7 @@ class Accesses:
         node = self._read_memory(op, place, storage)
         if op in self._carried.loads:
             node = self._or_carried(op, node)
-        elif op.array in self._handed_on and op in self._handed_on[op.array].loads:
+        elif op in self._handed_to:
             node = self._or_last_store(op, place.address, node)
         cell = _Cell(place, op.index, node, None, None, op)
         self._cells.setdefault(op.array, _Cells()).add(cell)
@@ -239,7 +240,7 @@ class Accesses:
 
     def _or_last_store(self, op: Load, address: Node, read: Node) -> Node:
         """What was read, or the word that was stored last, if that was at this address."""
-        last, graph = self._handed_on[op.array], self.graph
+        last, graph = self._handed_to[op], self.graph
         known, data, valid = (
             self._content(Bank(value, 0), op) for value in (last.address, last.data, last.valid)
         )
@@ -250,7 +251,7 @@ class Accesses:
 
     def _keep_last(self, op: Store, address: Node, data: Node, predicate: Node | None) -> None:
         """Remember a store for the next iteration."""
-        last, graph = self._handed_on[op.array], self.graph
+        last, graph = self._handed_on[op], self.graph
         kept = Bank(last.address, 0)
         self._content(kept, op)
         self._update(op, kept, graph.cast(address, self._registers[kept].type), predicate)
@@ -286,12 +287,11 @@ class Accesses:
             order = self.next_order()
         element = bank.array.array.element
         assert isinstance(element, IntegerType | Index)
-        last = self._handed_on.get(bank.array)
         return Node(
             kind, element, operands, (element.min, element.max),
             bank=bank, access=op, order=order, name=bank.array.name, loc=op.loc,
             contended=self._storage[bank.array].contended,
-            forwarded=kind is Kind.READ and last is not None and op in last.loads,
+            forwarded=kind is Kind.READ and op in self._handed_to,
             first=op in self._carried.loads or (
                 kind is Kind.REG_READ and bank.array in self._carried.registers
             ),
@@ -317,7 +317,7 @@ class Accesses:
         self._pending.append(pending)
         cell = _Cell(place, op.index, data, len(self._pending) - 1, predicate, op)
         self._cells.setdefault(op.array, _Cells()).add(cell)
-        if op.array in self._handed_on:
+        if op in self._handed_on:
             self._keep_last(op, place.address, data, predicate)
 
     def _forget_overwritten(

@@ -4,7 +4,8 @@ Where the iterations of a pipelined nest that touch one cell are always the same
 load takes what was stored that many iterations before from the pipeline's own registers.  It may
 then follow as soon as the word is made, while the way through the memory takes three cycles more
 (write, read), and that through a register one.  The memory, or the register, is read the first
-time a cell is touched, and written as ever.
+time a cell is touched, and written as ever.  So it is where a loop stores to the cell that its next
+iteration loads.
 
 Done for floating-point recurrences over distances that leave no time for a memory: words wait in
 registers for as many cycles as the distance is longer than the units' latency.
@@ -13,14 +14,20 @@ registers for as many cycles as the distance is longer than the units' latency.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from allo_rtl.hls.storage import ArrayStorage, StorageKind
 from allo_rtl.ir.affine import AffineExpr
-from allo_rtl.ir.dependence import Access, accesses
+from allo_rtl.ir.dependence import (
+    Access,
+    accesses,
+    always_differ,
+    carried_distance,
+    same_iteration,
+)
 from allo_rtl.ir.domain import count, counter_intervals, is_static
-from allo_rtl.ir.ops import Alloc, FloatOp, For, Load, Op, Store, Value
+from allo_rtl.ir.ops import Alloc, FloatOp, For, If, Load, Op, Store, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS
 
@@ -38,7 +45,8 @@ class Carry:
     Attributes:
         store: makes the word; of a register the last store of the iteration.
         steady: the loops over the visits of one cell, outermost first; in the first iteration
-            of all of them the load reads the memory.
+            of all of them the load reads the memory.  The innermost loop where the load is of
+            the cell that the iteration before stored to.
         distance: iterations of the nest from one visit to the next.
         depth: innermost loops of the nest within which the visits are.
     """
@@ -101,7 +109,8 @@ def _loads(
     found: dict[Load, Carry] = {}
     for array, group in by_array.items():
         if array in storage and any(a.is_store for a in group):
-            found |= _of_array(group, nest, storage[array], ways)
+            stored = storage[array]
+            found |= _of_array(group, nest, stored, ways) or _next_cell(group, nest, stored, ways)
     return found
 
 
@@ -246,6 +255,67 @@ def _visits(
         return None
     distance = count(nest[first + len(steady) :], lambda _: None)
     return (steady, distance) if distance and _one_to_one(index, others, spans) else None
+
+
+def _next_cell(
+    group: Sequence[Access], nest: Sequence[For], stored: ArrayStorage, ways: _Ways
+) -> dict[Load, Carry]:
+    """The loads of one array whose word is what the iteration before stored, each time.
+
+        for i in range(n): A[i + 1] = A[i] + x[i]
+
+    The memory is read in the first iteration of each run of the innermost loop.  Empty where only
+    some of the loads that wait for the iteration before are such.
+    """
+    inner, stores = nest[-1], [a for a in group if a.is_store]
+    if stored.kind is StorageKind.REGISTERS or len(inner.lower) > 1:
+        return {}
+    if not all(isinstance(a.op, Load | Store) for a in group):
+        return {}
+    sure = {
+        a.index: a for a in stores
+        if a.affine and not any(isinstance(p, If) for p in a.parents)
+    }  # fmt: skip
+    after = AffineExpr.of(inner.iv) + inner.step
+    found: dict[Load, Carry] = {}
+    for load in group:
+        if not isinstance(load.op, Load):
+            continue
+        store = sure.get(_at(load, inner, after)) if load.affine else None
+        if store is not None and _is_alone(store, load, stores, nest):
+            assert isinstance(store.op, Store)
+            if not ways.cycles(load.op, store.op):
+                return {}
+            found[load.op] = Carry(store.op, (inner,), 1, 1)
+        elif any(_is_next(s, load, inner) for s in stores):
+            return {}
+    return found
+
+
+def _at(access: Access, loop: For, counter: AffineExpr) -> tuple[AffineExpr, ...]:
+    """The subscripts of an access in another iteration of a loop."""
+    assert access.index is not None
+    return tuple(e.substitute({loop.iv: counter}.get) for e in access.index)
+
+
+def _is_next(store: Access, load: Access, loop: For) -> bool:
+    return not always_differ(store, load) and carried_distance(store, load, (loop,)) == 1
+
+
+def _is_alone(
+    store: Access, load: Access, stores: Sequence[Access], nest: Sequence[For]
+) -> bool:
+    """Whether what a store did is there one iteration later, and before the first iteration of a
+    run nothing is that the nest stored."""
+    if load.position > store.position:
+        return False
+    first = replace(load, index=_at(load, nest[-1], nest[-1].lower[0]))
+    for other in stores:
+        late = other.position > store.position and same_iteration(store, other, nest)
+        early = other.position < load.position and same_iteration(other, load, nest)
+        if late or early or carried_distance(other, first, nest) is not None:
+            return False
+    return True
 
 
 def _spans(nest: Sequence[For]) -> dict[Value, int]:

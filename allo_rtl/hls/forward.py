@@ -2,25 +2,34 @@
 
 A word that one iteration stores and the next one loads would have to be written and read again in
 between, which takes cycles that the loop's interval must have.  Registers keep the address and
-the word of the last store instead, and a load of this address takes the word from there.  What
+the word that a store had last instead, and a load of this address takes the word from there.  What
 iterations further back stored comes out of the memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from allo_rtl.hls.storage import ArrayStorage, StorageKind
-from allo_rtl.ir.dependence import Access, accesses, carried_distance
+from allo_rtl.ir.dependence import (
+    Access,
+    accesses,
+    always_differ,
+    carried_distance,
+    same_iteration,
+)
 from allo_rtl.ir.layout import Layout
-from allo_rtl.ir.ops import For, Load, Value
+from allo_rtl.ir.ops import For, Load, Store, Value
 from allo_rtl.ir.types import ArrayType, Index, IntegerType, UInt
+
+_MOST_STORES = 8
+"""Stores of an iteration to a bank; with more its port takes longer than the way past it saves."""
 
 
 @dataclass(frozen=True)
 class LastStore:
-    """The registers, as scalar variables, that know the last store to an array in this loop.
+    """The registers, as scalar variables, that know what a store did last in this loop.
 
     Attributes:
         address, data: where and what was stored.
@@ -36,44 +45,75 @@ class LastStore:
 
 def last_stores(
     nest: Sequence[For], storage: Mapping[Value, ArrayStorage]
-) -> Mapping[Value, LastStore]:
-    """The arrays of a pipelined nest whose stored words are handed on.
+) -> Mapping[Store, LastStore]:
+    """The stores of a pipelined nest whose words are handed on.
 
-    Those are memories of which one bank is used, always the same, with one store in an iteration
-    and a load before it that needs what the iteration before stored.  A loop whose iterations need
-    not follow each other in every cycle is left alone.
+    Those are of memories, and of one bank, always the same, with a load before in the text that
+    needs what the iteration before stored, and nothing that any other store did.  A loop whose
+    iterations need not follow each other in every cycle is left alone.
     """
     if (nest[-1].attrs.pipeline_ii or 1) > 1:
         return {}
     by_array: dict[Value, list[Access]] = {}
     for access in accesses((nest[0],)):
-        by_array.setdefault(access.array, []).append(access)
-    found = {}
-    for array, group in by_array.items():
-        stores = [a for a in group if a.is_store]
-        if len(stores) == 1 and _is_memory(storage.get(array), group):
-            loads = _waiting(stores[0], group, nest)
-            if loads:
-                found[array] = _registers(array, loads)
-    return found
+        stored = storage.get(access.array)
+        if stored is not None and stored.kind is not StorageKind.REGISTERS:
+            by_array.setdefault(access.array, []).append(access)
+    return {
+        op: _registers(array, loads)
+        for array, group in by_array.items()
+        for op, loads in _handed_on(group, storage[array].layout, nest).items()
+    }
 
 
-def _is_memory(stored: ArrayStorage | None, group: Sequence[Access]) -> bool:
-    """Whether an array is in a memory, and all accesses are of one bank."""
-    if stored is None or stored.kind is StorageKind.REGISTERS:
+def _handed_on(
+    group: Sequence[Access], layout: Layout, nest: Sequence[For]
+) -> Mapping[Store, frozenset[Load]]:
+    """The stores to an array whose words are handed on, and the loads that get them."""
+    stores = _by_bank((a for a in group if a.is_store), layout)
+    loads = _by_bank((a for a in group if isinstance(a.op, Load)), layout)
+    anywhere = stores.pop(None, [])
+    found: dict[Store, set[Load]] = {}
+    for bank, own in stores.items():
+        others = [*own, *anywhere]
+        if bank is None or len(others) > _MOST_STORES:
+            continue
+        for load in loads.get(bank, ()):
+            reaching = [store for store in others if _reaches(store, load, nest)]
+            if len(reaching) == 1 and reaching[0] in own and _waits(reaching[0], load, nest):
+                store, op = reaching[0].op, load.op
+                assert isinstance(store, Store)
+                assert isinstance(op, Load)
+                found.setdefault(store, set()).add(op)
+    return {store: frozenset(ops) for store, ops in found.items()}
+
+
+def _by_bank(found: Iterable[Access], layout: Layout) -> dict[int | None, list[Access]]:
+    """Accesses by the bank that they are always of; None for those that may be of several."""
+    groups: dict[int | None, list[Access]] = {}
+    for access in found:
+        bank = None
+        if layout.banks == 1:
+            bank = 0
+        elif access.index is not None and (expr := layout.place(access.index)[0]).is_constant:
+            bank = expr.const
+        groups.setdefault(bank, []).append(access)
+    return groups
+
+
+def _reaches(store: Access, load: Access, nest: Sequence[For]) -> bool:
+    """Whether a load may need what a store did in its iteration, or in one before."""
+    if always_differ(store, load):
         return False
-    banks = {stored.layout.place(a.index)[0] for a in group if a.index is not None}
-    return stored.layout.banks == 1 or (len(banks) == 1 and all(b.is_constant for b in banks))
+    if store.position < load.position and same_iteration(store, load, nest):
+        return True
+    return carried_distance(store, load, nest) is not None
 
 
-def _waiting(store: Access, group: Sequence[Access], nest: Sequence[For]) -> frozenset[Load]:
-    """The loads before the store that need the word of the iteration before."""
-    return frozenset(
-        a.op
-        for a in group
-        if isinstance(a.op, Load)
-        and a.position < store.position
-        and any(carried_distance(store, a, loops) == 1 for loops in (nest, nest[-1:]))
+def _waits(store: Access, load: Access, nest: Sequence[For]) -> bool:
+    """Whether a load before the store needs the word of the iteration before."""
+    return load.position < store.position and any(
+        carried_distance(store, load, loops) == 1 for loops in (nest, nest[-1:])
     )
 
 

@@ -92,7 +92,7 @@ class RegionBuilder:
         storage: how each array is stored.
         interval: intervals of values defined outside (counters, arguments, other regions).
         counters: the counters of the pipelined loop this region is the body of.
-        handed_on: the arrays whose last stored word is kept for the next iteration.
+        handed_on: the stores whose last word is kept for the next iteration.
         lower: the lower bounds of the counters.
         carried: what comes from iterations before.
     """
@@ -102,7 +102,7 @@ class RegionBuilder:
         storage: Mapping[Value, ArrayStorage],
         interval: Callable[[Value], Interval],
         counters: tuple[Value, ...] = (),
-        handed_on: Mapping[Value, LastStore] | None = None,
+        handed_on: Mapping[Store, LastStore] | None = None,
         lower: tuple[LowerBound, ...] = (),
         carried: CarriedWords = NOTHING_CARRIED,
     ) -> None:
