@@ -3,13 +3,14 @@ several lanes.
 
 Guaranteed: the transformed loop computes what the original one does, reads no cell that was not
 read, and has no more accesses; a loop that updates a cell in both branches has the interval of the
-one that a hand keeps in a variable, and the lanes of a recurrence the interval that their arithmetic
-takes.
+one that a hand keeps in a variable, and lanes of a recurrence have the interval of their
+arithmetic.
 """
 
 from dataclasses import replace
 
-from agreement import random_args, run
+import pytest
+from agreement import check, random_args, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from source_generators import PREAMBLE, load
@@ -18,12 +19,14 @@ import allo_rtl as allo
 from allo_rtl.hls.unroll import unroll_by
 from allo_rtl.hls.words import once
 from allo_rtl.ir.legalize import legalize
-from allo_rtl.ir.ops import For, Load, Store
+from allo_rtl.ir.ops import For, If, Load, Store
 from allo_rtl.ir.rewrite import map_block, walk
+from allo_rtl.ir.types import Partition, float32, int8, int32, uint2, uint3
 from allo_rtl.ir.verify import verify_module
 from allo_rtl.sim.reference import ReferenceModule
 
-N = 12
+ADDER = 4
+"""Cycles of a sum of floats on an UltraScale+ at 300 MHz."""
 
 # Random kernels
 
@@ -125,7 +128,7 @@ def count(module):
     return sum(isinstance(op, Load | Store) and bool(op.array.array.shape) for op in ops)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=kernels(), lanes=st.sampled_from([1, 1, 2, 4]), seed=st.integers(0, 9))
 def test_what_is_computed_stays_the_same(text, lanes, seed):
     module = legalize(allo.customize(load(text, "kernel")).module)
@@ -139,3 +142,228 @@ def test_what_is_computed_stays_the_same(text, lanes, seed):
         for m in (plain, changed)
     )
     assert found == expected
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=kernels(), lanes=st.sampled_from([0, 2]), seed=st.integers(0, 9))
+def test_hardware_agrees(text, lanes, seed):
+    s = allo.customize(load(text, "kernel"))
+    if lanes:
+        s.unroll("i", lanes)
+    s.pipeline("i")
+    check(s, seeds=(seed,), device="ecp5-85", clock_mhz=40, simulator="pysim")
+
+
+# Both branches, against what a hand writes
+
+def branches(A: int32[4], x: int32[12], y: int32[12], c: int8[12]):
+    for i in range(12):
+        if c[i] > 0:
+            A[0] += x[i]
+        else:
+            A[0] -= y[i]
+
+
+def branches_by_hand(A: int32[4], x: int32[12], y: int32[12], c: int8[12]):
+    for i in range(12):
+        t: int32 = A[0]
+        if c[i] > 0:
+            t += x[i]
+        else:
+            t -= y[i]
+        A[0] = t
+
+
+def bins(H: int32[8], b: uint3[12], c: int8[12]):
+    for i in range(12):
+        if c[i] > 20:
+            H[b[i]] += 3
+        elif c[i] > -20:
+            H[b[i]] -= 1
+        else:
+            H[b[i]] = H[b[i]] ^ 5
+
+
+def bins_by_hand(H: int32[8], b: uint3[12], c: int8[12]):
+    for i in range(12):
+        t: int32 = H[b[i]]
+        if c[i] > 20:
+            t += 3
+        elif c[i] > -20:
+            t -= 1
+        else:
+            t = t ^ 5
+        H[b[i]] = t
+
+
+def own_condition(A: float32[4], x: float32[12], y: float32[4]):
+    for i in range(12):
+        if A[1] < x[i]:
+            A[1] += x[i]
+            y[2] = A[1]
+        else:
+            A[1] -= x[i]
+            y[2] = x[i]
+
+
+def own_condition_by_hand(A: float32[4], x: float32[12], y: float32[4]):
+    for i in range(12):
+        t: float32 = A[1]
+        u: float32 = x[i]
+        if t < x[i]:
+            t += x[i]
+            u = t
+        else:
+            t -= x[i]
+        A[1] = t
+        y[2] = u
+
+
+def floats(A: float32[4], x: float32[12], c: int8[12]):
+    for i in range(12):
+        if c[i] > 0:
+            A[0] += x[i]
+        else:
+            A[0] -= x[i]
+
+
+def floats_by_hand(A: float32[4], x: float32[12], c: int8[12]):
+    for i in range(12):
+        t: float32 = A[0]
+        if c[i] > 0:
+            t += x[i]
+        else:
+            t -= x[i]
+        A[0] = t
+
+
+def built(kernel, lanes=0, cyclic=(), **options):
+    """The hardware of a kernel pipelined with so many lanes, after comparing what it computes."""
+    s = allo.customize(kernel)
+    if lanes:
+        s.unroll("i", lanes)
+    for array in cyclic:
+        s.partition(array, Partition.Cyclic, dim=1, factor=lanes)
+    s.pipeline("i")
+    return check(s, **({"device": "ecp5-85", "clock_mhz": 25, "simulator": "pysim"} | options))
+
+
+def interval(rtl):
+    """The initiation interval of the last loop."""
+    return rtl.report().loops[-1].ii
+
+
+@pytest.mark.parametrize(
+    ("plain", "by_hand", "expected"),
+    [(branches, branches_by_hand, 1), (bins, bins_by_hand, 1),
+     (own_condition, own_condition_by_hand, None), (floats, floats_by_hand, None)],
+    ids=lambda x: getattr(x, "__name__", ""),
+)  # fmt: skip
+def test_both_branches_are_as_fast_as_by_hand(plain, by_hand, expected):
+    rtl, other = built(plain, simulator="verilator"), built(by_hand)
+    assert interval(rtl) == interval(other)
+    assert rtl.predicted_cycles == other.predicted_cycles
+    assert expected in (None, interval(rtl))
+
+
+def test_what_one_branch_alone_touches_stays():
+    """A subscript that is in range in one branch alone is read and stored there alone."""
+    def kernel(A: int32[4], x: int32[12]):
+        for i in range(12):
+            if i < 4:
+                A[i] += x[i]
+            else:
+                A[3] = x[i]
+
+    module = legalize(allo.customize(kernel).module)
+    [loop] = [op for op in walk(module.top_func.body) if isinstance(op, For)]
+    new = once(loop.body)
+    [choice] = [op for op in new if isinstance(op, If)]
+    accesses = [[(type(op), op.array.name) for op in part if isinstance(op, Load | Store)]
+                for part in (choice.then, choice.orelse)]  # fmt: skip
+    assert accesses == [[(Load, "A"), (Store, "A")], [(Store, "A")]]
+
+
+def test_stores_keep_their_order():
+    """Both cells, which may be one, are stored after the ``if``, in the order of the branches."""
+    def kernel(A: int32[4], b: uint2[12], c: int8[12], x: int32[12]):
+        for i in range(12):
+            if c[i] > 0:
+                A[0] = x[i]
+                A[b[i]] = i
+            else:
+                A[0] = i
+                A[b[i]] = x[i]
+
+    module = legalize(allo.customize(kernel).module)
+    plain, changed = with_lanes(module, 1)
+    [loop] = [op for op in walk(changed.top_func.body) if isinstance(op, For)]
+    stored = [op.index[0].is_constant for op in loop.body if isinstance(op, Store)]
+    assert stored == [True, False]
+    args = random_args(module, 1)
+    assert run(ReferenceModule(plain).run_raw, module, args) == run(
+        ReferenceModule(changed).run_raw, module, args
+    )
+
+
+# Lanes
+
+def running(A: int32[17], x: int32[16]):
+    for i in range(16):
+        A[i + 1] = A[i] + x[i]
+
+
+def running_float(A: float32[17], x: float32[16]):
+    for i in range(16):
+        A[i + 1] = A[i] + x[i]
+
+
+def fibonacci(A: int32[18]):
+    for i in range(16):
+        A[i + 2] = A[i + 1] + A[i]
+
+
+def rows(A: float32[3, 9], x: float32[3, 8]):
+    for r in range(3):
+        for i in range(8):
+            A[r, i + 1] = A[r, i] * x[r, i]
+
+
+def sweeps(A: float32[10], x: float32[3]):
+    for t in range(3):
+        for i in range(1, 9):
+            A[i] = A[i - 1] * x[t] + A[i + 1]
+
+
+def around(A: float32[9], x: float32[8]):
+    """The first cell of a run is one that the run before stored to."""
+    for t in range(3):
+        for i in range(8):
+            A[(i + t + 1) % 9] = A[(i + t) % 9] + x[i]
+
+
+def total(A: float32[4], x: float32[16]):
+    for i in range(16):
+        A[1] += x[i]
+
+
+def test_lanes_of_a_recurrence_start_every_cycle():
+    assert interval(built(running, 2, ("A", "x"), simulator="verilator")) == 1
+    assert interval(built(running, 4, ("A", "x"), clock_mhz=12)) == 1
+
+
+def test_each_lane_hands_on_its_own_word():
+    assert interval(built(fibonacci, 2, ("A",), clock_mhz=12)) == 1
+
+
+@pytest.mark.parametrize("kernel", [running_float, total], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("lanes", [0, 2])
+def test_lanes_of_floats_take_as_long_as_their_additions(kernel, lanes):
+    rtl = built(kernel, lanes, device="ultrascale+", clock_mhz=300)
+    assert interval(rtl) == max(lanes, 1) * ADDER
+
+
+@pytest.mark.parametrize("kernel", [rows, sweeps, around], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("lanes", [0, 2])
+def test_runs_of_an_inner_loop_begin_with_what_is_in_memory(kernel, lanes):
+    built(kernel, lanes, clock_mhz=50)
