@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 from allo_rtl.hls.accesses import Accesses
 from allo_rtl.hls.carry import NOTHING_CARRIED, CarriedWords
@@ -115,6 +115,8 @@ class RegionBuilder:
             self.graph, storage, self.value, bool(counters), handed_on or {}, self._first, carried
         )
         self._effects: list[Node] = []
+        self._path: tuple[Node, ...] = ()
+        self._made: dict[Value, int] = {}
 
     def value(self, value: Value) -> Node:
         """The node of an IR value; one from outside becomes an input."""
@@ -139,7 +141,7 @@ class RegionBuilder:
             elif isinstance(op, Load):
                 self.values[op.result] = self._accesses.load(op)
             elif isinstance(op, Store):
-                self._accesses.store(op, predicate)
+                self._accesses.store(op, self._own_predicate(op.array, predicate))
             elif isinstance(op, Print | Assert):
                 self._event(op, predicate)
             elif isinstance(op, STREAM_OPS):
@@ -152,8 +154,19 @@ class RegionBuilder:
         if condition.is_const:
             self.add(op.then if condition.value else op.orelse, predicate)
             return
-        self.add(op.then, self.graph.both(predicate, condition))
-        self.add(op.orelse, self.graph.both(predicate, self.graph.negate(condition)))
+        path = self._path
+        branches = (op.then, condition), (op.orelse, self.graph.negate(condition))
+        for block, holds in branches:
+            self._path = (*path, holds)
+            self.add(block, self.graph.both(predicate, holds))
+        self._path = path
+
+    def _own_predicate(self, array: Value, predicate: Node | None) -> Node | None:
+        """When a store is done, where it can be seen: of an array that an iteration makes under
+        conditions it is enough to ask those inside."""
+        if array not in self._made:
+            return predicate
+        return reduce(self.graph.both, self._path[self._made[array] :], None)
 
     def _first(self, loops: Collection[Value] | None = None) -> Node:
         """Whether this is the first iteration of the pipelined nest, or of some loops in it."""
@@ -253,6 +266,8 @@ class RegionBuilder:
             case Apply(result=r, expr=e):
                 node = self.expression(e)
             case Alloc():
+                if self._counters:  # each iteration has its own
+                    self._made[op.result] = len(self._path)
                 self._accesses.allocate(op)
                 return
             case GetGlobal():
