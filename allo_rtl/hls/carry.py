@@ -278,17 +278,20 @@ def _next_cell(
     }  # fmt: skip
     after = AffineExpr.of(inner.iv) + inner.step
     found: dict[Load, Carry] = {}
+    others: list[Access] = []
     for load in group:
+        store = sure.get(_at(load, inner, after)) if load.affine else None
         if not isinstance(load.op, Load):
             continue
-        store = sure.get(_at(load, inner, after)) if load.affine else None
-        if store is not None and _is_alone(store, load, stores, nest):
-            assert isinstance(store.op, Store)
-            if not ways.cycles(load.op, store.op):
-                return {}
-            found[load.op] = Carry(store.op, (inner,), 1, 1)
-        elif any(_is_next(s, load, inner) for s in stores):
+        if store is None or not _is_alone(store, load, stores, nest):
+            others.append(load)
+            continue
+        assert isinstance(store.op, Store)
+        if not ways.cycles(load.op, store.op):
             return {}
+        found[load.op] = Carry(store.op, (inner,), 1, 1)
+    if any(_is_next(s, load, inner) for load in others if found for s in stores):
+        return {}
     return found
 
 
