@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,13 @@ from allo_rtl.boards.critical import CriticalPath, read_timing
 from allo_rtl.boards.host import Host
 from allo_rtl.boards.pll import Family, Pll, find_pll
 from allo_rtl.boards.protocol import GAP_SECONDS
-from allo_rtl.boards.scripts import after_read, after_synth, synth_files, without_folders
+from allo_rtl.boards.scripts import (
+    after_read,
+    after_synth,
+    finish,
+    synth_files,
+    without_folders,
+)
 from allo_rtl.boards.toolchain import LOG, REPORT, SDF, Usage, read_usage, run_commands
 from allo_rtl.boards.top import Top
 from allo_rtl.boards.uart import divisor
@@ -141,7 +148,12 @@ def build_bitstream(
             del plan.files[script]
         plan.files["top.il"] = without_folders(plan.files["top.il"])
         _write_plan({**plan.files, **synth_files(target.family)}, work)
-        run_commands(commands, work, what=board, family=target.family, progress=progress)
+        run = partial(
+            run_commands, folder=work, what=board, family=target.family, progress=progress
+        )
+        run(commands[:1])
+        finish(target.family, work / _NETLISTS[target.family])
+        run(commands[1:])
         usage = read_usage(work, target.family)
         timing = read_timing(work, target.database, _NETLISTS[target.family])
         (work / SDF).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from allo_rtl.boards.gowin_registers import registered
 from allo_rtl.boards.gowin_timing import Hop, cells, longest_hops
 from allo_rtl.boards.toolchain import REPORT, SDF, read_fmax
 
@@ -71,12 +72,14 @@ def read_timing(folder: Path, database: tuple[str, str] | None, netlist: str) ->
         folder: with nextpnr's files.
         database: chip and grade where nextpnr's own times cannot be trusted, as of
             :class:`~allo_rtl.boards.catalog.Board`.
-        netlist: name of the netlist that Yosys wrote.
+        netlist: name of the netlist that was placed.
     """
-    lines = Lines(json.loads((folder / netlist).read_text()))
+    content = json.loads((folder / netlist).read_text())
+    lines = Lines(content)
     if database is None:
         return Timing(read_fmax(folder), read_path(folder, lines))
-    hops = longest_hops((folder / SDF).read_text(), cells(*database))
+    sdf = (folder / SDF).read_text()
+    hops = longest_hops(sdf, cells(*database), registered(content))
     path = CriticalPath(tuple(_step(hop, lines) for hop in hops))
     return Timing(1000 / path.ns, path)
 

@@ -1,9 +1,11 @@
-"""What Yosys does with a design of ours before and after its family's synthesis script."""
+"""What is done with a design of ours before and after its family's synthesis script."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from allo_rtl.boards.gowin_registers import take_registers
 from allo_rtl.boards.pll import Family
 
 _FOLDERS = re.compile(r'^ *attribute \\src ".*/.*"\n', re.MULTILINE)
@@ -82,3 +84,14 @@ def after_synth(family: Family, netlist: str) -> str:
         netlist: the JSON file that place and route reads, to be written again.
     """
     return f"techmap -map {WHOLE_LUTS}; write_json {netlist}" if family == "gowin" else ""
+
+
+def finish(family: Family, netlist: Path) -> None:
+    """Change the netlist that Yosys has written, where place and route needs that.
+
+    Args:
+        family: of the chip.
+        netlist: the JSON file that place and route reads.
+    """
+    if family == "gowin":
+        take_registers(netlist)

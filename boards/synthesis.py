@@ -21,7 +21,13 @@ from amaranth.lib.wiring import In, Out
 
 from allo_rtl.boards.critical import CriticalPath, Timing, read_timing
 from allo_rtl.boards.pll import Family
-from allo_rtl.boards.scripts import after_read, after_synth, synth_files, without_folders
+from allo_rtl.boards.scripts import (
+    after_read,
+    after_synth,
+    finish,
+    synth_files,
+    without_folders,
+)
 from allo_rtl.boards.toolchain import REPORT, SDF, run_commands
 from allo_rtl.boards.top import Bank
 from allo_rtl.errors import BuildError
@@ -182,6 +188,7 @@ def _map(flow: _Flow, folder: Path) -> tuple[int, int, int, int]:
         f"{flow.synth}{pads} -top top.kernel; tee -q -o stat.json stat -json"
     )
     run_commands([["yosys", "-q", "-p", script]], folder, what="the kernel", family=flow.family)
+    finish(flow.family, folder / "net.json")
     stat = json.loads((folder / "stat.json").read_text())
     return _count(stat["design"]["num_cells_by_type"], flow.family)
 

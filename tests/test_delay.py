@@ -269,6 +269,39 @@ def test_gowin_paths_through_memories_of_luts():
     assert gowin_timing.longest_path(read, known) == pytest.approx(0.5 + 0.4 + 0.9 + 0.4)
 
 
+BLOCK = """
+  (CELL (CELLTYPE "top") (INSTANCE )
+    (DELAY (ABSOLUTE
+        (INTERCONNECT start/Q mult/A0 (3000:3000:3000) (0:0:0))
+        (INTERCONNECT start/Q mult/B0 (2000:2000:2000) (0:0:0))
+        (INTERCONNECT mult/DOUT3 end/D (4000:4000:4000) (0:0:0))
+  )))
+  (CELL (CELLTYPE "MULT9X9") (INSTANCE mult) )
+  (CELL (CELLTYPE "DFF") (INSTANCE start) )
+  (CELL (CELLTYPE "DFF") (INSTANCE end) )
+"""
+
+
+@pytest.mark.parametrize(
+    ("registers", "ns"),
+    [
+        ((), 0.5 + 3 + 6 + 4 + 0.4),
+        (("DOUT",), 0.5 + 3 + 6 + 0.4),
+        (("A",), 0.5 + 2 + 6 + 4 + 0.4),  # by way of B
+        (("A", "B"), 0.5 + 6 + 4 + 0.4),
+        (("A", "B", "DOUT"), 0.5 + 6 + 0.4),  # all inside
+    ],
+)
+def test_gowin_paths_through_multipliers_with_registers_inside(registers, ns):
+    known = gowin_timing.Cells({
+        "lut": dict.fromkeys(("a_f", "b_f", "c_f", "d_f"), 1.0),
+        "dff": {"clk_qpos": 0.5, "di_clksetpos": 0.4, "ce_clksetpos": 0.1},
+        "bram": {"clk_do": 0.8},
+    })  # fmt: skip
+    inside = {"mult": frozenset(registers)} if registers else {}
+    assert gowin_timing.longest_path(BLOCK, known, inside) == pytest.approx(ns)
+
+
 def test_histogram():
     assert delay_docs.histogram([-0.11, 0.01, 0.02, 0.12]) == " -10 % #\n  +0 % ##\n +10 % #"
 
