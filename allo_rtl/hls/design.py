@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls import fastest
 from allo_rtl.hls.accessed import port_inputs, stable_reads
 from allo_rtl.hls.async_reads import check_turns
 from allo_rtl.hls.at_once import at_once
@@ -32,17 +33,16 @@ from allo_rtl.hls.control_builder import build_control
 from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
 from allo_rtl.hls.dual_ports import ports_of, with_two_ports, worth_two_ports
 from allo_rtl.hls.exclusive import joined
-from allo_rtl.hls.lanes import Lanes, fold
+from allo_rtl.hls.lanes import Lanes
 from allo_rtl.hls.latency import Latency
 from allo_rtl.hls.lifetimes import shorten
 from allo_rtl.hls.lowered import lower
-from allo_rtl.hls.modulo import PipelineResult, pipeline
+from allo_rtl.hls.modulo import PipelineResult
 from allo_rtl.hls.node import Bank, Node
 from allo_rtl.hls.one_pass import of_one_pass
 from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
 from allo_rtl.hls.operators import Division, Operators, Sharing, Stretch
 from allo_rtl.hls.packing import Pair, packed
-from allo_rtl.hls.placement import schedule
 from allo_rtl.hls.prepare import PreparedFunc
 from allo_rtl.hls.processes import (
     BankEnd,
@@ -64,7 +64,7 @@ from allo_rtl.hls.turns import take_turns
 from allo_rtl.hls.unit_limits import check_kept
 from allo_rtl.hls.widths import shapes
 from allo_rtl.hls.worth import is_cheaper, is_faster, is_worth
-from allo_rtl.ir.ops import Assert, For, Func, Global, Module, Print, Value
+from allo_rtl.ir.ops import Assert, Func, Global, Module, Print, Value
 from allo_rtl.ir.rewrite import walk
 from allo_rtl.ir.stream_ops import STREAM_OPS, MakeStream, blocks, counted
 from allo_rtl.ir.types import StreamType, Type
@@ -470,12 +470,8 @@ class _RegionScheduler:
     def _control(self, control: Control) -> Control:
         match control:
             case Straight(region=region):
-                edges = straight_edges(region.nodes())
-                lanes = fold(self._problem(region, edges))
-                found = schedule(lanes.one, None)
-                assert found is not None
-                found = lanes.spread(found) or schedule(lanes.whole, None)
-                assert found is not None
+                problems = self._problems(region, straight_edges(region.nodes()))
+                lanes, found = fastest.straight(problems)
                 self.schedules[region] = lanes.improved(found, shorten)
             case Pipelined():
                 return self._nest(control)
@@ -493,8 +489,10 @@ class _RegionScheduler:
 
     def _one_pass(self, region: Region) -> Certificate:
         """Why a piece of a loop whose iterations follow each other is as long as it is."""
-        problem = self._problem(region, straight_edges(region.nodes()))
-        return of_one_pass(problem, self.schedules[region])
+        timed = self.schedules[region]
+        problems = self._problems(region, straight_edges(region.nodes()))
+        problem = next(p for p in problems if timed.units.items() >= p.units.items())
+        return of_one_pass(problem, timed)
 
     def _nest(self, control: Pipelined) -> Control:
         """The nest flattened as far as its dependences leave it fastest.
@@ -506,8 +504,7 @@ class _RegionScheduler:
         least = len(control.counters) if control.varies else control.region.depth
         for depth in range(len(control.counters), least - 1, -1):
             try:
-                lanes = fold(self._nest_problem(control, depth))
-                result = _pipelined(lanes, control.loop)
+                lanes, result = self._flat(control, depth)
             except BuildError:
                 if depth > least:  # a smaller part of the nest may do what was asked
                     continue
@@ -532,29 +529,27 @@ class _RegionScheduler:
         self.certificates[control.region] = result.certificate
         return _unflatten(control, depth)
 
-    def _nest_problem(self, control: Pipelined, depth: int) -> Problem:
-        """What is to be scheduled when the ``depth`` innermost loops are flattened."""
+    def _flat(self, control: Pipelined, depth: int) -> tuple[Lanes, PipelineResult]:
+        """The fastest schedule when the ``depth`` innermost loops are flattened."""
         region = control.region
         loops = [c.loop for c in control.counters]
-        return self._problem(region, pipelined_edges(region.nodes(), loops[-depth:], loops[0]))
+        edges = pipelined_edges(region.nodes(), loops[-depth:], loops[0])
+        return fastest.pipelined(
+            self._problems(region, edges), control.loop,
+            lambda s: _cycles(control.counters, depth, s),
+        )
 
-    def _problem(self, region: Region, edges: Sequence[Edge]) -> Problem:
+    def _problems(self, region: Region, edges: Sequence[Edge]) -> Iterator[Problem]:
+        """What is to be scheduled, with each of the ways to build its products."""
         nodes = region.nodes()
         sizes = shapes(nodes, region.results)
-        operators = self._operators
-        carried = carried_edges(region.carried, lambda node: operators.unit(node, sizes))
-        return Problem(
-            nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
-            stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
-            operators.sharing.limits,
-        )  # fmt: skip
-
-
-def _pipelined(lanes: Lanes, loop: For) -> PipelineResult:
-    """The schedule of one lane for all; should that break a rule, one of all lanes at once."""
-    result = pipeline(lanes.one, loop)
-    found = lanes.spread(result.schedule)
-    return replace(result, schedule=found) if found else pipeline(lanes.whole, loop)
+        for operators in self._operators.variants(nodes, sizes):
+            carried = carried_edges(region.carried, partial(operators.unit, shapes=sizes))
+            yield Problem(
+                nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
+                stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
+                operators.sharing.limits,
+            )  # fmt: skip
 
 
 def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, log2
+from math import ceil, inf, log2
 
 from allo_rtl.hls import delay
 from allo_rtl.hls.delay import DelayModel
@@ -72,6 +72,7 @@ class Unit:
 
 
 WIRE = Unit(0, 0.0, 0.0)
+_ROUNDING = 1e-9
 
 type Product = tuple[Shape, Shape, int]
 """What tells multipliers apart: the shapes of both operands, and the bits of the result."""
@@ -192,14 +193,17 @@ class Operators:
         clock_mhz: the clock the operations are chained for.
         sharing: which units are shared.
         stretch: which operations are taken to last longer than the model says.
+        cut_ns: products that take so long in one go are cut, with a register inside, also where
+            they fit into a cycle.
     """
 
     def __init__(
         self, device: Device, clock_mhz: float, sharing: Sharing | None = None,
-        stretch: Stretch | None = None,
+        stretch: Stretch | None = None, cut_ns: float = inf,
     ) -> None:
         self.sharing = sharing or Sharing()
         self.stretch = stretch or Stretch()
+        self.cut_ns = cut_ns
         self.device = device
         self.model: DelayModel = delay.load(device.family)
         self.period_ns = 1000.0 / clock_mhz
@@ -219,7 +223,7 @@ class Operators:
             factor = self.stretch.longest  # one unit is for operations of all lines
         if factor == 1.0:
             return self._unit(node, shapes)
-        slow = Operators(self.device, 1000.0 / self.period_ns, self.sharing)
+        slow = Operators(self.device, 1000.0 / self.period_ns, self.sharing, cut_ns=self.cut_ns)
         slow.budget_ns = self.budget_ns / factor
         unit = slow._unit(node, shapes)
         return replace(unit, first_ns=unit.first_ns * factor, last_ns=unit.last_ns * factor)
@@ -256,7 +260,7 @@ class Operators:
         kind = "mul_low" if result <= max(w1, w2) else "mul"
         ways = self.sharing.users(node, shapes)
         whole, choice = self.model.delay(kind, max(w1, w2)), self.model.mux(ways, max(w1, w2))
-        if whole <= self.budget_ns and ways == 1:
+        if whole <= self.budget_ns and ways == 1 and whole < self.cut_ns:
             return Unit(0, whole, 0.0, name)
         # Of a product no wider than its operands all pieces are unsigned, and may fill a block.
         fills = result <= min(w1, w2) and self.device.dsps and not self.model.dsp_signed
@@ -287,6 +291,26 @@ class Operators:
             return job.width > _NARROW_DIVIDER
         widths = [shape.width for shape in job[:2]]
         return max(widths) > self._limb + 1 and min(widths) > 8
+
+    def variants(self, nodes: Sequence[Node], shapes: Mapping[Node, Shape]) -> list[Operators]:
+        """These operators, then such that cut the widest products although they fit into a cycle.
+
+        A whole product may leave too little of its cycle for operations before and behind it; with
+        a register inside there may be room for both.  A faster clock has that anyway, and must not
+        be ahead of a slower one.  Then those that cut the second widest as well, and so on.
+        """
+        units = {n: self.unit(n, shapes) for n in nodes if n.kind is Kind.MUL}
+        fit = {
+            unit.first_ns / self.factor(node)
+            for node, unit in units.items()
+            if not unit.latency and max(shapes[o].width for o in node.operands) > self._limb + 1
+        }
+        mhz = 1000.0 / self.period_ns
+        cut = (
+            Operators(self.device, mhz, self.sharing, self.stretch, ns * (1 - _ROUNDING))
+            for ns in sorted(fit, reverse=True)
+        )
+        return [self, *cut]
 
     def shared_by(self, sharing: Sharing) -> Operators:
         """The same operators, with units that are shared."""
