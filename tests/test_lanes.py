@@ -9,8 +9,8 @@ from op_problems import ARRAYS, competing_reads, faults, node, problem_of, probl
 
 import allo_rtl as allo
 from allo_rtl.hls.certificate import Reason
-from allo_rtl.hls.design import _pipelined
 from allo_rtl.hls.exact import MAX_NODES, search
+from allo_rtl.hls.fastest import pipelined
 from allo_rtl.hls.lanes import fold, is_met
 from allo_rtl.hls.lifetimes import register_bits, shorten
 from allo_rtl.hls.modulo import lower_bound
@@ -105,7 +105,7 @@ def test_the_interval_of_a_loop_with_many_lanes_is_proved():
     one = competing_reads(2, [(0, 1, 2, 0), (1, 0, 2, 2)])
     whole, _ = beside(one, 400)
     assert len(whole.nodes) > MAX_NODES
-    result = _pipelined(fold(whole), loop())
+    _, result = pipelined([whole], loop(), lambda found: found.length)
     assert result.certificate.reason is Reason.SEARCH
     assert result.schedule.ii == result.certificate.bound == 3
     assert faults(whole, result.schedule) == []
