@@ -144,6 +144,9 @@ def fit_family(family: Family, points: Sequence[Point]) -> dict[str, Any]:
     delays["cmp"] = [[limit, a, b, _round(c + alone.compare_exit())]]
     if family.dsp_ns is not None:
         delays |= {k: _estimated_product(family, delays["add"][0]) for k in PRODUCTS}
+    if stages := alone.rows("mul_stage", wire):  # one block each: 9 bits take what 8 do
+        delays["mul_stage"] = [[bits, 0.0, 0.0, _round(ns)] for bits, ns, _ in sorted(stages)]
+        delays["mul_stage"][-1][0] = None
     muxes = [p for p in points if p.kind == "mux"]
     return {
         "family": family.name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 
 from allo_rtl.errors import SourceLoc
@@ -94,22 +94,29 @@ class Sketch:
         trips = [c.bounds.trip or 0 for c in loop.counters if c.bounds]
         ports, found = self.interval(func, loop), list[int]()
         for depth in range(len(trips), loop.region.depth - 1, -1):
-            problem = self._problem(loop, depth)
-            ii = waiting_bound(problem, ports)
-            inner = (prod(trips[-depth:]) - 1) * ii + _length(problem)
+            problems = self._problems(loop, depth)
+            ii = min(waiting_bound(problem, ports) for problem in problems)
+            inner = (prod(trips[-depth:]) - 1) * ii + min(map(_length, problems))
             found.append(prod(trips[:-depth]) * inner)
             if ii == ports:
                 break
         return min(found)
 
-    def _problem(self, loop: Pipelined, depth: int) -> Problem:
-        """What is to be scheduled when the ``depth`` innermost loops are flattened."""
+    def _problems(self, loop: Pipelined, depth: int) -> list[Problem]:
+        """What is to be scheduled when the ``depth`` innermost loops are flattened, with each of
+        the ways to build its products."""
         region, loops = loop.region, [c.loop for c in loop.counters]
         nodes = region.nodes()
-        sizes = shapes(nodes, region.results)
-        carried = carried_edges(region.carried, lambda n: self.operators.unit(n, sizes))
-        edges = [*pipelined_edges(nodes, loops[-depth:], loops[0]), *carried]
-        return Problem(nodes, edges, sizes, self.operators, lambda _: 1, stable_reads(nodes))
+        sizes, stable = shapes(nodes, region.results), stable_reads(nodes)
+        edges = pipelined_edges(nodes, loops[-depth:], loops[0])
+        return [
+            Problem(
+                nodes,
+                [*edges, *carried_edges(region.carried, partial(operators.unit, shapes=sizes))],
+                sizes, operators, lambda _: 1, stable,
+            )
+            for operators in self.operators.variants(nodes, sizes)
+        ]  # fmt: skip
 
     def interval(self, func: str, loop: Pipelined) -> int:
         """A bound of a loop's interval in cycles, by the accesses that each iteration makes.

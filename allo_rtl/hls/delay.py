@@ -140,9 +140,11 @@ class DelayModel:
 
         That is what remains of a multiplier cut into blocks, with registers before and behind
         each block and the sums made in later cycles.  Without blocks it is the whole product.
+        Some families have the register behind it inside the block: "mul_stage".
         """
         block = self.multipliers[0].narrow if self.multipliers else max(w1, w2)
-        return self.delay("mul", min(max(w1, w2), block))
+        kind = "mul_stage" if "mul_stage" in self.delays else "mul"
+        return self.delay(kind, min(max(w1, w2), block))
 
     def luts(self, kind: str, bits: int) -> int:
         """LUTs of one operation of ``kind`` on ``bits`` bits (beside its multiplier blocks)."""

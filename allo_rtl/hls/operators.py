@@ -251,9 +251,10 @@ class Operators:
     def _multiplier(self, node: Node, shapes: Mapping[Node, Shape]) -> Unit:
         """The shallowest pipelining whose every stage fits the clock.
 
-        Open tools do not move registers into multiplier blocks, so wide products are cut into
-        limbs whose partial products are registered and added in a (registered) tree.  Where even
-        such a product takes longer than a cycle, it is cut for the smaller blocks that there are.
+        Registers between blocks that make one product would be of no use to open tools, so wide
+        products are cut into limbs whose partial products are registered and added in a
+        (registered) tree.  Where even such a product takes longer than a cycle, it is cut for the
+        smaller blocks that there are.
         """
         left, right, result = self.sharing.product or product_of(node, shapes)
         w1, w2, name = left.width, right.width, f"mul {left.width}x{right.width}"
@@ -268,7 +269,7 @@ class Operators:
         block = self.model.mul_stage_ns(w1, w2)
         smaller = self.device.dsp_smaller_bits
         if block > self.budget_ns and smaller and max(w1, w2) > smaller:
-            limb, block = smaller - 1, self.model.delay("mul", smaller)
+            limb, block = smaller - 1, self.model.mul_stage_ns(smaller, smaller)
         levels = ceil(log2(_partial_products(w1, w2, result, limb))) if limb else 0
         stage, add = block + choice, self.model.delay("add", result)
         shared = ways > 1
