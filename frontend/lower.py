@@ -88,8 +88,17 @@ def lower(
         instantiate = {kernel.name: instantiate}
     program = Program(_lower, RULE_SETS[typing_rule_set], instantiate)
     top: Func | None = None
-    with suppress(Cascade):
-        top = program.function(_key(fn), kernel, None, kernel.source.loc(kernel.node))
+    loc = kernel.source.loc(kernel.node)
+    try:
+        with suppress(Cascade):
+            top = program.function(_key(fn), kernel, None, loc)
+    except RecursionError:
+        raise LanguageError(
+            f"'{kernel.name}' has blocks or expressions inside each other, deeper than can be read",
+            loc=loc,
+            hint="an elif is inside the one before it: take a long chain apart, or look its values "
+            "up in an array",
+        ) from None
     # Instances of one kernel may have the same errors.
     found: dict[tuple[str, SourceLoc | None], LanguageError] = {}
     for error in program.errors:

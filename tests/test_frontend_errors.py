@@ -121,3 +121,10 @@ def test_something_that_is_no_function():
         "a kernel must be a Python function, not int\n"
         "  allowed: a function defined with 'def', or the text of one"
     )
+
+
+def test_a_chain_too_long_to_be_read_is_told():
+    chain = "".join(f"    elif x == {n}:\n        A[0] = {n}\n" for n in range(1, 600))
+    error = error_of(f"def k(A: int32[4], x: int32):\n    if x == 0:\n        A[0] = 0\n{chain}")
+    assert "deeper than can be read" in error.message
+    assert error.loc.line == 1

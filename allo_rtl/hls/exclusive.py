@@ -23,7 +23,7 @@ from graphlib import CycleError, TopologicalSorter
 from allo_rtl.errors import BuildError
 from allo_rtl.hls.control import FunctionControl, Pipelined, Straight, regions
 from allo_rtl.hls.graph import BIT, Graph
-from allo_rtl.hls.needs import ALWAYS, Cube, Exclusion, Need, literals, needs
+from allo_rtl.hls.needs import ALWAYS, Cube, Exclusion, Need, contrary, literals, needs
 from allo_rtl.hls.node import (
     DIVISIONS,
     WITH_REST,
@@ -276,9 +276,14 @@ class _Grouper:
 
     def _shortest(self, cube: Cube, others: Sequence[_Candidate]) -> Cube:
         """As few literals of a cube as tell that no other is needed."""
+        # Of long chains of conditions most are told apart by literals that are contrary.
+        against = [(other, contrary(cube, other)) for c in others for other in c.need]
         for literal in sorted(cube, key=lambda x: -x[0].serial):
             fewer = cube - {literal}
-            if all(self.exclusion.apart(frozenset({fewer}), c.need) for c in others):
+            if all(
+                not told.isdisjoint(fewer) or self.exclusion.is_empty(fewer | other)
+                for other, told in against
+            ):
                 cube = fewer
         return cube
 

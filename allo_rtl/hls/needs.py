@@ -118,10 +118,15 @@ def literals(node: Node, holds: bool) -> Cube | None:
     return frozenset({(node, holds)})
 
 
+def contrary(a: Cube, b: Cube) -> Cube:
+    """The literals of a cube whose contraries are in another one."""
+    return frozenset([(node, holds) for node, holds in a if (node, not holds) in b])
+
+
 def _joined(*cubes: Cube) -> Cube | None:
     """All literals of cubes; None where two of them are contrary."""
     cube = frozenset().union(*cubes)
-    return None if any((node, not holds) in cube for node, holds in cube) else cube
+    return None if contrary(cube, cube) else cube
 
 
 def _both(need: Need, when: Literal | None) -> Need:
@@ -164,10 +169,11 @@ class Exclusion:
 
     def apart(self, a: Need, b: Need) -> bool:
         """Whether it is certain that in no iteration both hold."""
-        return all(self._is_empty(x | y) for x in a for y in b)
+        return all(contrary(x, y) or self.is_empty(x | y) for x in a for y in b)
 
-    def _is_empty(self, cube: Cube) -> bool:
-        if any((node, not holds) in cube for node, holds in cube):
+    def is_empty(self, cube: Cube) -> bool:
+        """Whether it is certain that the literals of a cube never hold together."""
+        if contrary(cube, cube):
             return True
         numbers = frozenset(x for x in cube if x[0].kind in COMPARISONS)
         if len(numbers) < 2:
