@@ -5,10 +5,11 @@ from advice_text import pasted
 from agreement import check
 
 import allo_rtl as allo
+import allo_rtl.dataflow as df
 from allo_rtl.advice.supposed import ITERATIONS, supposed_cycles
 from allo_rtl.hls.certificate import Reason
 from allo_rtl.hls.report_builder import build_report
-from allo_rtl.ir.types import int32, uint8, uint16
+from allo_rtl.ir.types import Stream, int32, uint8, uint16
 
 DEVICE = "ecp5-85"
 
@@ -132,3 +133,32 @@ def test_data_decide_and_runs_are_supposed():
     [loop] = build_report(rtl.design).loops
     assert loop.certificate.reason is Reason.PORT
     assert loop.certificate.bound < loop.depth
+
+
+@df.region()
+def halved(A: int32[12], B: int32[12]):
+    link: Stream[int32, 2]
+
+    @df.kernel(mapping=[1], args=[A])
+    def first(a: int32[12]):
+        for i in range(12):
+            link.put(a[i] + 1)
+
+    @df.kernel(mapping=[1], args=[B])
+    def second(b: int32[12]):
+        k: uint8 = 0
+        while k < 12:
+            x: int32 = link.get()
+            while x > 100:
+                x = x - (x >> 2)
+            b[k] = x
+            k += 1
+
+
+def test_of_processes_that_data_keep_busy_each_is_advised():
+    """How long the second takes nobody knows, so that it may be the first which is slow."""
+    s = df.customize(halved)
+    loops = s.build(target="rtl", device=DEVICE, clock_mhz=100).report().loops
+    outer = next(x for x in loops if x.name == "while" and not x.nesting)
+    assert outer.limit.endswith("; how long it takes depends on streams")
+    assert "s.pipeline('first_0:i')" in [a.edit for a in allo.advise(s, DEVICE, 100)]

@@ -142,13 +142,15 @@ def _may_be_cheaper(base: Trial, edit: Edit, least: Cost) -> bool:
 def helps(
     base: Trial, loop: LoopReport, trial: Trial, after: LoopReport, area: bool
 ) -> bool:
-    """Whether the kernel takes less time; where data decide about that, also the loop has to."""
-    if trial.microseconds >= base.microseconds * (CHEAP_AREA if area else 1.0):
-        return False
+    """Whether the kernel takes less time.
+
+    Where data decide about that the loop has to take less, and the kernel, as far as can be
+    supposed, no more: of processes that run at once another may be the slowest.
+    """
+    most = base.microseconds * (CHEAP_AREA if area else 1.0)
     if base.latency is not None and trial.latency is not None:
-        return True
-    before_us, after_us = _rate(base, loop), _rate(trial, after)
-    return before_us is not None and after_us is not None and after_us < before_us
+        return trial.microseconds < most
+    return _starts_sooner(base, loop, trial, after) and trial.microseconds <= most
 
 
 def _is_shorter(base: Trial, loop: LoopReport, trial: Trial, after: LoopReport) -> bool:
@@ -157,6 +159,14 @@ def _is_shorter(base: Trial, loop: LoopReport, trial: Trial, after: LoopReport) 
     if old is None or new is None:
         return True
     return new / trial.design.clock_mhz < old / base.design.clock_mhz
+
+
+def _starts_sooner(base: Trial, loop: LoopReport, trial: Trial, after: LoopReport) -> bool:
+    """Whether an iteration follows the one before sooner, or is the first to overlap with it."""
+    before_us, after_us = _rate(base, loop), _rate(trial, after)
+    if before_us is None:  # its iterations wait for streams or loops
+        return loop.ii is None and after.ii is not None
+    return after_us is not None and after_us < before_us
 
 
 def _rate(trial: Trial, loop: LoopReport) -> float | None:

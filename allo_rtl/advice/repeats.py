@@ -36,7 +36,8 @@ def families_of_repeat(base: Trial, loop: LoopReport) -> Iterator[Family]:
     found = chain(partitions(base, loop, repeat), inlined(base, loop), units(base, loop))
     yield Family(found)
     yield Family(chain(registers(base, loop, repeat), unrolled(base, loop)), area=True)
-    yield Family(clocks(base, loop))
+    if loop.depth is not None and loop.depth > 1:
+        yield Family(clocks(base, loop))
 
 
 def repeated(trial: Trial, loop: LoopReport) -> Repeat | None:

@@ -287,6 +287,8 @@ def _parts(function: FunctionDesign, parts: Sequence[Control]) -> str:
 
 def _part(function: FunctionDesign, part: Control) -> str:
     match part:
+        case Straight(region=region) if region.uses_streams:
+            return "streams"
         case Straight(region=region):
             details = function.certificates[region].text.partition(": ")[2]
             return f"straight code ({details})" if details else "straight code"
