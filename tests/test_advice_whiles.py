@@ -162,3 +162,17 @@ def test_of_processes_that_data_keep_busy_each_is_advised():
     outer = next(x for x in loops if x.name == "while" and not x.nesting)
     assert outer.limit.endswith("; how long it takes depends on streams")
     assert "s.pipeline('first_0:i')" in [a.edit for a in allo.advise(s, DEVICE, 100)]
+
+
+def two_cells(A: int32[8], n: uint8):
+    k: uint8 = n
+    while k > 0:
+        A[k & 7] += A[(k + 1) & 7]
+        k -= 1
+
+
+def test_of_an_array_with_a_bank_for_each_element_no_more_banks_are_told():
+    s = allo.customize(two_cells)
+    s.partition(s.A, dim=1)
+    [loop] = s.build(target="rtl", device=DEVICE, clock_mhz=50).report().loops
+    assert loop.limit.endswith("each element has a bank already, and which is used varies")

@@ -14,7 +14,6 @@ from allo_rtl.hls.op_schedule import Edge, Problem
 from allo_rtl.hls.recurrence import Recurrence
 from allo_rtl.ir.layout import Layout
 from allo_rtl.ir.ops import Load, Store
-from allo_rtl.ir.types import ArrayType
 
 _MOST_ACCESSES = 32
 """Accesses of a port for which it is looked whether a partition keeps them apart."""
@@ -188,9 +187,11 @@ def _port_text(port: Saturated) -> tuple[str, str]:
         fact = f"{name} is accessed {count} times per iteration through two ports"
     else:
         fact = f"{name} is {_PORT[node.kind]} {count} times per iteration through one port"
-    assert isinstance(node.bank.array.type, ArrayType)
-    if Layout(node.bank.array.type).banks == 1:
+    banks = Layout(node.bank.array.array).banks
+    if banks == 1:
         return fact, _partition(port, name)
+    if banks == node.bank.array.array.size:
+        return f"{fact} of a bank", "each element has a bank already, and which is used varies"
     return f"{fact} of a bank", "more banks help if each access stays in one"
 
 
