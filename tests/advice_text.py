@@ -4,7 +4,7 @@ from allo_rtl.ir.types import Partition
 
 
 def pasted(advice, s, clock, units=None):
-    """The schedule with the text in it, and the options to build it with."""
+    """The schedule with the text in it, and the options to build it with but for the device."""
     text, after = advice.edit, []
     if text.startswith("in place of "):
         old, _, text = text.removeprefix("in place of ").partition(": ")
@@ -16,7 +16,9 @@ def pasted(advice, s, clock, units=None):
     given = {"clock_mhz": clock, "units": units or {}}
     if text.startswith("s.build("):
         options = text.removeprefix('s.build(target="rtl", ').rstrip(")")
-        return s, given | eval(f"dict({options})")
+        given |= eval(f"dict({options})")
+        del given["device"]
+        return s, given
     exec(text, {"s": s, "Partition": Partition})
     for step in after:
         getattr(s, step.name)(*step.args, **step.kwargs)

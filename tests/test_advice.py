@@ -292,7 +292,8 @@ def test_units_that_were_limited_are_told():
 
     s = pipelined(powers, "i")
     [advice] = allo.advise(s, "ecp5-85", 50, units={"mul": 1})
-    assert advice.edit == "s.build(target=\"rtl\", units={'mul': 3})"
+    options = "device=\"ecp5-85\", clock_mhz=50, units={'mul': 3}"
+    assert advice.edit == f's.build(target="rtl", {options})'
     assert advice.interval == (3, 1)
     rtl = s.build(target="rtl", device="ecp5-85", clock_mhz=50, units={"mul": 3})
     assert rtl.predicted_cycles == advice.latency[1]

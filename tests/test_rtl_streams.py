@@ -249,7 +249,11 @@ def test_several_values_of_one_stream_in_an_iteration():
     design = design_of(module, clock_mhz=200)
     agree(module, [numbers(n), zeros(n)], design)
     [loop] = [x for x in build_report(design).loops if x.func == "turn"]
-    assert (loop.ii, loop.limit) == (4, "into is taken from 4 times per iteration, once a cycle")
+    assert (loop.ii, loop.limit) == (
+        4,
+        "into is taken from 4 times per iteration, once a cycle; and a recurrence takes as long "
+        "(all streams are used before the next iteration uses them; that takes 4 cycles)",
+    )
 
 
 def test_elements_of_any_type():

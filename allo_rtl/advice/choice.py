@@ -177,7 +177,7 @@ def _rate(trial: Trial, loop: LoopReport) -> float | None:
 
 def _advice(base: Trial, loop: LoopReport, told: Tried) -> Advice:
     edit, trial, after = told.edit, told.trial, told.after
-    text = edit.text(base.schedule, base.design.limits)
+    text = edit.text(base.schedule, base.design)
     follow = loop.ii is None and after.ii is None
     return Advice(
         f"{loop.func}:{innermost(loop)}", loop.loc, loop.limit, text,

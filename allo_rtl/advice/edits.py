@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from allo_rtl.errors import SourceLoc
+from allo_rtl.hls.design import Design
 from allo_rtl.schedule.schedule import Schedule
 from allo_rtl.schedule.state import call_text
 
@@ -44,12 +45,13 @@ class Edit:
     units: Mapping[str, int] = field(default_factory=dict)
     promise: str = ""
 
-    def text(self, schedule: Schedule, limits: Mapping[str, int]) -> str:
-        """What to write in a schedule, or to build it with, where units are limited as given."""
-        if self.clock_mhz is not None:
-            return f's.build(target="rtl", clock_mhz={self.clock_mhz:g})'
-        if self.units:
-            return f's.build(target="rtl", units={ {**limits, **self.units} })'
+    def text(self, schedule: Schedule, design: Design) -> str:
+        """What to write in a schedule that was built to a design, or to build it with instead."""
+        if self.clock_mhz is not None or self.units:
+            clock, units = self.clock_mhz or design.clock_mhz, {**design.limits, **self.units}
+            limits = f", units={units}" if units else ""
+            device = design.device.name
+            return f's.build(target="rtl", device="{device}", clock_mhz={clock:g}{limits})'
         text = "; ".join(map(str, self.calls))
         if not self.instead:
             return text

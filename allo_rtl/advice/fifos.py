@@ -35,7 +35,7 @@ def deeper_fifos(base: Trial) -> Iterator[Advice]:
     if (edit := _in_schedule(base, deeper)) is not None:
         trial = base.tried(edit)
         if trial is not None and trial.latency == after:
-            schedule, text = trial.schedule, edit.text(base.schedule, base.design.limits)
+            schedule, text = trial.schedule, edit.text(base.schedule, base.design)
     lost = None if base.latency is None else base.latency - after
     limit = "the processes wait for each other" if lost is None else (
         f"{lost:,} cycles are lost to full FIFOs"

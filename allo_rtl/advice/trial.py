@@ -99,7 +99,7 @@ class Trial:
 
     def _tried(self, edit: Edit) -> Trial | None:
         clock = edit.clock_mhz or self.design.clock_mhz
-        text = edit.text(self.schedule, self.design.limits)
+        text = edit.text(self.schedule, self.design)
         try:
             changed = applied(self.schedule, edit)
             units = {**self.design.limits, **edit.units}

@@ -462,6 +462,7 @@ class _RegionScheduler:
         self._inputs = inputs
         self.schedules: dict[Region, OpSchedule] = {}
         self.certificates: dict[Region, Certificate] = {}
+        self._straight: dict[Region, Problem] = {}
 
     def sequence(self, controls: Sequence[Control]) -> tuple[Control, ...]:
         """The controls with their nests as flat as is best."""
@@ -473,6 +474,7 @@ class _RegionScheduler:
                 problems = self._problems(region, straight_edges(region.nodes()))
                 lanes, found = fastest.straight(problems)
                 self.schedules[region] = lanes.improved(found, shorten)
+                self._straight[region] = lanes.whole
             case Pipelined():
                 return self._nest(control)
             case Sequential(body=body):
@@ -489,10 +491,7 @@ class _RegionScheduler:
 
     def _one_pass(self, region: Region) -> Certificate:
         """Why a piece of a loop whose iterations follow each other is as long as it is."""
-        timed = self.schedules[region]
-        problems = self._problems(region, straight_edges(region.nodes()))
-        problem = next(p for p in problems if timed.units.items() >= p.units.items())
-        return of_one_pass(problem, timed)
+        return of_one_pass(self._straight[region], self.schedules[region])
 
     def _nest(self, control: Pipelined) -> Control:
         """The nest flattened as far as its dependences leave it fastest.
