@@ -25,9 +25,8 @@ def walk(block: Block) -> Iterator[Op]:
     """Every operation of a block and of the blocks inside it, outer first."""
     for op in block:
         yield op
-        if op.REGIONS:  # which few have
-            for region in op.regions():
-                yield from walk(region)
+        for name in op.REGIONS:  # which few have
+            yield from walk(getattr(op, name))
 
 
 def loops(block: Block) -> Iterator[For]:

@@ -194,7 +194,8 @@ class _FuncVerifier:
             for value in op.results():
                 self.define(value)
                 local.append(value)
-            self.regions(op, chain, certain)
+            if op.REGIONS:
+                self.regions(op, chain, certain)
         self.scope.difference_update(local)
 
     def regions(self, op: Op, chain: tuple[str, ...], certain: bool) -> None:
@@ -242,8 +243,9 @@ class _FuncVerifier:
             self.problem(f"{what} is {_type_text(value.type)}, not a scalar")
 
     def op(self, op: Op, certain: bool) -> None:
-        for expr in (e for name in op.AFFINE for e in getattr(op, name)):
-            self.affine(expr)
+        for name in op.AFFINE:
+            for expr in getattr(op, name):
+                self.affine(expr)
         match op:
             case Alloc():
                 self.alloc(op)
@@ -331,9 +333,9 @@ class _FuncVerifier:
             self.ranges[op.result] = (source.min, source.max)
 
     def affine(self, expr: AffineExpr) -> None:
-        for value in sorted(expr.values, key=lambda v: v.uid):
-            if not isinstance(value.type, Index):
-                self.problem(f"{_show(value)} is {_type_text(value.type)}, affine parts need index")
+        wrong = [v for v in expr.values if not isinstance(v.type, Index)]
+        for value in sorted(wrong, key=lambda v: v.uid):
+            self.problem(f"{_show(value)} is {_type_text(value.type)}, affine parts need index")
 
     def alloc(self, op: Alloc) -> None:
         if not isinstance(op.result.type, ArrayType):
