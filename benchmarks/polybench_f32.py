@@ -4,7 +4,8 @@ gemm is measured at the two budgets of the Stream-HLS paper too.  Run as
 ``python -m benchmarks.polybench_f32 [kernel ...]``; without names the tables in docs/benchmarks.md
 are written.  At MEDIUM the cycles are those that the build predicts.  The same
 schedules at TINY are simulated: results must be those of the CPU build bit for bit, and cycles
-those predicted.  CPU results at MEDIUM are compared with numpy's float64.
+those predicted.  CPU results at MEDIUM are compared with numpy's float64.  With ``--medium``
+kernels are simulated in Verilator at MEDIUM instead, which takes a minute or more each.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Measured:
         return self.case.macs / (self.multipliers * self.cycles)
 
 
-def arguments(signature: Signature, seed: int = 0) -> list[Any]:
+def random_arguments(signature: Signature, seed: int = 0) -> list[Any]:
     """Random arrays; one that the kernel takes twice is the same each time."""
     random, given = np.random.default_rng(seed), {}
     for name, type_ in signature.args:
@@ -133,7 +134,7 @@ def outputs(kernel: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
 
 def check_numbers(case: Case, schedule: Schedule) -> None:
     """The CPU build at MEDIUM against numpy; AssertionError when it differs."""
-    args = arguments(Signature.of(schedule.module.top_func))
+    args = random_arguments(Signature.of(schedule.module.top_func))
     steps = (sizes.MEDIUM["jacobi_2d"][0],) if case.name == "jacobi_2d" else ()
     wanted = REFERENCES[case.kernel](*(a.astype(np.float64) for a in args), *steps)
     for got, want in zip(outputs(schedule.build(), args), wanted, strict=True):
@@ -158,7 +159,7 @@ def simulate(case: Case) -> int:
         cycles.append(taken)
         return results
 
-    args = arguments(signature)
+    args = random_arguments(signature)
     wanted = outputs(schedule.build(), [a.copy() for a in args])
     got = outputs(lambda *a: call_with_numpy(signature, a, one_run), args)
     for g, w in zip(got, wanted, strict=True):
@@ -231,9 +232,29 @@ def write_page(results: Sequence[Measured], budgets: Sequence[Measured]) -> None
     replace_part("polybench_f32", "\n\n".join(parts))
 
 
+def simulate_medium(case: Case) -> int:
+    """Cycles at MEDIUM in Verilator; AssertionError when results or cycles are not as predicted."""
+    schedule = LANES[case.name](sizes.MEDIUM[case.kernel], case.lanes)
+    rtl, args = build(schedule), random_arguments(Signature.of(schedule.module.top_func))
+    wanted = outputs(schedule.build(), [a.copy() for a in args])
+    for got, want in zip(outputs(rtl, args), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert rtl.measured_cycles == rtl.predicted_cycles
+    assert rtl.measured_cycles is not None
+    return rtl.measured_cycles
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the kernels named, or all of them; then the page is written."""
-    names = parser_for(__doc__, (case.name for case in CASES)).parse_args(arguments).kernels
+    parser = parser_for(__doc__, (case.name for case in CASES))
+    parser.add_argument("--medium", action="store_true", help="only simulate, at MEDIUM")
+    options = parser.parse_args(arguments)
+    names = options.kernels
+    if options.medium:
+        for case in CASES:
+            if not names or case.name in names:
+                Console().print(case.label or case.name, f"{simulate_medium(case):,} cycles")
+        return
     shown = Table(*COLUMNS)
     results = []
     for case in CASES:
