@@ -141,6 +141,14 @@ def check_numbers(case: Case, schedule: Schedule) -> None:
         np.testing.assert_allclose(got, want, rtol=5e-4, atol=1e-5)
 
 
+def check_bits(case: Case, schedule: Schedule, simulated: Callable[..., Any]) -> None:
+    """A simulated run against the CPU build; AssertionError when a bit differs."""
+    args = random_arguments(Signature.of(schedule.module.top_func))
+    wanted = outputs(schedule.build(), [a.copy() for a in args])
+    for got, want in zip(outputs(simulated, args), wanted, strict=True):
+        assert np.array_equal(got, want), f"{case.name}: {got} instead of {want}"
+
+
 def build(schedule: Schedule) -> RtlModule:
     """The hardware of a schedule, for the clock of the published designs."""
     rtl = schedule.build(target="rtl", device=DEVICE, clock_mhz=CLOCK_MHZ)
@@ -159,11 +167,7 @@ def simulate(case: Case) -> int:
         cycles.append(taken)
         return results
 
-    args = random_arguments(signature)
-    wanted = outputs(schedule.build(), [a.copy() for a in args])
-    got = outputs(lambda *a: call_with_numpy(signature, a, one_run), args)
-    for g, w in zip(got, wanted, strict=True):
-        assert np.array_equal(g, w), f"{case.name}: {g} instead of {w}"
+    check_bits(case, schedule, lambda *a: call_with_numpy(signature, a, one_run))
     assert cycles == [rtl.predicted_cycles], f"{case.name}: {cycles}, not {rtl.predicted_cycles}"
     return cycles[0]
 
@@ -235,10 +239,8 @@ def write_page(results: Sequence[Measured], budgets: Sequence[Measured]) -> None
 def simulate_medium(case: Case) -> int:
     """Cycles at MEDIUM in Verilator; AssertionError when results or cycles are not as predicted."""
     schedule = LANES[case.name](sizes.MEDIUM[case.kernel], case.lanes)
-    rtl, args = build(schedule), random_arguments(Signature.of(schedule.module.top_func))
-    wanted = outputs(schedule.build(), [a.copy() for a in args])
-    for got, want in zip(outputs(rtl, args), wanted, strict=True):
-        np.testing.assert_array_equal(got, want)
+    rtl = build(schedule)
+    check_bits(case, schedule, rtl)
     assert rtl.measured_cycles == rtl.predicted_cycles
     assert rtl.measured_cycles is not None
     return rtl.measured_cycles

@@ -59,7 +59,8 @@ class Cells:
         (``"AREG"``) inside.
         """
         if cell in _MULTIPLIER_LUTS:
-            return self.classes["bram"]["clk_do"] if sink == "DOUT" else self._flop["clk_qpos"]
+            group, key = ("bram", "clk_do") if sink == "DOUT" else ("dff", "clk_qpos")
+            return self.classes[group][key]
         if cell.startswith("DFF") and sink == "Q":
             return self.classes["dff"]["clk_qpos"]
         if cell.startswith(_MEMORIES) and sink.startswith("DO"):
@@ -67,10 +68,6 @@ class Cells:
         if cell.startswith(_LUT_MEMORY) and sink.startswith("DO"):
             return self.classes["sram"]["clk_do"]
         return None
-
-    @property
-    def _flop(self) -> dict[str, float]:
-        return self.classes["dff"]
 
     def setup(self, cell: str, source: str) -> float | None:
         """ns that input ``source`` must be steady before the clock; None: it may change.
@@ -80,7 +77,7 @@ class Cells:
         if source in _CLOCKS:
             return None
         if cell in _MULTIPLIER_LUTS:
-            return self._flop["di_clksetpos"]
+            return self.classes["dff"]["di_clksetpos"]
         if cell.startswith("DFF") and source != "Q":
             return self.classes["dff"]["di_clksetpos" if source == "D" else "ce_clksetpos"]
         if cell.startswith(_MEMORIES) and not source.startswith("DO"):

@@ -70,5 +70,8 @@ def advise(
     for loop in base.loops:
         progress(f"{loop.func}:{innermost(loop)}: {loop.limit}")
         found.append(best_of(base, loop, families(base, loop)))
-    told = [a for a in (*found, *deeper_fifos(base)) if a is not None]
-    return tuple({a.edit: a for a in reversed(told)}.values())[::-1]  # each where it is first
+    told: dict[str, Advice] = {}
+    for one in (*found, *deeper_fifos(base)):
+        if one is not None:
+            told.setdefault(one.edit, one)
+    return tuple(told.values())

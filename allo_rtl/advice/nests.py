@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from allo_rtl.advice.edits import Call, Edit, applied
 from allo_rtl.advice.ports import separated
@@ -110,15 +110,24 @@ def _behind(func: Func, loop: For) -> For | None:
 def whole(base: Trial, loop: LoopReport) -> Iterator[Edit]:
     """The loop pipelined, with those inside unrolled and memories that keep their copies apart."""
     inner = inside(base, loop)
-    sizes = [operations(base, x) for x in inner]
-    if None in sizes or sum(n or 0 for n in sizes) > _MOST_OPERATIONS:
-        return
-    steps = sorted(n for x in inner if (n := base.pipelining(x)) is not None)
-    call = Call("pipeline", (base.axis(loop),))
-    yield separated(base, loop, Edit((call,), loop.name, loop.loc, tuple(steps)), 1)
+    if can_be_unrolled(base, inner):
+        call = Call("pipeline", (base.axis(loop),))
+        edit = Edit((call,), loop.name, loop.loc, pipelinings(base, inner))
+        yield separated(base, loop, edit, 1)
 
 
-def operations(base: Trial, loop: LoopReport) -> int | None:
+def can_be_unrolled(base: Trial, loops: Iterable[LoopReport]) -> bool:
+    """Whether all iterations of some loops are operations few enough to be tried."""
+    sizes = [_operations(base, x) for x in loops]
+    return None not in sizes and sum(n or 0 for n in sizes) <= _MOST_OPERATIONS
+
+
+def pipelinings(base: Trial, loops: Iterable[LoopReport]) -> tuple[int, ...]:
+    """The steps of the history that pipelined some loops, in order."""
+    return tuple(sorted(n for x in loops if (n := base.pipelining(x)) is not None))
+
+
+def _operations(base: Trial, loop: LoopReport) -> int | None:
     """Operations of all iterations of a loop; None where their number varies."""
     count = len(base.nodes(loop.func, innermost(loop), loop.loc))
     return None if loop.trip is None else loop.trip * max(1, count)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from allo_rtl.advice.edits import Call, Edit, Family
-from allo_rtl.advice.nests import inside, operations
+from allo_rtl.advice.nests import can_be_unrolled, inside, pipelinings
 from allo_rtl.advice.ports import cuts_of
 from allo_rtl.advice.recurrences import clocks
 from allo_rtl.advice.trial import Trial, innermost
@@ -24,17 +24,13 @@ from allo_rtl.schedule.loops import find_func
 _MOST_WORDS = 64
 """Words of an array that is put into registers."""
 
-_MOST_OPERATIONS = 1_000
-"""Operations of an iteration with all loops in it unrolled."""
-
 
 def families_of_repeat(base: Trial, loop: LoopReport) -> Iterator[Family]:
     """Changes that may shorten an iteration: those that cost little, then those that cost area."""
     repeat = repeated(base, loop)
     if repeat is None:
         return
-    found = chain(partitions(base, loop, repeat), inlined(base, loop), units(base, loop))
-    yield Family(found)
+    yield Family(chain(partitions(base, loop, repeat), inlined(base, loop), units(base, loop)))
     yield Family(chain(registers(base, loop, repeat), unrolled(base, loop)), area=True)
     if loop.depth is not None and loop.depth > 1:
         yield Family(clocks(base, loop))
@@ -70,7 +66,7 @@ def inlined(base: Trial, loop: LoopReport) -> Iterator[Edit]:
 
 
 def units(base: Trial, loop: LoopReport) -> Iterator[Edit]:
-    """More of the units that are limited: one, and as many as there are operations."""
+    """More of the units that are limited: one more, and two and four times as many."""
     counts = base.design.function(loop.func).units
     for name, most in base.design.limits.items():
         if counts.get(name, 0) >= most:
@@ -96,12 +92,10 @@ def registers(base: Trial, loop: LoopReport, repeat: Repeat) -> Iterator[Edit]:
 def unrolled(base: Trial, loop: LoopReport) -> Iterator[Edit]:
     """The innermost loops in an iteration unrolled, so that it is one piece."""
     inner = [x for x in inside(base, loop) if base.is_known(x)]
-    sizes = [operations(base, x) for x in inner]
-    if not inner or None in sizes or sum(n or 0 for n in sizes) > _MOST_OPERATIONS:
+    if not inner or not can_be_unrolled(base, inner):
         return
-    steps = sorted(n for x in inner if (n := base.pipelining(x)) is not None)
     calls = tuple(Call("unroll", (base.axis(x),)) for x in inner)
-    edit = Edit(calls, innermost(loop), loop.loc, tuple(steps))
+    edit = Edit(calls, innermost(loop), loop.loc, pipelinings(base, inner))
     yield edit
     trial = base.tried(edit)
     after = trial.loop(loop.func, edit.loop, edit.loc) if trial else None

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from math import prod
 
 from allo_rtl.errors import SourceLoc
-from allo_rtl.hls.accessed import stable_reads
 from allo_rtl.hls.control import (
     Branch,
     Control,
@@ -21,10 +20,11 @@ from allo_rtl.hls.control import (
     Repeat,
     Sequential,
     Together,
-    regions,
+    count_operations,
 )
 from allo_rtl.hls.control_builder import build_control
-from allo_rtl.hls.dependences import carried_edges, pipelined_edges
+from allo_rtl.hls.dependences import pipelined_edges
+from allo_rtl.hls.fastest import ways
 from allo_rtl.hls.lowered import lower
 from allo_rtl.hls.modulo import port_bound
 from allo_rtl.hls.node import Kind, Node
@@ -32,7 +32,6 @@ from allo_rtl.hls.op_schedule import Problem
 from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.recurrence import waiting_bound
 from allo_rtl.hls.storage import StorageKind
-from allo_rtl.hls.widths import shapes
 from allo_rtl.ir.ops import Module, Value
 from allo_rtl.target import Device
 
@@ -65,8 +64,7 @@ class Sketch:
     @cached_property
     def operations(self) -> int:
         """How many operations there are."""
-        pieces = (p for f in self.functions for p in regions(f.body))
-        return sum(len(p.region.nodes()) for p in pieces)
+        return count_operations(self.functions)
 
     def pipelined(self, func: str, name: str, loc: SourceLoc | None) -> Pipelined | None:
         """A pipelined loop; None where it is not clear which is meant."""
@@ -91,32 +89,18 @@ class Sketch:
         """A bound of the cycles of a nest, however much of it is flattened."""
         if loop.varies or loop.trip is None:
             return None if loop.trip is None else loop.trip * self.interval(func, loop)
+        loops = [c.loop for c in loop.counters]
         trips = [c.bounds.trip or 0 for c in loop.counters if c.bounds]
         ports, found = self.interval(func, loop), list[int]()
         for depth in range(len(trips), loop.region.depth - 1, -1):
-            problems = self._problems(loop, depth)
+            edges = pipelined_edges(loop.region.nodes(), loops[-depth:], loops[0])
+            problems = list(ways(loop.region, edges, self.operators))
             ii = min(waiting_bound(problem, ports) for problem in problems)
             inner = (prod(trips[-depth:]) - 1) * ii + min(map(_length, problems))
             found.append(prod(trips[:-depth]) * inner)
             if ii == ports:
                 break
         return min(found)
-
-    def _problems(self, loop: Pipelined, depth: int) -> list[Problem]:
-        """What is to be scheduled when the ``depth`` innermost loops are flattened, with each of
-        the ways to build its products."""
-        region, loops = loop.region, [c.loop for c in loop.counters]
-        nodes = region.nodes()
-        sizes, stable = shapes(nodes, region.results), stable_reads(nodes)
-        edges = pipelined_edges(nodes, loops[-depth:], loops[0])
-        return [
-            Problem(
-                nodes,
-                [*edges, *carried_edges(region.carried, partial(operators.unit, shapes=sizes))],
-                sizes, operators, lambda _: 1, stable,
-            )
-            for operators in self.operators.variants(nodes, sizes)
-        ]  # fmt: skip
 
     def interval(self, func: str, loop: Pipelined) -> int:
         """A bound of a loop's interval in cycles, by the accesses that each iteration makes.
@@ -172,5 +156,3 @@ def _is_certain(write: Node) -> bool:
     """Whether a store is made in every iteration."""
     enable = write.operands[-1]
     return enable.is_const and bool(enable.value)
-
-

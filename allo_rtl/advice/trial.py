@@ -10,7 +10,7 @@ from allo_rtl.advice.edits import Edit, applied
 from allo_rtl.advice.sketch import Sketch
 from allo_rtl.advice.supposed import supposed_cycles
 from allo_rtl.errors import AlloError, SourceLoc
-from allo_rtl.hls.control import Pipelined, flatten, regions
+from allo_rtl.hls.control import Pipelined, count_operations, flatten
 from allo_rtl.hls.depths import choose_depths, run_cycles
 from allo_rtl.hls.design import Design, build_design
 from allo_rtl.hls.node import Node
@@ -131,8 +131,7 @@ class Trial:
     @cached_property
     def operations(self) -> int:
         """How many operations were scheduled."""
-        pieces = (p for f in self.design.functions for p in regions(f.control.body))
-        return sum(len(p.region.nodes()) for p in pieces)
+        return count_operations(f.control for f in self.design.functions)
 
     @cached_property
     def cycles(self) -> int:

@@ -55,7 +55,8 @@ class Cells[T]:
         shape, at = _split(index)
         for other, places in self._of.get(array, {}).items():
             if other == shape:
-                yield from ((other, at) for _ in (1,) if at in places)
+                if at in places:
+                    yield other, at
             else:
                 yield from ((other, p) for p in places if not _differ(shape, at, other, p))
 

@@ -107,9 +107,8 @@ def of_port(port: Saturated, beside: Certificate | None = None) -> Certificate:
     """
     steps = tuple(Step(operation(n), n.loc, port.busy) for n in port.users)
     fact, change = _unit_text(port) if port.unit else _port_text(port)
-    change = change if beside is None else (
-        f"and a recurrence takes as long ({beside.text.removeprefix('recurrence: ')})"
-    )  # fmt: skip
+    if beside is not None:
+        change = f"and a recurrence takes as long ({beside.text.removeprefix('recurrence: ')})"
     text = f"{fact}; {change}" if change else fact
     return Certificate(Reason.UNIT if port.unit else Reason.PORT, port.interval, text, steps)
 

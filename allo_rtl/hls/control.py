@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from allo_rtl.hls.node import Bank, Node
@@ -261,3 +261,8 @@ def _outside_loops(controls: Sequence[Control]) -> Iterator[Region]:
 def regions(controls: Sequence[Control]) -> Iterator[Straight | Pipelined]:
     """Every piece of a control tree that has a region, in order."""
     return (c for c in flatten(controls) if isinstance(c, Straight | Pipelined))
+
+
+def count_operations(functions: Iterable[FunctionControl]) -> int:
+    """How many operations the regions of functions have."""
+    return sum(len(p.region.nodes()) for f in functions for p in regions(f.body))

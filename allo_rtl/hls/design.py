@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import accumulate
 from math import prod
 
 from allo_rtl.errors import BuildError
 from allo_rtl.hls import fastest
-from allo_rtl.hls.accessed import port_inputs, stable_reads
+from allo_rtl.hls.accessed import port_inputs
 from allo_rtl.hls.async_reads import check_turns
 from allo_rtl.hls.at_once import at_once
 from allo_rtl.hls.certificate import Certificate
@@ -30,7 +30,7 @@ from allo_rtl.hls.control import (
 )
 from allo_rtl.hls.control import Counter as LoopCounter
 from allo_rtl.hls.control_builder import build_control
-from allo_rtl.hls.dependences import carried_edges, pipelined_edges, straight_edges
+from allo_rtl.hls.dependences import pipelined_edges, straight_edges
 from allo_rtl.hls.dual_ports import ports_of, with_two_ports, worth_two_ports
 from allo_rtl.hls.exclusive import joined
 from allo_rtl.hls.lanes import Lanes
@@ -483,15 +483,13 @@ class _RegionScheduler:
                 return replace(control, then=self.sequence(then), orelse=self.sequence(orelse))
             case Repeat(before=before, body=body):
                 done = replace(control, before=self.sequence(before), body=self.sequence(body))
-                self.certificates |= {r: self._one_pass(r) for r in done.straight}
+                self.certificates |= {
+                    r: of_one_pass(self._straight[r], self.schedules[r]) for r in done.straight
+                }
                 return done
             case Together(branches=branches):
                 return Together(tuple(self.sequence(b) for b in branches))
         return control
-
-    def _one_pass(self, region: Region) -> Certificate:
-        """Why a piece of a loop whose iterations follow each other is as long as it is."""
-        return of_one_pass(self._straight[region], self.schedules[region])
 
     def _nest(self, control: Pipelined) -> Control:
         """The nest flattened as far as its dependences leave it fastest.
@@ -540,15 +538,7 @@ class _RegionScheduler:
 
     def _problems(self, region: Region, edges: Sequence[Edge]) -> Iterator[Problem]:
         """What is to be scheduled, with each of the ways to build its products."""
-        nodes = region.nodes()
-        sizes = shapes(nodes, region.results)
-        for operators in self._operators.variants(nodes, sizes):
-            carried = carried_edges(region.carried, partial(operators.unit, shapes=sizes))
-            yield Problem(
-                nodes, [*edges, *carried], sizes, operators, self._inputs.__getitem__,
-                stable_reads(nodes), frozenset(region.outputs.values()), self._dual,
-                operators.sharing.limits,
-            )  # fmt: skip
+        return fastest.ways(region, edges, self._operators, self._inputs.__getitem__, self._dual)
 
 
 def _cycles(counters: Sequence[LoopCounter], depth: int, found: OpSchedule) -> int:

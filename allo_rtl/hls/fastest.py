@@ -5,15 +5,44 @@ One lane is scheduled for all that are alike; where that breaks a rule, all of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from allo_rtl.errors import BuildError
+from allo_rtl.hls.accessed import stable_reads
+from allo_rtl.hls.dependences import carried_edges
 from allo_rtl.hls.lanes import Lanes, fold
 from allo_rtl.hls.modulo import PipelineResult, pipeline
-from allo_rtl.hls.op_schedule import OpSchedule, Problem
+from allo_rtl.hls.node import Bank
+from allo_rtl.hls.op_schedule import Edge, OpSchedule, Problem
+from allo_rtl.hls.operators import Operators
 from allo_rtl.hls.placement import schedule
-from allo_rtl.ir.ops import For
+from allo_rtl.hls.region import Region
+from allo_rtl.hls.widths import shapes
+from allo_rtl.ir.ops import For, Value
+
+
+def ways(
+    region: Region, edges: Sequence[Edge], operators: Operators,
+    inputs: Callable[[Bank], int] = lambda _: 1, dual: frozenset[Value] = frozenset(),
+) -> Iterator[Problem]:
+    """What is to be scheduled, with each of the ways to build a region's products.
+
+    Args:
+        region: the operations.
+        edges: between them, but for words that are carried.
+        operators: the first way.
+        inputs, dual: how many accesses share a bank's port, and the arrays with two ports.
+    """
+    nodes = region.nodes()
+    sizes = shapes(nodes, region.results)
+    for way in operators.variants(nodes, sizes):
+        carried = carried_edges(region.carried, partial(way.unit, shapes=sizes))
+        yield Problem(
+            nodes, [*edges, *carried], sizes, way, inputs, stable_reads(nodes),
+            frozenset(region.outputs.values()), dual, way.sharing.limits,
+        )  # fmt: skip
 
 
 def straight(problems: Iterable[Problem]) -> tuple[Lanes, OpSchedule]:

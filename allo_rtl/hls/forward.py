@@ -76,7 +76,7 @@ def _handed_on(
     found: dict[Store, set[Load]] = {}
     for bank, own in stores.items():
         others = [*own, *anywhere]
-        if bank is None or len(others) > _MOST_STORES:
+        if len(others) > _MOST_STORES:
             continue
         for load in loads.get(bank, ()):
             reaching = [store for store in others if _reaches(store, load, nest)]

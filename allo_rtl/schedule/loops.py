@@ -341,8 +341,8 @@ def nests_in(part: Op) -> Mapping[str | None, Sequence[tuple[For, ...]]]:
         if isinstance(op, For):
             found.setdefault(None, []).append(nest)
             found.setdefault(op.name, []).append(nest)
-        for region in op.regions() if op.REGIONS else ():
-            for inner in region:
+        for name in op.REGIONS:
+            for inner in getattr(op, name):
                 visit(inner, nest)
 
     visit(part, ())
